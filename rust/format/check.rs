@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What must hold before a livepatch relocation section may be given to the architecture's
+//! `apply_relocate_add()`, which trusts symbol indices, offsets and types as they come.
+
+use super::elf::{
+    Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable, SHT_NOBITS,
+    SHT_RELA,
+};
+use super::error::{Error, Result};
+use super::reloc;
+
+/// Checks the header of a livepatch relocation section and of the section that it changes;
+/// `symbols` is the module's symbol table.
+///
+/// # Errors
+///
+/// [`Error::RelocationTarget`] for a section that is no relocation table, that is for another
+/// symbol table, or whose target cannot be relocated.
+pub fn section(section: &Section, target: &Section, symbols: SectionIndex) -> Result<()> {
+    if section.sh_type != SHT_RELA {
+        return Err(Error::RelocationTarget(
+            "not a section of relocations with addends",
+        ));
+    }
+    if section.sh_link != symbols.0 {
+        return Err(Error::RelocationTarget(
+            "linked to something else than the symbol table",
+        ));
+    }
+    if target.sh_flags & super::elf::SHF_ALLOC == 0 {
+        return Err(Error::RelocationTarget(
+            "the target section is not in memory",
+        ));
+    }
+    if target.sh_type == SHT_NOBITS {
+        return Err(Error::RelocationTarget(
+            "the target section has no contents",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks one relocation against the symbol table and the size of the target section, and
+/// returns its symbol.
+///
+/// # Errors
+///
+/// [`Error::RelocationSymbol`], [`Error::NotALivepatchSymbol`], [`Error::RelocationType`],
+/// [`Error::RelocationOffset`]
+pub fn relocation(
+    machine: Machine,
+    nr: u32,
+    rela: &Relocation,
+    symbols: &SymbolTable<'_>,
+    target_size: u64,
+) -> Result<Symbol> {
+    let symbol = symbols
+        .get(rela.symbol)
+        .map_err(|_| Error::RelocationSymbol {
+            nr,
+            symbol: rela.symbol,
+            count: symbols.len(),
+        })?;
+    if !symbol.is_livepatch() {
+        return Err(Error::NotALivepatchSymbol {
+            nr,
+            symbol: rela.symbol,
+            shndx: symbol.st_shndx,
+        });
+    }
+    let width = reloc::width(machine, rela.r_type).ok_or(Error::RelocationType {
+        nr,
+        r_type: rela.r_type,
+    })?;
+    match rela.r_offset.checked_add(width.into()) {
+        Some(end) if end <= target_size => Ok(symbol),
+        _ => Err(Error::RelocationOffset {
+            nr,
+            offset: rela.r_offset,
+            width,
+            section_size: target_size,
+        }),
+    }
+}
+
+/// Checks every relocation of a section; calls `each` for every one that holds.
+///
+/// # Errors
+///
+/// That of the first relocation that does not hold, or of `each`.
+pub fn relocations<E: From<Error>>(
+    machine: Machine,
+    table: &RelocationTable<'_>,
+    symbols: &SymbolTable<'_>,
+    target_size: u64,
+    mut each: impl FnMut(u32, &Relocation, &Symbol) -> core::result::Result<(), E>,
+) -> core::result::Result<(), E> {
+    for (nr, rela) in table.iter() {
+        let symbol = relocation(machine, nr, &rela, symbols, target_size)?;
+        each(nr, &rela, &symbol)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be wrong with a file, in the words that the user gets to read.
+
+use super::elf::{SectionIndex, SymbolIndex};
+use core::fmt;
+
+/// The result of reading a part of a file.
+pub type Result<T> = core::result::Result<T, Error>;
+
+/// A defect of a file. Names are not part of it: whoever reports an error knows the module, and
+/// most often the section, and says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// Fewer bytes than the structure at `offset` needs.
+    Truncated { what: &'static str, offset: u64 },
+    /// Not an ELF file, or not one of the class, byte order or type that is read here.
+    NotElf(&'static str),
+    /// An `e_machine` that is neither x86_64 nor s390.
+    UnknownMachine(u16),
+    /// An entry size that differs from the size of the structure.
+    EntrySize {
+        what: &'static str,
+        found: u64,
+        expected: u64,
+    },
+    /// A section index past the end of the section header table.
+    SectionIndex { index: SectionIndex, count: u32 },
+    /// A symbol index past the end of the symbol table.
+    SymbolIndex { index: SymbolIndex, count: u32 },
+    /// A string offset outside of its string table, or a string without its NUL.
+    StringOffset { offset: u32, size: u64 },
+    /// A name that should be that of a livepatch relocation section.
+    SectionName(NameFault),
+    /// A name that should be that of a livepatch symbol.
+    SymbolName(NameFault),
+    /// A relocation `nr` whose symbol is not marked `SHN_LIVEPATCH`.
+    NotALivepatchSymbol {
+        nr: u32,
+        symbol: SymbolIndex,
+        shndx: u16,
+    },
+    /// A relocation `nr` of a type that its machine's loader does not apply.
+    RelocationType { nr: u32, r_type: u32 },
+    /// A relocation `nr` that would write outside of its target section.
+    RelocationOffset {
+        nr: u32,
+        offset: u64,
+        width: u8,
+        section_size: u64,
+    },
+    /// A relocation `nr` that names a symbol which is not there.
+    RelocationSymbol {
+        nr: u32,
+        symbol: SymbolIndex,
+        count: u32,
+    },
+    /// A relocation section that has no valid target section.
+    RelocationTarget(&'static str),
+}
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameFault {
+    /// It does not start as such a name does.
+    Prefix,
+    /// The object part is empty.
+    EmptyObject,
+    /// The object part is longer than a module name can be.
+    ObjectTooLong,
+    /// The object part has a character that no module name has.
+    ObjectCharacter,
+    /// Nothing follows the object part.
+    MissingPart,
+    /// The symbol part is empty.
+    EmptySymbol,
+    /// The symbol part is longer than a symbol name can be.
+    SymbolTooLong,
+    /// The position is missing, is no number, or is too large.
+    Position,
+}
+
+impl fmt::Display for NameFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameFault::Prefix => "unknown prefix",
+            NameFault::EmptyObject => "the object name is empty",
+            NameFault::ObjectTooLong => "the object name is too long",
+            NameFault::ObjectCharacter => "the object name has a character that no module name has",
+            NameFault::MissingPart => "nothing follows the object name",
+            NameFault::EmptySymbol => "the symbol name is empty",
+            NameFault::SymbolTooLong => "the symbol name is too long",
+            NameFault::Position => "the symbol position is missing or is not a number",
+        })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Truncated { what, offset } => {
+                write!(
+                    f,
+                    "truncated: {what} at offset {offset:#x} ends past the file"
+                )
+            }
+            Error::NotElf(why) => write!(f, "not a usable ELF file: {why}"),
+            Error::UnknownMachine(machine) => write!(f, "unknown machine {machine}"),
+            Error::EntrySize {
+                what,
+                found,
+                expected,
+            } => {
+                write!(f, "{what} has entry size {found} instead of {expected}")
+            }
+            Error::SectionIndex { index, count } => {
+                write!(
+                    f,
+                    "section index {} is out of range ({count} sections)",
+                    index.0
+                )
+            }
+            Error::SymbolIndex { index, count } => {
+                write!(
+                    f,
+                    "symbol index {} is out of range ({count} symbols)",
+                    index.0
+                )
+            }
+            Error::StringOffset { offset, size } => {
+                write!(
+                    f,
+                    "no string at offset {offset} of a string table of {size} bytes"
+                )
+            }
+            Error::SectionName(fault) | Error::SymbolName(fault) => write!(f, "{fault}"),
+            Error::NotALivepatchSymbol { nr, symbol, shndx } => write!(
+                f,
+                "relocation {nr}: symbol {} (section index {shndx:#x}) is not a livepatch symbol",
+                symbol.0
+            ),
+            Error::RelocationType { nr, r_type } => {
+                write!(f, "relocation {nr}: unknown type {r_type}")
+            }
+            Error::RelocationOffset {
+                nr,
+                offset,
+                width,
+                section_size,
+            } => write!(
+                f,
+                "relocation {nr}: {width} bytes at offset {offset:#x} are outside of the target \
+                 section of {section_size:#x} bytes"
+            ),
+            Error::RelocationSymbol { nr, symbol, count } => write!(
+                f,
+                "relocation {nr}: symbol index {} is out of range ({count} symbols)",
+                symbol.0
+            ),
+            Error::RelocationTarget(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}

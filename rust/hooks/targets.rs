@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Modules that patches may be waiting for.
+
+use crate::patch::targets;
+use crate::sys::module::Module;
+use crate::sys::notifier::ModuleEvents;
+use kernel::prelude::*;
+
+/// Passes on what happens to modules.
+pub(crate) struct Targets;
+
+impl ModuleEvents for Targets {
+    fn coming(module: &Module<'_>) -> Result {
+        targets::coming(module)
+    }
+
+    fn live(module: &Module<'_>) {
+        targets::live(module);
+    }
+
+    fn going(module: &Module<'_>) {
+        targets::going(module);
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! livepatch.ko: livepatch support for kernels that were built without it.
+//!
+//! This file only says in which order the parts start and stop. [`hooks`] is where the kernel
+//! calls, [`loader`] gives livepatch modules what the kernel's loader does not, [`patch`] is what
+//! patches are and do. All of them read files through [`format`] and reach the kernel through
+//! [`sys`]. `Documentation/livepatch/design.md` tells the whole.
+
+use kernel::prelude::*;
+
+// Host tools use parts of it that the kernel has no use for.
+#[allow(dead_code)]
+#[path = "format/mod.rs"]
+mod format;
+mod hooks;
+mod loader;
+mod messages;
+mod patch;
+mod sys;
+
+module! {
+    type: Livepatch,
+    name: "livepatch",
+    authors: ["The livepatch-rs authors"],
+    description: "Livepatch support for kernels built without CONFIG_LIVEPATCH",
+    license: "GPL",
+}
+
+/// The running parts, stopped in this order.
+struct Livepatch {
+    _hooks: hooks::Installed,
+    _retained: loader::retain::Started,
+    _workqueue: sys::work::Workqueue,
+    _registry: patch::registry::Started,
+}
+
+impl kernel::Module for Livepatch {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        sys::locks::init();
+        let found = sys::symbols::find()?;
+        let registry = patch::registry::Started::new()?;
+        let workqueue = sys::work::Workqueue::new()?;
+        let retained = loader::retain::Started::new();
+        let hooks = hooks::Installed::new(&found)?;
+        Ok(Livepatch {
+            _hooks: hooks,
+            _retained: retained,
+            _workqueue: workqueue,
+            _registry: registry,
+        })
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From the name of a livepatch symbol to its address in the running kernel.
+//!
+//! Each distinct symbol of a relocation section is looked up once, however many relocations use
+//! it: one of the kernel's own by the kernel's index of names, those of a module all in one walk
+//! over that module's symbols.
+
+use crate::format::elf::SymbolIndex;
+use crate::format::name::{ObjectName, SymPos, SymbolName, Text, SYMBOL_NAME_MAX};
+use crate::sys::elf::Retained;
+use crate::sys::sort::{sort, Compare};
+use crate::sys::{kallsyms, Address};
+use core::cmp::Ordering;
+use core::ops::ControlFlow;
+use kernel::prelude::*;
+use kernel::str::CString;
+
+/// A symbol that is looked for.
+pub(crate) struct Wanted<'a> {
+    index: SymbolIndex,
+    name: SymbolName<'a>,
+    found: Search,
+}
+
+impl Compare for Wanted<'_> {
+    fn compare(&self, other: &Self) -> Ordering {
+        let names = |wanted: &Self| (wanted.name.object, wanted.name.symbol);
+        names(self).cmp(&names(other))
+    }
+}
+
+/// How far the search for one symbol is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Search {
+    position: SymPos,
+    /// How many of that name were seen.
+    count: u64,
+    /// The last one of them, up to the one that is wanted.
+    address: Option<Address>,
+}
+
+impl Search {
+    /// For the symbol at `position`.
+    pub(crate) fn new(position: SymPos) -> Self {
+        Search { position, count: 0, address: None }
+    }
+
+    /// One more of that name. Breaks when more would not change the result.
+    pub(crate) fn saw(&mut self, address: Address) -> ControlFlow<()> {
+        let SymPos(position) = self.position;
+        if position != 0 && self.count >= position {
+            return ControlFlow::Break(());
+        }
+        self.count += 1;
+        self.address = Some(address);
+        if self.count == if position == 0 { 2 } else { position } {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Where the symbol is.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` where there is none, or several and none was chosen, or fewer than the position
+    /// says; all are logged.
+    pub(crate) fn result(&self, object: ObjectName<'_>, symbol: &[u8]) -> Result<Address> {
+        let (SymPos(position), symbol) = (self.position, Text(symbol));
+        match self.address {
+            // Address 0 is where the first per-CPU variable of a kernel may be.
+            None => pr_err!("symbol '{}' not found in symbol table\n", symbol),
+            Some(_) if position == 0 && self.count > 1 => pr_err!(
+                "unresolvable ambiguity for symbol '{}' in object '{}'\n",
+                symbol,
+                object
+            ),
+            Some(_) if position != 0 && self.count != position => pr_err!(
+                "symbol position {} for symbol '{}' in object '{}' not found\n",
+                position,
+                symbol,
+                object
+            ),
+            Some(address) => return Ok(address),
+        }
+        Err(EINVAL)
+    }
+}
+
+/// A name with the NUL that the kernel's functions want.
+pub(crate) struct NameBuffer([u8; SYMBOL_NAME_MAX + 1]);
+
+impl NameBuffer {
+    /// Room for one name. It is large: not for the stack.
+    pub(crate) fn new() -> Result<KBox<NameBuffer>> {
+        Ok(KBox::new(NameBuffer([0; SYMBOL_NAME_MAX + 1]), GFP_KERNEL)?)
+    }
+
+    /// `name`, with a NUL.
+    fn fill(&mut self, name: &[u8]) -> Result<&CStr> {
+        let room = self.0.get_mut(..=name.len()).ok_or(ENAMETOOLONG)?;
+        let (text, nul) = room.split_at_mut(name.len());
+        text.copy_from_slice(name);
+        nul.fill(0);
+        CStr::from_bytes_with_nul(room).map_err(|_| EINVAL)
+    }
+}
+
+/// Looks up one symbol.
+///
+/// # Errors
+///
+/// `EINVAL` as [`Search::result`] has it; `ENOMEM`.
+pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Result<Address> {
+    let mut search = Search::new(position);
+    if object.is_vmlinux() {
+        kallsyms::each_in_vmlinux(symbol, |address| search.saw(address));
+    } else {
+        let module = CString::try_from_fmt(fmt!("{}", object))?;
+        kallsyms::each_in_module(&module, |name, address| {
+            if name == symbol {
+                search.saw(address)
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+    }
+    search.result(object, symbol.to_bytes())
+}
+
+/// The symbols that a section's relocations name, each one once.
+pub(crate) struct WantedSymbols<'a> {
+    symbols: KVVec<Wanted<'a>>,
+    /// One bit a symbol of the table: whether it is among them.
+    seen: KVVec<u64>,
+}
+
+impl<'a> WantedSymbols<'a> {
+    /// None yet, of a table with `count` symbols.
+    pub(crate) fn new(count: u32) -> Result<Self> {
+        let words = (count as usize).div_ceil(64);
+        Ok(WantedSymbols { symbols: KVVec::new(), seen: KVVec::from_elem(0, words, GFP_KERNEL)? })
+    }
+
+    /// Whether a symbol is there already; from now on it is.
+    pub(crate) fn saw(&mut self, SymbolIndex(index): SymbolIndex) -> bool {
+        match self.seen.get_mut(index as usize / 64) {
+            Some(word) => {
+                let bit = 1 << (index % 64);
+                let before = *word & bit != 0;
+                *word |= bit;
+                before
+            }
+            None => false,
+        }
+    }
+
+    /// One more.
+    pub(crate) fn push(&mut self, index: SymbolIndex, name: SymbolName<'a>) -> Result {
+        let found = Search::new(name.position);
+        Ok(self.symbols.push(Wanted { index, name, found }, GFP_KERNEL)?)
+    }
+
+    /// Looks all of them up.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for the first one that is not found as it is named; `ENOMEM`.
+    pub(crate) fn resolve(mut self) -> Result<KVVec<(SymbolIndex, Address)>> {
+        sort(&mut self.symbols);
+        let mut buffer = NameBuffer::new()?;
+        let mut rest = self.symbols.as_mut_slice();
+        while let Some(object) = rest.first().map(|wanted| wanted.name.object) {
+            let count = rest.partition_point(|wanted| wanted.name.object == object);
+            let (group, others) = rest.split_at_mut(count);
+            if object.is_vmlinux() {
+                for wanted in group.iter_mut() {
+                    let name = buffer.fill(wanted.name.symbol)?;
+                    kallsyms::each_in_vmlinux(name, |address| wanted.found.saw(address));
+                }
+            } else {
+                let module = buffer.fill(object.as_bytes())?;
+                kallsyms::each_in_module(module, |name, address| {
+                    saw_in_module(group, name.to_bytes(), address);
+                    ControlFlow::Continue(())
+                });
+            }
+            rest = others;
+        }
+        let mut found = KVVec::with_capacity(self.symbols.len(), GFP_KERNEL)?;
+        for wanted in self.symbols.iter() {
+            let address = wanted.found.result(wanted.name.object, wanted.name.symbol)?;
+            found.push((wanted.index, address), GFP_KERNEL)?;
+        }
+        Ok(found)
+    }
+}
+
+/// A symbol of a module was seen; `group` is sorted by name.
+fn saw_in_module(group: &mut [Wanted<'_>], name: &[u8], address: Address) {
+    let start = group.partition_point(|wanted| wanted.name.symbol.cmp(name) == Ordering::Less);
+    for wanted in group.iter_mut().skip(start) {
+        if wanted.name.symbol != name {
+            break;
+        }
+        // The walk goes on for the others, so that it does not matter what this says.
+        let _ = wanted.found.saw(address);
+    }
+}
+
+/// Enters addresses in the symbol table that relocations are applied with.
+pub(crate) fn enter(elf: &mut Retained, found: &[(SymbolIndex, Address)]) {
+    for &(index, address) in found {
+        elf.set_symbol(index, address);
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ELF information of every livepatch module, from its load to its unload.
+
+use crate::sys::elf::Retained;
+use crate::sys::locks::RETAINED;
+use crate::sys::module::ModuleId;
+use kernel::new_mutex;
+use kernel::prelude::*;
+use kernel::sync::{Arc, Mutex};
+
+/// What is kept of one module.
+#[pin_data]
+pub(crate) struct Entry {
+    id: ModuleId,
+    /// Locked while symbols are resolved and relocations applied.
+    #[pin]
+    pub(crate) elf: Mutex<Retained>,
+}
+
+/// What is kept of all modules.
+pub(crate) struct Table(KVec<Arc<Entry>>);
+
+impl Table {
+    /// Nothing.
+    pub(crate) const fn new() -> Self {
+        Table(KVec::new())
+    }
+}
+
+/// Keeps `elf` until [`forget`] is called for its module.
+///
+/// # Errors
+///
+/// `ENOMEM`
+pub(crate) fn keep(elf: Retained) -> Result {
+    let id = elf.id();
+    let entry = Arc::pin_init(
+        pin_init!(Entry { id, elf <- new_mutex!(elf, "livepatch::retained") }),
+        GFP_KERNEL,
+    )?;
+    RETAINED.lock().0.push(entry, GFP_KERNEL)?;
+    Ok(())
+}
+
+/// What is kept of a module; `None` where it is not a livepatch.
+pub(crate) fn get(module: ModuleId) -> Option<Arc<Entry>> {
+    RETAINED.lock().0.iter().find(|entry| entry.id == module).cloned()
+}
+
+/// Frees what is kept of a module, if anything is.
+pub(crate) fn forget(module: ModuleId) {
+    let mut table = RETAINED.lock();
+    let position = table.0.iter().position(|entry| entry.id == module);
+    let entry = position.and_then(|position| table.0.remove(position).ok());
+    drop(table);
+    drop(entry);
+}
+
+/// Forgets everything when it is dropped.
+pub(crate) struct Started(());
+
+impl Started {
+    /// Nothing is kept yet.
+    pub(crate) fn new() -> Self {
+        Started(())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let table = core::mem::replace(&mut *RETAINED.lock(), Table::new());
+        drop(table);
+    }
+}

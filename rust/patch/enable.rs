@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp_enable_patch()`.
+
+use super::patch::{Function, Object, Patch, PatchId};
+use super::registry::Registry;
+use super::sysfs::{FuncDir, ObjectDir, PatchDir};
+use super::transition::{self, Goal};
+use super::{replace, retire, state, targets};
+use crate::format::name::Text;
+use crate::loader::retain;
+use crate::sys::kobject::{Dir, Parent};
+use crate::sys::locks::REGISTRY;
+use crate::sys::spec::PatchSpec;
+use core::sync::atomic::AtomicBool;
+use kernel::prelude::*;
+use kernel::str::CString;
+
+/// Enables a patch. When this returns it is in effect, or in transition.
+///
+/// # Errors
+///
+/// `EINVAL` for what is wrong with the patch, `EBUSY` while another one is in transition, what
+/// the author's callbacks return, `ENOMEM`, and others; everything is undone then, and all but
+/// `ENOMEM` are logged.
+pub(crate) fn enable(spec: PatchSpec) -> Result {
+    let mut registry = REGISTRY.lock();
+    let id = registry.new_id();
+    let patch = Patch::new(id, spec)?;
+    check(&registry, &patch)?;
+
+    match add(&mut registry, patch) {
+        Ok(()) => match start(&mut registry, id) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let patch = take(&mut registry, id);
+                drop(registry);
+                if let Some(patch) = patch {
+                    retire::free(patch);
+                }
+                Err(error)
+            }
+        },
+        Err((error, patch)) => {
+            // What is in sysfs must not be removed under the lock.
+            drop(registry);
+            retire::free(patch);
+            Err(error)
+        }
+    }
+}
+
+/// Takes a patch out of the registry.
+pub(crate) fn take(registry: &mut Registry, id: PatchId) -> Option<KBox<Patch>> {
+    let position = registry.position(id)?;
+    registry.patches.remove(position).ok()
+}
+
+fn check(registry: &Registry, patch: &Patch) -> Result {
+    let name = patch.display_name();
+    if patch.module_id().and_then(retain::get).is_none() {
+        pr_err!("module {} is not marked as a livepatch module\n", name);
+        return Err(EINVAL);
+    }
+    if registry.patches.iter().any(|other| other.module_id() == patch.module_id()) {
+        pr_err!("module {} has enabled a patch already\n", name);
+        return Err(EINVAL);
+    }
+    if !state::is_compatible(registry, &patch.spec) {
+        pr_err!(
+            "Livepatch patch ({}) is not compatible with the already installed livepatches.\n",
+            name
+        );
+        return Err(EINVAL);
+    }
+    Ok(())
+}
+
+/// Prepares a patch for what is loaded, shows it in sysfs and puts it into the registry.
+fn add(
+    registry: &mut Registry,
+    mut patch: KBox<Patch>,
+) -> core::result::Result<(), (Error, KBox<Patch>)> {
+    match prepare(registry, &mut patch) {
+        // The room was made by `prepare`.
+        Ok(()) => registry
+            .patches
+            .push_within_capacity(patch)
+            .map_err(|error| (ENOMEM, error.0)),
+        Err(error) => Err((error, patch)),
+    }
+}
+
+fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
+    registry.patches.reserve(1, GFP_KERNEL)?;
+    let root = registry.root.as_ref().ok_or(ENODEV)?.as_parent();
+    let dir = PatchDir {
+        id: patch.id,
+        enabled: AtomicBool::new(false),
+        transition: AtomicBool::new(false),
+        replace: patch.replace,
+    };
+    patch.dir = Some(Dir::new(&patch.name, root, dir)?);
+    if patch.replace {
+        replace::add_nops(&registry.patches, patch)?;
+    }
+    let module = patch.module_id();
+    for object in patch.objects.iter_mut() {
+        let Some(parent) = &patch.dir else {
+            return Err(ENODEV);
+        };
+        show(object, parent.as_parent())?;
+        targets::find(registry, object);
+        if object.is_loaded() {
+            object.prepare(module)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes an object's directories.
+fn show(object: &mut Object, parent: Parent<'_>) -> Result {
+    let vmlinux = c"vmlinux";
+    let name = object.name.as_deref().unwrap_or(vmlinux);
+    let dir = Dir::new(name, parent, ObjectDir { patched: AtomicBool::new(false) })?;
+    for function in object.functions.iter_mut() {
+        function.dir = Some(show_function(function, dir.as_parent())?);
+    }
+    object.dir = Some(dir);
+    Ok(())
+}
+
+/// Makes a function's directory: its name, and which one of that name it is.
+fn show_function(function: &Function, parent: Parent<'_>) -> Result<Dir<FuncDir>> {
+    let name = CString::try_from_fmt(fmt!(
+        "{},{}",
+        Text(function.name.to_bytes()),
+        function.position.0.max(1)
+    ))?;
+    Dir::new(&name, parent, FuncDir)
+}
+
+/// Starts the transition to a patch that is in the registry.
+fn start(registry: &mut Registry, id: PatchId) -> Result {
+    let name = registry.patch(id).map(|patch| patch.display_name()).ok_or(EINVAL)?;
+    if registry.transition.is_some() {
+        pr_err!("patch '{}' cannot be enabled: another one is in transition\n", name);
+        return Err(EBUSY);
+    }
+    pr_notice!("enabling patch '{}'\n", name);
+    transition::begin(registry, id, Goal::Patched)?;
+    if let Err(error) = patch_objects(registry, id) {
+        if let Some(patch) = registry.patch(id) {
+            pr_warn!("failed to enable patch '{}'\n", patch.display_name());
+        }
+        transition::cancel(registry);
+        return Err(error);
+    }
+    transition::go(registry, true);
+    Ok(())
+}
+
+fn patch_objects(registry: &mut Registry, id: PatchId) -> Result {
+    let Registry { patches, redirects, .. } = registry;
+    let patch = patches.iter_mut().find(|patch| patch.id == id).ok_or(EINVAL)?;
+    for object in patch.objects.iter_mut().filter(|object| object.is_loaded()) {
+        let name = object.display_name();
+        object.pre_patch().inspect_err(|_| {
+            pr_warn!("pre-patch callback failed for object '{}'\n", Text(name));
+        })?;
+        object.patch(redirects, id).inspect_err(|_| {
+            pr_warn!("failed to patch object '{}'\n", Text(object.display_name()));
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Patches: what is enabled, what replaces what, and how the system gets from one state to the
+//! next.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`registry`] | all patches, under one lock |
+//! | [`patch`] | one patch, its objects and functions |
+//! | [`enable`] | `klp_enable_patch()` |
+//! | [`object`] | patching and unpatching one object |
+//! | [`redirects`] | which function runs in place of which |
+//! | [`transition`] | switching over, at once and only when it is safe |
+//! | [`walk`] | who is in the way of that |
+//! | [`replace`] | patches that replace all earlier ones |
+//! | [`retire`] | freeing patches that are done with |
+//! | [`state`] | system states and who may change them |
+//! | [`sysfs`] | `/sys/kernel/livepatch` |
+//! | [`targets`] | modules that come and go |
+
+pub(crate) mod enable;
+pub(crate) mod object;
+pub(crate) mod patch;
+pub(crate) mod redirects;
+pub(crate) mod registry;
+pub(crate) mod replace;
+pub(crate) mod retire;
+pub(crate) mod state;
+pub(crate) mod sysfs;
+pub(crate) mod targets;
+pub(crate) mod transition;
+pub(crate) mod walk;

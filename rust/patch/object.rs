@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Patching and unpatching one object.
+
+use super::patch::{Object, Original, PatchId};
+use super::redirects::{Layer, Redirects};
+use crate::format::name::Text;
+use crate::loader::{relocate, resolve, retain};
+use crate::sys::kallsyms;
+use crate::sys::module::ModuleId;
+use kernel::prelude::*;
+
+impl Object {
+    /// Prepares an object that is loaded: applies the relocations that waited for it, and finds
+    /// its functions. On an error everything is as it was.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, `ENOENT` for what is not found; those of the relocations; `ENOMEM`; all but the
+    /// last are logged.
+    pub(crate) fn prepare(&mut self, patch_module: Option<ModuleId>) -> Result {
+        if let Some(target) = self.name() {
+            let entry = patch_module.and_then(retain::get).ok_or(EINVAL)?;
+            relocate::apply_for(&mut entry.elf.lock(), target)?;
+        }
+        self.find_functions().inspect_err(|_| self.release(patch_module))
+    }
+
+    fn find_functions(&mut self) -> Result {
+        for index in 0..self.functions.len() {
+            let object = self.object_name()?;
+            let Some(function) = self.functions.get(index) else {
+                break;
+            };
+            let name = Text(function.name.to_bytes());
+            let address = resolve::one(object, &function.name, function.position)?;
+            let size = kallsyms::size(address).ok_or_else(|| {
+                pr_err!("kallsyms size lookup failed for '{}'\n", name);
+                ENOENT
+            })?;
+            let new_size = match function.new {
+                Some(new) => kallsyms::size(new).ok_or_else(|| {
+                    pr_err!("kallsyms size lookup failed for '{}' replacement\n", name);
+                    ENOENT
+                })?,
+                None => 0,
+            };
+            if let Some(function) = self.functions.get_mut(index) {
+                function.old = Some(Original { address, size });
+                function.new_size = new_size;
+            }
+        }
+        Ok(())
+    }
+
+    /// The object is not loaded any more: undoes [`prepare`](Self::prepare).
+    pub(crate) fn release(&mut self, patch_module: Option<ModuleId>) {
+        if let Some(target) = self.name() {
+            if let Some(entry) = patch_module.and_then(retain::get) {
+                relocate::clear_for(&mut entry.elf.lock(), target);
+            }
+        }
+        self.target = None;
+        if let Some(spec) = &self.spec {
+            spec.set_target(None);
+        }
+        for function in self.functions.iter_mut() {
+            function.old = None;
+        }
+    }
+
+    /// Puts the functions among the redirects. On an error none of them is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Redirects::push`].
+    pub(crate) fn patch(&mut self, redirects: &mut Redirects, patch: PatchId) -> Result {
+        for function in self.functions.iter_mut() {
+            let Some(original) = function.old else {
+                continue;
+            };
+            let layer = Layer { patch, new: function.new, new_size: function.new_size };
+            match redirects.push(original, &function.name, layer) {
+                Ok(()) => function.patched = true,
+                Err(error) => {
+                    self.unpatch(redirects, patch);
+                    return Err(error);
+                }
+            }
+        }
+        self.set_patched(true);
+        Ok(())
+    }
+
+    /// Takes the functions out of the redirects. Calls must go elsewhere already.
+    pub(crate) fn unpatch(&mut self, redirects: &mut Redirects, patch: PatchId) {
+        for function in self.functions.iter_mut().filter(|function| function.patched) {
+            if let Some(original) = function.old {
+                redirects.remove(original.address, patch);
+            }
+            function.patched = false;
+        }
+        self.set_patched(false);
+    }
+
+    /// Sends calls of the functions where the `active` patches want them.
+    pub(crate) fn route(&self, redirects: &Redirects, active: impl Fn(PatchId) -> bool) {
+        for original in self.functions.iter().filter_map(|function| function.old) {
+            redirects.route(original.address, &active);
+        }
+    }
+
+    /// Runs the author's callback before patching.
+    ///
+    /// # Errors
+    ///
+    /// What the callback returns.
+    pub(crate) fn pre_patch(&self) -> Result {
+        self.spec.as_ref().map_or(Ok(()), |spec| spec.pre_patch())
+    }
+
+    /// Runs the author's callback after patching.
+    pub(crate) fn post_patch(&self) {
+        if let Some(spec) = &self.spec {
+            spec.post_patch();
+        }
+    }
+
+    /// Runs the author's callback before unpatching.
+    pub(crate) fn pre_unpatch(&self) {
+        if let Some(spec) = &self.spec {
+            spec.pre_unpatch();
+        }
+    }
+
+    /// Runs the author's callback after unpatching.
+    pub(crate) fn post_unpatch(&self) {
+        if let Some(spec) = &self.spec {
+            spec.post_unpatch();
+        }
+    }
+}

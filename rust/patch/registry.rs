@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All patches, under one lock.
+
+use super::patch::{Patch, PatchId};
+use super::redirects::Redirects;
+use super::transition::Transition;
+use crate::sys::kobject::Root;
+use crate::sys::locks::REGISTRY;
+use crate::sys::module::ModuleId;
+use kernel::prelude::*;
+
+/// What the registry's lock guards.
+pub(crate) struct Registry {
+    /// `/sys/kernel/livepatch`
+    pub(crate) root: Option<Root>,
+    /// Enabled patches and those in transition, in the order in which they were enabled.
+    pub(crate) patches: KVec<KBox<Patch>>,
+    /// Which function runs in place of which.
+    pub(crate) redirects: Redirects,
+    /// The transition that is going on. There is one at a time.
+    pub(crate) transition: Option<Transition>,
+    /// Modules that came since livepatch.ko is there, and have not gone.
+    pub(crate) alive: KVec<ModuleId>,
+    next_id: u64,
+}
+
+impl Registry {
+    /// No patches.
+    pub(crate) const fn new() -> Self {
+        Registry {
+            root: None,
+            patches: KVec::new(),
+            redirects: Redirects::new(),
+            transition: None,
+            alive: KVec::new(),
+            next_id: 1,
+        }
+    }
+
+    /// An identity for a new patch.
+    pub(crate) fn new_id(&mut self) -> PatchId {
+        let id = PatchId(self.next_id);
+        self.next_id += 1;
+        id
+    }
+
+    /// A patch and its place in the order.
+    pub(crate) fn position(&self, id: PatchId) -> Option<usize> {
+        self.patches.iter().position(|patch| patch.id == id)
+    }
+
+    /// A patch.
+    pub(crate) fn patch(&self, id: PatchId) -> Option<&Patch> {
+        self.patches.iter().find(|patch| patch.id == id).map(|patch| &**patch)
+    }
+
+    /// A patch, to be changed.
+    pub(crate) fn patch_mut(&mut self, id: PatchId) -> Option<&mut Patch> {
+        self.patches.iter_mut().find(|patch| patch.id == id).map(|patch| &mut **patch)
+    }
+
+    /// Whether this patch is in transition.
+    pub(crate) fn in_transition(&self, id: PatchId) -> bool {
+        self.transition.as_ref().is_some_and(|transition| transition.patch == id)
+    }
+}
+
+/// Makes `/sys/kernel/livepatch`, and empties the registry when it is dropped. No patch is left
+/// then: a patch module uses this one, which cannot be removed before.
+pub(crate) struct Started(());
+
+impl Started {
+    /// Starts with no patches.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn new() -> Result<Self> {
+        let root = Root::new(c"livepatch")?;
+        REGISTRY.lock().root = Some(root);
+        Ok(Started(()))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let registry = core::mem::replace(&mut *REGISTRY.lock(), Registry::new());
+        drop(registry);
+    }
+}

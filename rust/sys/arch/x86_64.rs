@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! x86_64.
+
+use crate::format::elf::Machine;
+use crate::sys::module::Module;
+use crate::sys::symbols::Symbol;
+use crate::sys::{bindings, Address};
+use core::sync::atomic::AtomicUsize;
+use kernel::prelude::*;
+
+/// The machine of the modules that are loaded here.
+pub(crate) const MACHINE: Machine = Machine::X86_64;
+
+/// The return instruction of this kernel, as its mitigations want it.
+#[cfg(CONFIG_MITIGATION_RETHUNK)]
+macro_rules! ret {
+    () => {
+        "jmp __x86_return_thunk"
+    };
+}
+#[cfg(not(CONFIG_MITIGATION_RETHUNK))]
+macro_rules! ret {
+    () => {
+        "ret\n int3"
+    };
+}
+pub(crate) use ret;
+
+/// Defines `livepatch_stub_<name>` and `livepatch_slot_<name>`.
+///
+/// The jump is a return to an address that was pushed: indirect branch tracking applies to
+/// indirect jumps and calls, not to returns. Between the two instructions the stack is not as
+/// the unwinder tables would have it, so that objtool is told to leave the function out; once in
+/// the target, nothing of the stub is left on the stack.
+macro_rules! stub {
+    ($name:ident) => {
+        core::arch::global_asm!(
+            ".pushsection .data, \"aw\", @progbits",
+            ".balign 8",
+            concat!("livepatch_slot_", stringify!($name), ":"),
+            ".quad 0",
+            ".popsection",
+            ".pushsection .text, \"ax\", @progbits",
+            ".balign 16",
+            concat!(".type livepatch_stub_", stringify!($name), ", @function"),
+            concat!("livepatch_stub_", stringify!($name), ":"),
+            concat!("pushq livepatch_slot_", stringify!($name), "(%rip)"),
+            $crate::sys::arch::ret!(),
+            concat!(
+                ".size livepatch_stub_",
+                stringify!($name),
+                ", . - livepatch_stub_",
+                stringify!($name)
+            ),
+            ".popsection",
+            ".pushsection .discard.func_stack_frame_non_standard, \"aw\", @progbits",
+            concat!(".quad livepatch_stub_", stringify!($name)),
+            ".popsection",
+            options(att_syntax)
+        );
+    };
+}
+pub(crate) use stub;
+
+/// Makes the traced call go on at `ip`.
+///
+/// # Safety
+///
+/// `fregs` must be what ftrace gave to a handler registered with `FTRACE_OPS_FL_IPMODIFY`, and
+/// `ip` a function that can be called in place of the traced one.
+pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, ip: usize) {
+    let fregs = fregs.cast::<bindings::__arch_ftrace_regs>();
+    // SAFETY: By contract; `ftrace_regs` is a `__arch_ftrace_regs` on this architecture.
+    unsafe { (*fregs).regs.ip = ip as c_ulong };
+}
+
+stub!(text_poke_copy);
+
+extern "C" {
+    #[link_name = "livepatch_stub_text_poke_copy"]
+    fn text_poke_copy(address: *mut c_void, bytes: *const c_void, len: usize) -> *mut c_void;
+    #[link_name = "livepatch_slot_text_poke_copy"]
+    static TEXT_POKE_COPY: AtomicUsize;
+}
+
+/// The functions of the kernel that only this architecture needs.
+pub(in crate::sys) const SYMBOLS: &[Symbol] = &[Symbol {
+    name: c"text_poke_copy",
+    option: "CONFIG_MODULES",
+    // SAFETY: `stub!` defines the slot as an aligned word of writable data.
+    slot: unsafe { &TEXT_POKE_COPY },
+    hooked: false,
+}];
+
+/// Takes back what a relocation wrote, as `apply_relocate_add()` here refuses to write over
+/// anything but zeroes.
+///
+/// # Safety
+///
+/// `width` bytes from `at` on must be memory of a loaded module, and nobody may run or read them.
+pub(crate) unsafe fn clear_relocation(at: Address, width: u8) {
+    let zeroes = [0u8; 8];
+    let width = usize::from(width).min(zeroes.len());
+    // SAFETY: By contract; the source is as long as `width` says.
+    unsafe { text_poke_copy(at.0 as *mut c_void, zeroes.as_ptr().cast(), width) };
+}
+
+/// What has to be kept of `mod->arch` for later relocations: nothing.
+pub(crate) struct Kept;
+
+impl Kept {
+    /// Keeps nothing.
+    pub(crate) fn new(_module: &Module<'_>) -> Result<Kept> {
+        Ok(Kept)
+    }
+
+    /// Runs `apply` with what was kept in its place.
+    pub(crate) fn with<R>(&mut self, _module: &Module<'_>, apply: impl FnOnce() -> R) -> R {
+        apply()
+    }
+
+    /// Has nothing to forget.
+    pub(crate) fn forget_slots(&mut self) {}
+}

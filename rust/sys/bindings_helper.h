@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's headers that bindgen translates for rust/sys/bindings.rs. The
+ * kernel crate's own bindings have neither ftrace nor the module loader.
+ */
+#include <linux/elf.h>
+#include <linux/ftrace.h>
+#include <linux/kallsyms.h>
+#include <linux/kobject.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/moduleloader.h>
+#include <linux/notifier.h>
+#include <linux/panic.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/sort.h>
+#include <linux/stacktrace.h>
+#include <linux/stop_machine.h>
+#include <linux/sysfs.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+
+#include "../../include/linux/livepatch.h"
+
+/* Constants whose definition is an expression that bindgen does not evaluate. */
+static const unsigned long LP_MCOUNT_INSN_SIZE = MCOUNT_INSN_SIZE;
+static const unsigned int LP_MODULE_NAME_LEN = MODULE_NAME_LEN;
+static const unsigned long LP_PAGE_SIZE = PAGE_SIZE;
+static const unsigned long LP_VM_NO_GUARD = VM_NO_GUARD;

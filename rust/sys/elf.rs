@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! ELF information of modules: as the loader has it while it loads one, and as it is kept.
+
+use super::module::{Module, ModuleId};
+use super::{arch, bindings, symbols, Address};
+use crate::format::check;
+use crate::format::elf::{
+    Endian, Relocation, RelocationTable, Section, SectionIndex, SectionTable, StringTable, Symbol,
+    SymbolIndex, SymbolTable, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
+};
+use core::mem::size_of;
+use core::ptr::NonNull;
+use core::slice;
+use kernel::prelude::*;
+
+/// The loader's private copy of a file that is about to be loaded; nothing of it was checked.
+///
+/// # Safety
+///
+/// `header` must be what the loader passes to `module_elf_check_arch()`.
+pub(super) unsafe fn file_copy<'a>(header: *mut bindings::elf64_hdr) -> Option<&'a mut [u8]> {
+    // SAFETY: It looks any address up.
+    let area = NonNull::new(unsafe { symbols::find_vm_area(header.cast_const().cast()) })?;
+    // SAFETY: The area holds the copy, which the loader keeps, and nobody else uses, during the
+    // call. Its size counts the guard page, unless it has none.
+    unsafe {
+        let area = area.as_ref();
+        let guard = if area.flags & bindings::LP_VM_NO_GUARD == 0 {
+            bindings::LP_PAGE_SIZE as usize
+        } else {
+            0
+        };
+        let length = (area.size as usize).checked_sub(guard)?;
+        let offset = (header as usize).checked_sub(area.addr as usize)?;
+        Some(slice::from_raw_parts_mut(header.cast(), length.checked_sub(offset)?))
+    }
+}
+
+/// The bytes of a slice of plain C structures.
+fn bytes_of<T: PlainData>(items: &[T]) -> &[u8] {
+    // SAFETY: `PlainData` has no padding, and any byte may be read.
+    unsafe { slice::from_raw_parts(items.as_ptr().cast(), size_of_val(items)) }
+}
+
+/// Structures without padding whose bytes are all there is to them.
+///
+/// # Safety
+///
+/// To be implemented for such structures only.
+unsafe trait PlainData: Copy {}
+// SAFETY: Sixty-four bytes of integers, without gaps.
+unsafe impl PlainData for bindings::elf64_shdr {}
+// SAFETY: Twenty-four bytes of integers, without gaps.
+unsafe impl PlainData for bindings::elf64_sym {}
+
+/// A module that the loader is putting together: everything is in its place and relocated, but
+/// for what livepatch has to relocate.
+pub(crate) struct Loading<'a> {
+    sections: &'a [bindings::elf64_shdr],
+    names: SectionIndex,
+    module: Module<'a>,
+}
+
+impl<'a> Loading<'a> {
+    /// # Safety
+    ///
+    /// The arguments must be those that the loader passes to `module_finalize()`, and `'a` must
+    /// end when that returns.
+    pub(super) unsafe fn from_raw(
+        header: *const bindings::elf64_hdr,
+        sections: *const bindings::elf64_shdr,
+        module: NonNull<bindings::module>,
+    ) -> Self {
+        // SAFETY: The loader has checked the header and made as many section headers as it says.
+        unsafe {
+            Loading {
+                sections: slice::from_raw_parts(sections, (*header).e_shnum.into()),
+                names: SectionIndex((*header).e_shstrndx.into()),
+                module: Module::from_raw(module),
+            }
+        }
+    }
+
+    /// The module.
+    pub(crate) fn module(&self) -> Module<'a> {
+        self.module
+    }
+
+    /// Its sections.
+    pub(crate) fn sections(&self) -> SectionTable<'a> {
+        SectionTable::new(bytes_of(self.sections), Endian::NATIVE)
+    }
+
+    /// The contents of a section: in module memory where it has its place there, else in the
+    /// loader's copy of the file.
+    pub(crate) fn data(&self, index: SectionIndex) -> &'a [u8] {
+        match self.sections.get(index.0 as usize) {
+            // SAFETY: The loader has checked that every section with contents is within the file,
+            // and set `sh_addr` to where it is now. All of it stays for `'a`.
+            Some(section) if section.sh_type != SHT_NULL && section.sh_type != SHT_NOBITS => unsafe {
+                contents(section)
+            },
+            _ => &[],
+        }
+    }
+
+    /// The names of sections.
+    pub(crate) fn names(&self) -> StringTable<'a> {
+        StringTable::new(self.data(self.names))
+    }
+
+    /// The contents of the section with this name.
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let names = self.names();
+        self.sections()
+            .iter()
+            .find(|(_, section)| names.get(section.sh_name) == Ok(name))
+            .map(|(index, _)| self.data(index))
+    }
+}
+
+/// What is at a section's address.
+///
+/// # Safety
+///
+/// `sh_size` bytes at `sh_addr` must be readable for `'a`.
+unsafe fn contents<'a>(section: &bindings::elf64_shdr) -> &'a [u8] {
+    if section.sh_addr == 0 || section.sh_size == 0 {
+        return &[];
+    }
+    // SAFETY: By contract.
+    unsafe { slice::from_raw_parts(section.sh_addr as *const u8, section.sh_size as usize) }
+}
+
+/// What is kept of a livepatch module from its load to its unload, in the form that
+/// `apply_relocate_add()` takes: section headers, section names, the whole symbol table with the
+/// indices that relocations use, and its strings. The kernel itself keeps none of it, or only a
+/// part, once the module's init function is done.
+pub(crate) struct Retained {
+    module: NonNull<bindings::module>,
+    sections: KVVec<bindings::elf64_shdr>,
+    names: KVVec<u8>,
+    symbols: KVVec<bindings::elf64_sym>,
+    strings: KVVec<u8>,
+    symbol_section: SectionIndex,
+    arch: arch::Kept,
+}
+
+// SAFETY: The module that it is about outlives it: it is dropped in `module_arch_cleanup()`, and
+// until then by those only who hold a reference on the module.
+unsafe impl Send for Retained {}
+
+/// A relocation section whose every relocation was checked.
+pub(crate) struct Checked<'a> {
+    index: SectionIndex,
+    target: Section,
+    table: RelocationTable<'a>,
+}
+
+impl Checked<'_> {
+    /// The relocations.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Relocation)> + '_ {
+        self.table.iter()
+    }
+
+    /// The section.
+    pub(crate) fn index(&self) -> SectionIndex {
+        self.index
+    }
+
+    /// Where the section that is relocated begins, and how many bytes it has.
+    pub(crate) fn target(&self) -> (Address, usize) {
+        (Address(self.target.sh_addr as usize), self.target.sh_size as usize)
+    }
+}
+
+impl Retained {
+    /// Copies what is to be kept.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `ENOEXEC` for a module without a symbol table.
+    pub(crate) fn new(loading: &Loading<'_>) -> Result<Retained> {
+        let (symbol_section, header) = loading
+            .sections()
+            .iter()
+            .find(|(_, section)| section.sh_type == SHT_SYMTAB)
+            .ok_or(ENOEXEC)?;
+        let mut sections = KVVec::new();
+        sections.extend_from_slice(loading.sections, GFP_KERNEL)?;
+        let mut names = KVVec::new();
+        names.extend_from_slice(loading.data(loading.names), GFP_KERNEL)?;
+        let mut strings = KVVec::new();
+        strings.extend_from_slice(loading.data(SectionIndex(header.sh_link)), GFP_KERNEL)?;
+
+        let data = loading.data(symbol_section);
+        let count = data.len() / size_of::<bindings::elf64_sym>();
+        // SAFETY: The loader places the table with its alignment, and `count` symbols of plain
+        // data are there.
+        let table = unsafe { slice::from_raw_parts(data.as_ptr().cast(), count) };
+        let mut symbols: KVVec<bindings::elf64_sym> = KVVec::new();
+        if count != 0 {
+            symbols.extend_from_slice(table, GFP_KERNEL)?;
+        }
+        // The table that relocations are applied with is the copy.
+        if let Some(section) = sections.get_mut(symbol_section.0 as usize) {
+            section.sh_addr = symbols.as_ptr() as u64;
+        }
+        Ok(Retained {
+            module: NonNull::new(loading.module().as_ptr()).ok_or(EINVAL)?,
+            sections,
+            names,
+            symbols,
+            strings,
+            symbol_section,
+            arch: arch::Kept::new(&loading.module())?,
+        })
+    }
+
+    /// The module that it is about.
+    pub(crate) fn module(&self) -> Module<'_> {
+        // SAFETY: The module outlives `self`.
+        unsafe { Module::from_raw(self.module) }
+    }
+
+    /// The identity of the module that it is about.
+    pub(crate) fn id(&self) -> ModuleId {
+        self.module().id()
+    }
+
+    /// The section headers.
+    pub(crate) fn sections(&self) -> SectionTable<'_> {
+        SectionTable::new(bytes_of(&self.sections), Endian::NATIVE)
+    }
+
+    /// The names of sections.
+    pub(crate) fn names(&self) -> StringTable<'_> {
+        StringTable::new(&self.names)
+    }
+
+    /// The symbols.
+    pub(crate) fn symbols(&self) -> SymbolTable<'_> {
+        SymbolTable::new(bytes_of(&self.symbols), Endian::NATIVE)
+    }
+
+    /// The names of symbols.
+    pub(crate) fn strings(&self) -> StringTable<'_> {
+        StringTable::new(&self.strings)
+    }
+
+    /// Says where a livepatch symbol is.
+    pub(crate) fn set_symbol(&mut self, index: SymbolIndex, address: Address) {
+        if let Some(symbol) = self.symbols.get_mut(index.0 as usize) {
+            symbol.st_value = address.0 as u64;
+        }
+    }
+
+    /// Checks all relocations of a section, and calls `each` with every one and its symbol.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the section, or what `each` returns.
+    pub(crate) fn check<E: From<crate::format::Error>>(
+        &self,
+        index: SectionIndex,
+        each: impl FnMut(u32, &Relocation, &Symbol) -> core::result::Result<(), E>,
+    ) -> core::result::Result<Checked<'_>, E> {
+        let sections = self.sections();
+        let section = sections.get(index)?;
+        let target = sections.get(SectionIndex(section.sh_info))?;
+        check::section(&section, &target, self.symbol_section)?;
+        let data = match self.sections.get(index.0 as usize) {
+            // SAFETY: `check::section` has found relocations, which the loader has put where
+            // `sh_addr` says.
+            Some(section) => unsafe { contents(section) },
+            None => &[],
+        };
+        let table = RelocationTable::new(data, Endian::NATIVE)?;
+        check::relocations(arch::MACHINE, &table, &self.symbols(), target.sh_size, each)?;
+        Ok(Checked { index, target, table })
+    }
+
+    /// Has the architecture write the relocations of a section.
+    ///
+    /// # Errors
+    ///
+    /// That of the check, or of `apply_relocate_add()`.
+    pub(crate) fn apply(&mut self, index: SectionIndex) -> Result {
+        self.check::<crate::format::Error>(index, |_, _, _| Ok(())).map_err(|_| ENOEXEC)?;
+        let (sections, strings) = (self.sections.as_mut_ptr(), self.strings.as_ptr());
+        let (symbol_section, module) = (self.symbol_section.0, self.module.as_ptr());
+        // SAFETY: The module outlives `self`.
+        let loaded = unsafe { Module::from_raw(self.module) };
+        let ret = self.arch.with(&loaded, || {
+            // SAFETY: Every relocation of the section names a symbol of the table, is of a known
+            // type and writes within its target section, which is part of a loaded module.
+            unsafe {
+                symbols::apply_relocate_add(
+                    sections,
+                    strings.cast(),
+                    symbol_section,
+                    index.0,
+                    module,
+                )
+            }
+        });
+        kernel::error::to_result(ret)
+    }
+
+    /// Takes back what [`apply`](Self::apply) wrote, as far as this architecture needs it, so
+    /// that the section can be applied again. Nothing may use the relocated places meanwhile.
+    pub(crate) fn clear(&mut self, index: SectionIndex) {
+        let Ok(checked) = self.check::<crate::format::Error>(index, |_, _, _| Ok(())) else {
+            return;
+        };
+        let (start, _) = checked.target();
+        let width = |rela: &Relocation| crate::format::reloc::width(arch::MACHINE, rela.r_type);
+        for (_, rela) in checked.iter() {
+            if let Some(width) = width(&rela) {
+                // SAFETY: The relocation was checked: it lies within a section of the module.
+                unsafe { arch::clear_relocation(start.offset(rela.r_offset as usize), width) };
+            }
+        }
+        self.arch.forget_slots();
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The one primitive: a call of one function is made to run another.
+//!
+//! The same redirect hooks the kernel's module loader and patches functions. It rests on an
+//! `ftrace_ops` with `IPMODIFY` for a single call site.
+
+use super::{arch, bindings, symbols, Address};
+use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use kernel::container_of;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use kernel::types::Opaque;
+
+/// The ftrace call site at the start of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Location(Address);
+
+impl Location {
+    /// That of the function which begins at `function`; `None` where ftrace cannot reach it.
+    pub(crate) fn of(function: Address) -> Option<Location> {
+        // SAFETY: It looks any number up in ftrace's table of call sites.
+        let ip = unsafe { symbols::ftrace_location(function.0 as c_ulong) };
+        (ip != 0).then_some(Location(Address(ip as usize)))
+    }
+
+    /// The first instruction after the call site. It is also the address that is on a task's
+    /// stack while ftrace decides where a call of the function goes on.
+    pub(crate) fn after(self) -> Address {
+        self.0.offset(bindings::LP_MCOUNT_INSN_SIZE as usize)
+    }
+}
+
+/// Calls of one function are made to run another, or the function itself.
+///
+/// Made by [`Redirect::new`] it changes nothing until [`Redirect::lead_to`] says where calls go.
+/// Dropping it takes it out of ftrace and waits until no task can be on its way through it, which
+/// may sleep.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Redirect {
+    #[pin]
+    ops: Opaque<bindings::ftrace_ops>,
+    /// Where calls go on; 0: in the function itself.
+    target: AtomicUsize,
+    location: Location,
+    registered: AtomicBool,
+}
+
+// SAFETY: `ops` is handed to ftrace, which does its own locking; the rest is atomic or constant.
+unsafe impl Send for Redirect {}
+// SAFETY: As above.
+unsafe impl Sync for Redirect {}
+
+impl Redirect {
+    /// Registers a redirect for the function at `location`. Calls run the function itself until
+    /// [`lead_to`](Self::lead_to) is called.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EBUSY` where somebody else already redirects this function; what else
+    /// `ftrace_set_filter_ip()` and `register_ftrace_function()` return.
+    pub(crate) fn new(location: Location) -> Result<Pin<KBox<Redirect>>> {
+        let redirect = KBox::pin_init(
+            pin_init!(Redirect {
+                ops <- Opaque::ffi_init(|slot: *mut bindings::ftrace_ops| {
+                    // SAFETY: `slot` is valid for writes; all zeroes is an unused `ftrace_ops`.
+                    unsafe {
+                        slot.write_bytes(0, 1);
+                        (*slot).func = Some(handler);
+                        (*slot).flags = OPS_FLAGS;
+                    }
+                }),
+                target: AtomicUsize::new(0),
+                location,
+                registered: AtomicBool::new(false),
+            }),
+            GFP_KERNEL,
+        )?;
+        let ops = redirect.ops.get();
+        // SAFETY: `ops` is initialised and pinned; `drop` frees the filter that is set here.
+        to_result(unsafe {
+            bindings::ftrace_set_filter_ip(ops, location.0 .0 as c_ulong, 0, 0)
+        })?;
+        // SAFETY: As above, and `drop` unregisters it.
+        to_result(unsafe { bindings::register_ftrace_function(ops) })?;
+        redirect.registered.store(true, Ordering::Relaxed);
+        Ok(redirect)
+    }
+
+    /// Calls run the function at `target` from now on, or the original for `None`.
+    pub(crate) fn lead_to(&self, target: Option<Address>) {
+        self.target.store(target.map_or(0, |address| address.0), Ordering::Release);
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Redirect {
+    fn drop(self: Pin<&mut Self>) {
+        let ops = self.ops.get();
+        if self.registered.load(Ordering::Relaxed) {
+            // SAFETY: It is registered. For an `ops` that is marked DYNAMIC, ftrace returns only
+            // when nobody runs its trampoline any more.
+            let ret = unsafe { bindings::unregister_ftrace_function(ops) };
+            if ret != 0 {
+                pr_crit!("cannot unregister a function from ftrace ({})\n", ret);
+            }
+        }
+        // SAFETY: It is not registered; whatever filter it had is not used any more.
+        unsafe { bindings::ftrace_free_filter(ops) };
+    }
+}
+
+/// How the redirects are registered. `RECURSION` says that the handler cannot recurse: it calls
+/// nothing. `PERMANENT` keeps `kernel.ftrace_enabled=0` from switching patches off.
+const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
+    | bindings::FTRACE_OPS_FL_IPMODIFY
+    | bindings::FTRACE_OPS_FL_PERMANENT
+    | bindings::FTRACE_OPS_FL_RECURSION
+    | if cfg!(CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS) {
+        0
+    } else {
+        bindings::FTRACE_OPS_FL_SAVE_REGS
+    }) as c_ulong;
+
+/// Called by ftrace at every call of a redirected function.
+///
+/// # Safety
+///
+/// Only for ftrace, with an `ops` that is part of a [`Redirect`].
+unsafe extern "C" fn handler(
+    _ip: c_ulong,
+    _parent_ip: c_ulong,
+    ops: *mut bindings::ftrace_ops,
+    fregs: *mut bindings::ftrace_regs,
+) {
+    // SAFETY: `Opaque` is transparent, and the `ops` of a redirect is its field. The redirect
+    // lives until ftrace has no more use for its `ops`.
+    let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Redirect, ops) };
+    let target = redirect.target.load(Ordering::Relaxed);
+    if target != 0 {
+        // SAFETY: `fregs` comes from ftrace; whoever set the target vouches for it.
+        unsafe { arch::set_instruction_pointer(fregs, target) };
+    }
+}

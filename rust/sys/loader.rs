@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hooks in the kernel's module loader.
+
+use super::elf::{self, Loading};
+use super::ftrace::{Location, Redirect};
+use super::module::ModuleId;
+use super::symbols::{self, Found};
+use super::{bindings, Address};
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use kernel::prelude::*;
+use kernel::time::{delay::fsleep, Delta};
+
+/// What is done at the hooks. All are called in process context and may sleep.
+pub(crate) trait LoaderEvents: 'static {
+    /// A file is about to be checked. It is the loader's private copy; its signature was checked,
+    /// nothing else was.
+    fn admit(file: &mut [u8]);
+    /// A module is in its place and relocated, but for what livepatch has to relocate. An error
+    /// refuses it.
+    fn finalize(loading: &Loading<'_>) -> Result;
+    /// A module is about to be freed, or its load failed after [`finalize`](Self::finalize).
+    fn cleanup(module: ModuleId);
+}
+
+/// How many calls of the hooks run right now.
+static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct InFlight;
+
+impl InFlight {
+    fn enter() -> InFlight {
+        IN_FLIGHT.fetch_add(1, Ordering::Acquire);
+        InFlight
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        IN_FLIGHT.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// The hooks, for as long as it lives.
+pub(crate) struct Hooks<T: LoaderEvents> {
+    redirects: KVec<Pin<KBox<Redirect>>>,
+    _events: PhantomData<T>,
+}
+
+impl<T: LoaderEvents> Hooks<T> {
+    /// Hooks the loader.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` where somebody else hooks one of the functions; those of
+    /// [`Redirect::new`]; all are logged.
+    pub(crate) fn new(found: &Found) -> Result<Self> {
+        // From the last to the first in the life of a module: what is admitted is finalized, and
+        // what is finalized is cleaned up.
+        let hooks = [
+            (c"module_arch_cleanup", module_arch_cleanup::<T> as *const () as usize),
+            (c"module_finalize", module_finalize::<T> as *const () as usize),
+            (c"module_elf_check_arch", module_elf_check_arch::<T> as *const () as usize),
+        ];
+        let mut redirects = KVec::with_capacity(hooks.len(), GFP_KERNEL)?;
+        for (name, replacement) in hooks {
+            let location = Location::of(found.address(name)?).ok_or(ENOENT)?;
+            let redirect = Redirect::new(location).inspect_err(|error| {
+                pr_err!(
+                    "cannot hook '{}' ({}): is it redirected by somebody else?\n",
+                    name.to_str().unwrap_or("?"),
+                    error.to_errno()
+                )
+            })?;
+            redirect.lead_to(Some(Address(replacement)));
+            redirects.push(redirect, GFP_KERNEL)?;
+        }
+        Ok(Hooks { redirects, _events: PhantomData })
+    }
+}
+
+impl<T: LoaderEvents> Drop for Hooks<T> {
+    fn drop(&mut self) {
+        // The first hook in the life of a module goes first.
+        while let Some(redirect) = self.redirects.pop() {
+            drop(redirect);
+        }
+        // Nobody enters any more. Those inside may sleep, but they do not wait for this.
+        while IN_FLIGHT.load(Ordering::Acquire) != 0 {
+            fsleep(Delta::from_millis(10));
+        }
+        wait_for_returns();
+    }
+}
+
+/// Waits until every task that was preempted between leaving [`InFlight`] and returning to the
+/// kernel has done so.
+fn wait_for_returns() {
+    // SAFETY: It may sleep here.
+    #[cfg(CONFIG_TASKS_RCU)]
+    unsafe {
+        bindings::synchronize_rcu_tasks()
+    };
+    // SAFETY: It may sleep here.
+    #[cfg(not(CONFIG_TASKS_RCU))]
+    unsafe {
+        bindings::synchronize_rcu()
+    };
+}
+
+/// # Safety
+///
+/// Only in place of the kernel's function of this name.
+unsafe extern "C" fn module_elf_check_arch<T: LoaderEvents>(
+    header: *mut bindings::elf64_hdr,
+) -> bool {
+    let _in_flight = InFlight::enter();
+    // SAFETY: By contract.
+    let supported = unsafe { symbols::module_elf_check_arch(header) };
+    if supported {
+        // SAFETY: By contract.
+        if let Some(file) = unsafe { elf::file_copy(header) } {
+            T::admit(file);
+        }
+    }
+    supported
+}
+
+/// # Safety
+///
+/// Only in place of the kernel's function of this name.
+unsafe extern "C" fn module_finalize<T: LoaderEvents>(
+    header: *const bindings::elf64_hdr,
+    sections: *const bindings::elf64_shdr,
+    module: *mut bindings::module,
+) -> c_int {
+    let _in_flight = InFlight::enter();
+    let Some(named) = NonNull::new(module) else {
+        return EINVAL.to_errno();
+    };
+    // SAFETY: By contract.
+    let loading = unsafe { Loading::from_raw(header, sections, named) };
+    if let Err(error) = T::finalize(&loading) {
+        return error.to_errno();
+    }
+    // SAFETY: By contract.
+    let ret = unsafe { symbols::module_finalize(header, sections, module) };
+    if ret != 0 {
+        // The loader does not call `module_arch_cleanup()` then.
+        T::cleanup(loading.module().id());
+    }
+    ret
+}
+
+/// # Safety
+///
+/// Only in place of the kernel's function of this name.
+unsafe extern "C" fn module_arch_cleanup<T: LoaderEvents>(module: *mut bindings::module) {
+    let _in_flight = InFlight::enter();
+    if let Some(named) = NonNull::new(module) {
+        // SAFETY: By contract.
+        T::cleanup(unsafe { super::module::Module::from_raw(named) }.id());
+    }
+    // SAFETY: By contract.
+    unsafe { symbols::module_arch_cleanup(module) };
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The kernel as the rest of the module sees it.
+//!
+//! Every `unsafe` of this project is below this directory, in wrappers that are as small as the
+//! fact that they rest on. Nothing here knows what a livepatch is, except for [`spec`], which
+//! reads what a patch author wrote, and [`entry`], the functions that patch modules call.
+
+pub(crate) mod arch;
+pub(crate) mod bindings;
+pub(crate) mod elf;
+pub(crate) mod entry;
+pub(crate) mod ftrace;
+pub(crate) mod kallsyms;
+pub(crate) mod kobject;
+pub(crate) mod loader;
+pub(crate) mod locks;
+pub(crate) mod module;
+pub(crate) mod notifier;
+pub(crate) mod param;
+pub(crate) mod sort;
+pub(crate) mod spec;
+pub(crate) mod stop;
+pub(crate) mod symbols;
+pub(crate) mod tasks;
+pub(crate) mod work;
+
+/// An address in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub(crate) struct Address(pub(crate) usize);
+
+impl Address {
+    /// The address `bytes` further on.
+    pub(crate) fn offset(self, bytes: usize) -> Address {
+        Address(self.0.wrapping_add(bytes))
+    }
+}

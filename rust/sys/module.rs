@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loaded modules.
+
+use super::{bindings, symbols, Address};
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use kernel::prelude::*;
+use kernel::sync::rcu;
+
+/// Tells modules apart while they are loaded. It is not a reference: it may be the identity of a
+/// later module once this one is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ModuleId(usize);
+
+/// How far a module is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is initialised and in use.
+    Live,
+    /// It is complete, and its init function runs or is about to.
+    Coming,
+    /// It goes away.
+    Going,
+    /// It is being put together.
+    Unformed,
+}
+
+/// A module, for as long as it cannot go away.
+#[derive(Clone, Copy)]
+pub(crate) struct Module<'a> {
+    module: NonNull<bindings::module>,
+    _lifetime: PhantomData<&'a ()>,
+}
+
+impl<'a> Module<'a> {
+    /// # Safety
+    ///
+    /// `module` must be one that is not freed during `'a`.
+    pub(super) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
+        Module { module, _lifetime: PhantomData }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::module {
+        self.module.as_ptr()
+    }
+
+    /// Its identity.
+    pub(crate) fn id(&self) -> ModuleId {
+        ModuleId(self.module.as_ptr() as usize)
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &'a CStr {
+        // SAFETY: The loader keeps the name NUL-terminated, and the module lives for `'a`.
+        unsafe { CStr::from_char_ptr((&raw const (*self.as_ptr()).name).cast()) }
+    }
+
+    /// Its state; others may change it meanwhile.
+    pub(crate) fn state(&self) -> State {
+        // SAFETY: The module lives for `'a`.
+        let state = unsafe { (&raw const (*self.as_ptr()).state).read_volatile() };
+        match state {
+            bindings::module_state_MODULE_STATE_LIVE => State::Live,
+            bindings::module_state_MODULE_STATE_COMING => State::Coming,
+            bindings::module_state_MODULE_STATE_GOING => State::Going,
+            _ => State::Unformed,
+        }
+    }
+
+    /// Marks the module and the kernel as livepatched.
+    pub(crate) fn taint_livepatch(&self) {
+        // SAFETY: The module lives for `'a`, and is being loaded by the only task that knows it,
+        // so that nobody else changes its taints.
+        unsafe {
+            (*self.as_ptr()).taints |= 1 << bindings::TAINT_LIVEPATCH;
+            bindings::add_taint(
+                bindings::TAINT_LIVEPATCH,
+                bindings::lockdep_ok_LOCKDEP_STILL_OK,
+            );
+        }
+    }
+
+    /// Whether the `size` bytes at `start` stay when the module's init function is done.
+    pub(crate) fn keeps(&self, start: Address, size: usize) -> bool {
+        // SAFETY: The module lives for `'a`; its memory regions are set once at load.
+        let regions = unsafe { &(*self.as_ptr()).mem };
+        regions
+            .iter()
+            .take(bindings::mod_mem_type_MOD_INIT_TEXT as usize)
+            .any(|region| {
+                let base = region.base as usize;
+                start.0 >= base
+                    && start
+                        .0
+                        .checked_add(size)
+                        .is_some_and(|end| end <= base.saturating_add(region.size as usize))
+            })
+    }
+
+    /// Takes a reference, which keeps the module from being unloaded.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` where it is already going away.
+    pub(crate) fn get(&self) -> Result<ModuleRef> {
+        // SAFETY: The module lives for `'a`.
+        if unsafe { bindings::try_module_get(self.as_ptr()) } {
+            Ok(ModuleRef(self.module))
+        } else {
+            Err(ENODEV)
+        }
+    }
+}
+
+/// A reference that keeps a module from being unloaded.
+pub(crate) struct ModuleRef(NonNull<bindings::module>);
+
+// SAFETY: A module reference may be dropped by any task.
+unsafe impl Send for ModuleRef {}
+// SAFETY: What it gives access to is `Module`, which only reads.
+unsafe impl Sync for ModuleRef {}
+
+impl ModuleRef {
+    /// The module.
+    pub(crate) fn module(&self) -> Module<'_> {
+        // SAFETY: The reference keeps it from being freed.
+        unsafe { Module::from_raw(self.0) }
+    }
+}
+
+impl Drop for ModuleRef {
+    fn drop(&mut self) {
+        // SAFETY: The reference was taken in `get`.
+        unsafe { bindings::module_put(self.0.as_ptr()) };
+    }
+}
+
+/// Looks a module up by name and passes it to `found`, which must not sleep.
+pub(crate) fn find<R>(name: &CStr, found: impl FnOnce(&Module<'_>) -> R) -> Option<R> {
+    let _guard = rcu::read_lock();
+    // SAFETY: The list of modules may be read in an RCU read-side section; the name is
+    // NUL-terminated.
+    let module = NonNull::new(unsafe { symbols::find_module(name.as_char_ptr()) })?;
+    // SAFETY: Modules are freed after a grace period, and the section goes on.
+    Some(found(&unsafe { Module::from_raw(module) }))
+}

@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Configure and build a test kernel and print its build directory.
+#
+#   kernel.sh            no CONFIG_LIVEPATCH: what livepatch.ko is for
+#   kernel.sh peer       CONFIG_LIVEPATCH=y: the C core, to compare with
+#   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection
+#   kernel.sh kasan      the same with KASAN, by clang (x86_64)
+
+. "$(dirname "$0")/lib.sh"
+
+VARIANT=${1:-plain}
+CONFIGS=("$TOP/scripts/config/common.config" "$TOP/scripts/config/$ARCH.config")
+LLVM=
+case "$VARIANT" in
+plain) ;;
+peer | lockdep) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
+kasan)
+	[ "$ARCH" = x86_64 ] || die "the kasan kernel is for x86_64 only"
+	CONFIGS+=("$TOP/scripts/config/debug.config")
+	LLVM=LLVM=1
+	;;
+*) die "no such kernel variant: $VARIANT" ;;
+esac
+
+SRC=$("$TOP/scripts/source.sh")
+TREE=$("$TOP/scripts/toolchain.sh")
+OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" "${CONFIGS[@]}")
+
+configure() {
+	local args line missing=0
+	read -ra args <<<"$(kmake_args) $LLVM"
+	make -C "$SRC" O="$OBJ" "${args[@]}" rustavailable
+	make -C "$SRC" O="$OBJ" "${args[@]}" allnoconfig
+	(cd "$OBJ" && "$SRC/scripts/kconfig/merge_config.sh" -m -O "$OBJ" .config "${CONFIGS[@]}")
+	make -C "$SRC" O="$OBJ" "${args[@]}" olddefconfig
+	# What a fragment asks for and the kernel does not know is a mistake here.
+	while read -r line; do
+		grep -qxF "$line" "$OBJ/.config" || {
+			echo "not in the final configuration: $line"
+			missing=1
+		}
+	done < <(cat "${CONFIGS[@]}" | grep '^CONFIG_')
+	[ "$missing" -eq 0 ]
+}
+
+compile() {
+	local args
+	read -ra args <<<"$(kmake_args) $LLVM"
+	[ -e "$OBJ/.configured" ] || configure
+	touch "$OBJ/.configured"
+	make -C "$SRC" O="$OBJ" "${args[@]}" -j"$JOBS" all
+}
+
+case "${2:-}" in
+--compile) compile ;;
+*)
+	build() {
+		[ -e "$OBJ/.done" ] && return
+		mkdir -p "$OBJ"
+		step "kernel $ARCH $VARIANT" "7 min" "$TOP/scripts/enter" "$0" "$VARIANT" --compile
+		touch "$OBJ/.done"
+	}
+	[ -e "$OBJ/.done" ] || locked "kernel-$ARCH-$VARIANT" build
+	echo "$OBJ"
+	;;
+esac

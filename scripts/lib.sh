@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What every script of the front door shares: where the cache is, how a step
+# tells what it does, how a step is resumed.
+
+set -euo pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${LIVEPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/livepatch-rs}
+ARCH=${ARCH:-x86_64}
+JOBS=${JOBS:-$(nproc)}
+export TOP CACHE ARCH JOBS
+
+mkdir -p "$CACHE/log" "$CACHE/tmp"
+
+say() { printf '>> %s\n' "$*" >&2; }
+
+die() {
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+case "$ARCH" in
+x86_64 | s390) ;;
+s390x) ARCH=s390 ;;
+*) die "ARCH=$ARCH is not supported: use x86_64 or s390" ;;
+esac
+
+# debian_arch: Debian's name for $ARCH, used for the guest's packages.
+debian_arch() {
+	case "$ARCH" in
+	x86_64) echo amd64 ;;
+	s390) echo s390x ;;
+	esac
+}
+
+# debian_mirror: the mirror that the host's apt uses for Debian; MIRROR= where
+# that is another distribution's apt, or none.
+debian_mirror() {
+	if [ -n "${MIRROR:-}" ]; then
+		echo "$MIRROR"
+	else
+		# shellcheck disable=SC2016 # apt-get fills these in
+		apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 2>/dev/null |
+			awk -F'|' '$1 == "Debian" && $2 == "Debian" { print $3; exit }'
+	fi
+}
+
+# kmake_args: what a kernel or module build needs on its command line.
+kmake_args() {
+	echo "ARCH=$ARCH"
+	case "$ARCH" in
+	x86_64) [ "$(uname -m)" = x86_64 ] || echo "CROSS_COMPILE=x86_64-linux-gnu-" ;;
+	s390) [ "$(uname -m)" = s390x ] || echo "CROSS_COMPILE=s390x-linux-gnu-" ;;
+	esac
+}
+
+# key FILE-OR-TEXT...: a short digest of what a product is made from. An
+# argument that names a file stands for its contents.
+key() {
+	local arg
+	for arg in "$@"; do
+		if [ -f "$arg" ]; then cat "$arg"; else printf '%s\n' "$arg"; fi
+	done | sha256sum | cut -c1-12
+}
+
+elapsed() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
+
+# step LABEL ESTIMATE COMMAND...: run a long step with its output in a log; say
+# every PROGRESS seconds (default 20) how long it has run and what it does now.
+step() {
+	local label=$1 estimate=$2 log start pid status=0 waited=0
+	shift 2
+	log=$CACHE/log/$(tr -c 'A-Za-z0-9_.\n-' '-' <<<"$label").log
+	start=$SECONDS
+	say "$label (about $estimate; log: $log)"
+	"$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	# An interrupted make must not leave the step running behind it.
+	# shellcheck disable=SC2064
+	trap "kill $pid 2>/dev/null; wait $pid 2>/dev/null; exit 130" INT TERM
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 1
+		waited=$((waited + 1))
+		if [ $((waited % ${PROGRESS:-20})) -eq 0 ]; then
+			say "   $(elapsed $((SECONDS - start))), $(wc -l <"$log") lines: $(tail -n 1 "$log" | tr -d '\r' | cut -c1-90)"
+		fi
+	done
+	wait "$pid" || status=$?
+	trap - INT TERM
+	if [ "$status" -ne 0 ]; then
+		tail -n 30 "$log" >&2
+		die "$label failed with status $status; the whole log is $log"
+	fi
+	say "   done in $(elapsed $((SECONDS - start)))"
+}
+
+# locked NAME COMMAND...: one build of a product at a time, also between clones
+# that share the cache.
+locked() {
+	local name=$1
+	shift
+	(
+		flock -n 9 || { say "waiting for another build of $name"; flock 9; }
+		"$@"
+	) 9>"$CACHE/.lock-$name"
+}
+
+# retry COMMAND...: mirrors have hiccups; three tries, then the error stands.
+retry() {
+	local try
+	for try in 1 2 3; do
+		"$@" && return 0
+		echo "try $try of 3 failed: $1" >&2
+		sleep $((try * 5))
+	done
+	return 1
+}

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Build livepatch.ko for a test kernel, outside of the checkout, and print where.
+#
+#   modules.sh [VARIANT]            livepatch.ko
+#   modules.sh [VARIANT] --clippy   the same sources through clippy, warnings are errors
+
+. "$(dirname "$0")/lib.sh"
+
+VARIANT=plain
+CLIPPY=
+for arg in "$@"; do
+	case "$arg" in
+	--clippy) CLIPPY=1 ;;
+	*) VARIANT=$arg ;;
+	esac
+done
+
+KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+OUT=$CACHE/modules/$(basename "$KOBJ")-$(key "$TOP")${CLIPPY:+-clippy}
+LLVM=
+[ "$VARIANT" = kasan ] && LLVM=LLVM=1
+
+build() {
+	local args
+	read -ra args <<<"$(kmake_args) $LLVM"
+	mkdir -p "$OUT"
+	"$TOP/scripts/enter" make -C "$KOBJ" M="$TOP" MO="$OUT" "${args[@]}" \
+		${CLIPPY:+CLIPPY=1} -j"$JOBS" modules >&2
+}
+
+locked "modules-$(basename "$OUT")" build
+echo "$OUT"
