@@ -31,6 +31,7 @@ module! {
 struct Livepatch {
     _hooks: hooks::Installed,
     _retained: loader::retain::Started,
+    _shadow: sys::shadow::Started,
     _workqueue: sys::work::Workqueue,
     _registry: patch::registry::Started,
 }
@@ -42,10 +43,12 @@ impl kernel::Module for Livepatch {
         let registry = patch::registry::Started::new()?;
         let workqueue = sys::work::Workqueue::new()?;
         let retained = loader::retain::Started::new();
+        let shadow = sys::shadow::Started::new();
         let hooks = hooks::Installed::new(&found)?;
         Ok(Livepatch {
             _hooks: hooks,
             _retained: retained,
+            _shadow: shadow,
             _workqueue: workqueue,
             _registry: registry,
         })

@@ -108,4 +108,28 @@ struct klp_patch {
 
 int klp_enable_patch(struct klp_patch *patch);
 
+/* Where a section of a livepatch module is in memory, and its size in bytes. */
+void *klp_find_section_by_name(const struct module *mod, const char *name,
+			       size_t *sec_size);
+
+/*
+ * Constructors and destructors of shadow variables run with a spin lock held and
+ * interrupts off.
+ */
+typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
+typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
+
+void *klp_shadow_get(void *obj, unsigned long id);
+void *klp_shadow_alloc(void *obj, unsigned long id, size_t size,
+		       gfp_t gfp_flags, klp_shadow_ctor_t ctor, void *ctor_data);
+void *klp_shadow_get_or_alloc(void *obj, unsigned long id, size_t size,
+			      gfp_t gfp_flags, klp_shadow_ctor_t ctor,
+			      void *ctor_data);
+void klp_shadow_free(void *obj, unsigned long id, klp_shadow_dtor_t dtor);
+void klp_shadow_free_all(unsigned long id, klp_shadow_dtor_t dtor);
+
+/* The second is for callbacks during a transition: what earlier patches have. */
+struct klp_state *klp_get_state(struct klp_patch *patch, unsigned long id);
+struct klp_state *klp_get_prev_state(unsigned long id);
+
 #endif /* _LINUX_LIVEPATCH_H_ */

@@ -2,7 +2,7 @@
 
 //! The `.modinfo` section: `key=value` strings, each ended by one or more NULs.
 
-use super::elf::Image;
+use super::elf::{Image, SHT_NOBITS};
 use super::error::Result;
 use core::ops::Range;
 
@@ -33,7 +33,8 @@ pub fn value<'a>(modinfo: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
         .map(|(_, value)| value)
 }
 
-/// Where the `.modinfo` section lies in `file`; `None` where there is none.
+/// Where the `.modinfo` section lies in `file`; `None` where there is none, or one without
+/// contents.
 ///
 /// # Errors
 ///
@@ -43,6 +44,9 @@ pub fn locate(file: &[u8]) -> Result<Option<Range<usize>>> {
     let Some((_, section)) = image.find(SECTION) else {
         return Ok(None);
     };
+    if section.sh_type == SHT_NOBITS {
+        return Ok(None);
+    }
     let data = image.data(&section)?;
     // `data` lies in `file`, so that both conversions hold.
     let start = usize::try_from(section.sh_offset).unwrap_or(usize::MAX);

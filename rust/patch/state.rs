@@ -2,8 +2,11 @@
 
 //! System states: changes that outlive the code that made them, and their versions.
 
+use super::patch::PatchId;
 use super::registry::Registry;
+use crate::sys::locks::PREVIOUS_STATES;
 use crate::sys::spec::{PatchSpec, StateSpec};
+use kernel::prelude::*;
 
 /// The state `id` among those of a patch.
 pub(crate) fn of_patch(patch: &PatchSpec, id: kernel::ffi::c_ulong) -> Option<StateSpec> {
@@ -19,4 +22,52 @@ pub(crate) fn is_compatible(registry: &Registry, patch: &PatchSpec) -> bool {
             None => !patch.replace(),
         })
     })
+}
+
+/// What callbacks may ask for during a transition: of every state that patches before the one in
+/// transition have, the latest one. It has a lock of its own, as callbacks run with the registry
+/// locked.
+pub(crate) struct PreviousStates(Option<KVec<StateSpec>>);
+
+impl PreviousStates {
+    /// No transition.
+    pub(crate) const fn new() -> Self {
+        PreviousStates(None)
+    }
+}
+
+/// A transition of the patch `id` begins.
+///
+/// # Errors
+///
+/// `ENOMEM`
+pub(crate) fn begin(registry: &Registry, id: PatchId) -> Result {
+    let mut states: KVec<StateSpec> = KVec::new();
+    for patch in registry.patches.iter().take_while(|patch| patch.id != id) {
+        for state in patch.spec.states() {
+            match states.iter_mut().find(|known| known.id() == state.id()) {
+                Some(known) => *known = state,
+                None => states.push(state, GFP_KERNEL)?,
+            }
+        }
+    }
+    PREVIOUS_STATES.lock().0 = Some(states);
+    Ok(())
+}
+
+/// The transition is over.
+pub(crate) fn end() {
+    PREVIOUS_STATES.lock().0 = None;
+}
+
+/// The latest state `id` of patches before the one in transition.
+pub(crate) fn previous(id: kernel::ffi::c_ulong) -> Option<StateSpec> {
+    let states = PREVIOUS_STATES.lock();
+    match &states.0 {
+        Some(states) => states.iter().find(|state| state.id() == id).copied(),
+        None => {
+            let _ = kernel::warn_on!(true);
+            None
+        }
+    }
 }

@@ -14,7 +14,7 @@
 use super::patch::{Patch, PatchId};
 use super::registry::Registry;
 use super::walk::{self, Blockers};
-use super::{enable, replace, retire};
+use super::{enable, replace, retire, state};
 use crate::sys::locks::REGISTRY;
 use crate::sys::param::debug;
 use crate::sys::{tasks, work};
@@ -127,12 +127,14 @@ pub(crate) fn begin(registry: &mut Registry, id: PatchId, goal: Goal) -> Result 
         pin_init!(Retry { work <- new_work!("livepatch::retry"), id }),
         GFP_KERNEL,
     )?;
+    let blockers = Blockers::new()?;
+    state::begin(registry, id)?;
     registry.transition = Some(Transition {
         patch: id,
         goal,
         tries: 0,
         delay: FIRST_DELAY,
-        blockers: Blockers::new()?,
+        blockers,
         retry,
     });
     if let Some(patch) = registry.patch(id) {
@@ -250,6 +252,7 @@ fn complete(registry: &mut Registry) {
     pr_notice!("'{}': {} complete\n", patch.display_name(), goal.verb());
     patch.show_transition(false);
     registry.transition = None;
+    state::end();
 }
 
 /// Takes all functions of a patch out of the redirects.

@@ -8,7 +8,7 @@ use super::registry::Registry;
 use super::transition::Goal;
 use crate::format::name::Text;
 use crate::sys::ftrace::Redirect;
-use crate::sys::param::debug;
+use crate::sys::param::debug_level;
 use crate::sys::sort::{sort, Compare};
 use crate::sys::stop::stop_machine;
 use crate::sys::tasks::{self, Identity, StackBuffer, Task};
@@ -227,8 +227,8 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         }
         true
     })?;
-    for blocker in transition.blockers.iter() {
-        describe(patch, blocker);
+    if debug_level() >= 2 {
+        transition.blockers.iter().for_each(|blocker| describe(patch, blocker));
     }
     Ok(switched)
 }
@@ -236,14 +236,14 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
 fn describe(patch: &Patch, blocker: &Blocker) {
     let (comm, pid) = (Text(blocker.task.comm()), blocker.task.pid);
     match blocker.reason {
-        Reason::InFunction(index) => debug!(
+        Reason::InFunction(index) => pr_info!(
             "klp_try_switch_task: {}:{} is sleeping on function {}\n",
             comm,
             pid,
             function_name(patch, index)
         ),
         Reason::UnreliableStack => {
-            debug!("klp_try_switch_task: {}:{} has an unreliable stack\n", comm, pid)
+            pr_info!("klp_try_switch_task: {}:{} has an unreliable stack\n", comm, pid)
         }
     }
 }

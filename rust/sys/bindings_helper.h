@@ -15,6 +15,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/stacktrace.h>
 #include <linux/stop_machine.h>
@@ -27,5 +28,6 @@
 /* Constants whose definition is an expression that bindgen does not evaluate. */
 static const unsigned long LP_MCOUNT_INSN_SIZE = MCOUNT_INSN_SIZE;
 static const unsigned int LP_MODULE_NAME_LEN = MODULE_NAME_LEN;
+static const gfp_t LP_GFP_ZERO = __GFP_ZERO;
 static const unsigned long LP_PAGE_SIZE = PAGE_SIZE;
 static const unsigned long LP_VM_NO_GUARD = VM_NO_GUARD;

@@ -7,7 +7,7 @@ use super::{arch, bindings, symbols, Address};
 use crate::format::check;
 use crate::format::elf::{
     Endian, Relocation, RelocationTable, Section, SectionIndex, SectionTable, StringTable, Symbol,
-    SymbolIndex, SymbolTable, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
+    SymbolIndex, SymbolTable, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
 };
 use core::mem::size_of;
 use core::ptr::NonNull;
@@ -153,7 +153,6 @@ unsafe impl Send for Retained {}
 
 /// A relocation section whose every relocation was checked.
 pub(crate) struct Checked<'a> {
-    index: SectionIndex,
     target: Section,
     table: RelocationTable<'a>,
 }
@@ -162,11 +161,6 @@ impl Checked<'_> {
     /// The relocations.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Relocation)> + '_ {
         self.table.iter()
-    }
-
-    /// The section.
-    pub(crate) fn index(&self) -> SectionIndex {
-        self.index
     }
 
     /// Where the section that is relocated begins, and how many bytes it has.
@@ -278,7 +272,7 @@ impl Retained {
         };
         let table = RelocationTable::new(data, Endian::NATIVE)?;
         check::relocations(arch::MACHINE, &table, &self.symbols(), target.sh_size, each)?;
-        Ok(Checked { index, target, table })
+        Ok(Checked { target, table })
     }
 
     /// Has the architecture write the relocations of a section.
@@ -324,4 +318,14 @@ impl Retained {
         }
         self.arch.forget_slots();
     }
+}
+
+/// Address and size of the section with this name, where it has a place in memory.
+pub(super) fn section_in_memory(elf: &Retained, name: &[u8]) -> Option<(usize, usize)> {
+    let names = elf.names();
+    elf.sections()
+        .iter()
+        .find(|(_, section)| names.get(section.sh_name) == Ok(name))
+        .filter(|(_, section)| section.sh_flags & SHF_ALLOC != 0)
+        .map(|(_, section)| (section.sh_addr as usize, section.sh_size as usize))
 }

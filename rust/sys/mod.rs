@@ -18,6 +18,7 @@ pub(crate) mod locks;
 pub(crate) mod module;
 pub(crate) mod notifier;
 pub(crate) mod param;
+pub(crate) mod shadow;
 pub(crate) mod sort;
 pub(crate) mod spec;
 pub(crate) mod stop;

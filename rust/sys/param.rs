@@ -3,22 +3,23 @@
 //! Module parameters. The kernel crate has none that can be changed at run time: `exports.c`
 //! declares them.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 extern "C" {
-    static livepatch_debug: AtomicBool;
+    static livepatch_debug: AtomicU32;
 }
 
-/// Whether `debug=1` is set: messages that mainline prints with `pr_debug()` are wanted.
-pub(crate) fn debug_wanted() -> bool {
-    // SAFETY: A `bool` of C, which always holds 0 or 1.
+/// What is wanted of the messages that mainline prints with `pr_debug()`: 1 the steps of
+/// transitions, 2 also the tasks that are in their way.
+pub(crate) fn debug_level() -> u32 {
+    // SAFETY: An `unsigned int` of C that is always there.
     unsafe { &livepatch_debug }.load(Ordering::Relaxed)
 }
 
-/// `pr_debug!` that is switched by the parameter `debug`.
+/// Prints a step of a transition, where `debug` is at least 1.
 macro_rules! debug {
     ($($arg:tt)*) => {
-        if $crate::sys::param::debug_wanted() {
+        if $crate::sys::param::debug_level() >= 1 {
             kernel::pr_info!($($arg)*);
         }
     };

@@ -38,6 +38,11 @@ pub(crate) struct FuncSpec(NonNull<bindings::klp_func>);
 #[derive(Clone, Copy)]
 pub(crate) struct StateSpec(NonNull<bindings::klp_state>);
 
+// SAFETY: It is only read.
+unsafe impl Send for StateSpec {}
+// SAFETY: As above.
+unsafe impl Sync for StateSpec {}
+
 impl PatchSpec {
     /// # Safety
     ///

@@ -33,9 +33,6 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Nobody in particular.
-    pub(crate) const NONE: Identity = Identity { pid: 0, comm: [0; 16] };
-
     /// The name of the task, up to its NUL.
     pub(crate) fn comm(&self) -> &[u8] {
         self.comm.split(|&byte| byte == 0).next().unwrap_or_default()

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Run mainline's own livepatch selftests, from the kernel source, not one byte
+# changed: on a kernel without CONFIG_LIVEPATCH with livepatch.ko, or, with
+# PEER=1, on the C core. Ends with `N passed, N failed`, one for each `ok` or
+# `not ok` of the scripts.
+#
+#   upstream.sh [SCRIPT...]     the scripts; all eight, if none is given
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+VARIANT=${VARIANT:-plain}
+[ -z "${PEER:-}" ] || VARIANT=peer
+SRC=$("$TOP/scripts/source.sh")
+SUITE=$SRC/tools/testing/selftests/livepatch
+KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+MODULES=$("$TOP/scripts/modules.sh" "$VARIANT")
+OUT=$MODULES/upstream
+STAGE=$CACHE/tmp/upstream-$(basename "$MODULES")
+
+build() {
+	local args flags=()
+	read -ra args <<<"$(kmake_args)"
+	[ "$VARIANT" = kasan ] && args+=(LLVM=1)
+	if [ "$VARIANT" != peer ]; then
+		flags=("NOSTDINC_FLAGS=-nostdinc -I$TOP/include" "KBUILD_EXTRA_SYMBOLS=$MODULES/Module.symvers")
+	fi
+	mkdir -p "$OUT"
+	make -C "$KOBJ" M="$SUITE/test_modules" MO="$OUT" "${args[@]}" "${flags[@]}" -j"$JOBS" modules
+	cross=
+	for arg in "${args[@]}"; do
+		case $arg in CROSS_COMPILE=*) cross=${arg#CROSS_COMPILE=} ;; esac
+	done
+	"${cross}gcc" -static -O2 -o "$OUT/test_klp-call_getpid" "$SUITE/test_klp-call_getpid.c"
+}
+
+if [ "${1:-}" = --build ]; then
+	build
+	exit
+fi
+
+PROGRESS=60 step "mainline's selftest modules for $ARCH $VARIANT" "30 s" \
+	env VARIANT="$VARIANT" "$TOP/scripts/enter" "$0" --build
+
+rm -rf "$STAGE"
+mkdir -p "$STAGE/upstream/test_modules"
+cp "$SUITE"/*.sh "$OUT/test_klp-call_getpid" "$STAGE/upstream/"
+cp "$OUT"/*.ko "$STAGE/upstream/test_modules/"
+[ "$VARIANT" = peer ] || cp "$MODULES/livepatch.ko" "$STAGE/upstream/"
+
+# The scripts of the suite, in the order of its Makefile.
+scripts=("$@")
+[ ${#scripts[@]} -gt 0 ] || scripts=(test-livepatch.sh test-callbacks.sh test-shadow-vars.sh
+	test-state.sh test-ftrace.sh test-sysfs.sh test-syscall.sh test-kprobe.sh)
+
+cat >"$STAGE/upstream/run" <<'END'
+cd /upstream
+[ ! -e livepatch.ko ] || insmod livepatch.ko debug=1 || exit 1
+for script; do
+	timeout 300 bash "./$script" || echo "$script: exit status $?"
+done
+if dmesg | grep -E 'WARNING:|BUG:|Oops|possible circular locking|INFO: |general protection'; then
+	echo "TEST: kernel log ... not ok"
+fi
+END
+
+log=$CACHE/log/upstream-$ARCH-$VARIANT.txt
+say "mainline's selftests on the $ARCH $VARIANT kernel (about 2 min)"
+status=0
+"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" --timeout "${TIMEOUT:-900}" \
+	-- bash /upstream/run "${scripts[@]}" | tee "$log" || status=$?
+
+passed=$(grep -c '^TEST: .*\.\.\. ok$' "$log" || true)
+failed=$(grep -c '^TEST: .*not ok' "$log" || true)
+# A script that ended early has not said what it did not run.
+early=$(grep -c ': exit status ' "$log" || true)
+[ "$failed" -ge "$early" ] || failed=$early
+[ "$status" -eq 0 ] || failed=$((failed + 1))
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
