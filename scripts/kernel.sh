@@ -26,7 +26,8 @@ esac
 
 SRC=$("$TOP/scripts/source.sh")
 TREE=$("$TOP/scripts/toolchain.sh")
-OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" "${CONFIGS[@]}")
+# Comments do not count.
+OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
 
 configure() {
 	local args line missing=0

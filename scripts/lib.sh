@@ -72,7 +72,9 @@ elapsed() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 step() {
 	local label=$1 estimate=$2 log start pid status=0 waited=0
 	shift 2
-	log=$CACHE/log/$(tr -c 'A-Za-z0-9_.\n-' '-' <<<"$label").log
+	# For those who want to read it afterwards.
+	STEP_LOG=$CACHE/log/$(tr -c 'A-Za-z0-9_.\n-' '-' <<<"$label").log
+	log=$STEP_LOG
 	start=$SECONDS
 	say "$label (about $estimate; log: $log)"
 	"$@" >"$log" 2>&1 </dev/null &

@@ -26,8 +26,12 @@ build() {
 	local args
 	read -ra args <<<"$(kmake_args) $LLVM"
 	mkdir -p "$OUT"
-	"$TOP/scripts/enter" make -C "$KOBJ" M="$TOP" MO="$OUT" "${args[@]}" \
-		${CLIPPY:+CLIPPY=1} -j"$JOBS" modules >&2
+	step "livepatch.ko for $ARCH $VARIANT${CLIPPY:+, clippy}" "20 s" \
+		"$TOP/scripts/enter" make -C "$KOBJ" M="$TOP" MO="$OUT" "${args[@]}" \
+		${CLIPPY:+CLIPPY=1} -j"$JOBS" modules
+	# What the compiler has to say is not lost in the log.
+	! grep -E -A 8 '^(warning|error)|objtool: ' "$STEP_LOG" | head -n 200 >&2 || [ -z "$CLIPPY" ] ||
+		die "clippy has something to say"
 }
 
 locked "modules-$(basename "$OUT")" build

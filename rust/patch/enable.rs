@@ -2,7 +2,7 @@
 
 //! `klp_enable_patch()`.
 
-use super::patch::{Function, Object, Patch, PatchId};
+use super::model::{Function, Object, Patch, PatchId};
 use super::registry::Registry;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
 use super::transition::{self, Goal};

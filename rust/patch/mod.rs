@@ -6,7 +6,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | [`registry`] | all patches, under one lock |
-//! | [`patch`] | one patch, its objects and functions |
+//! | [`model`] | one patch, its objects and functions |
 //! | [`enable`] | `klp_enable_patch()` |
 //! | [`object`] | patching and unpatching one object |
 //! | [`redirects`] | which function runs in place of which |
@@ -19,8 +19,8 @@
 //! | [`targets`] | modules that come and go |
 
 pub(crate) mod enable;
+pub(crate) mod model;
 pub(crate) mod object;
-pub(crate) mod patch;
 pub(crate) mod redirects;
 pub(crate) mod registry;
 pub(crate) mod replace;

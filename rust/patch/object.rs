@@ -2,7 +2,7 @@
 
 //! Patching and unpatching one object.
 
-use super::patch::{Object, Original, PatchId};
+use super::model::{Object, Original, PatchId};
 use super::redirects::{Layer, Redirects};
 use crate::format::name::Text;
 use crate::loader::{relocate, resolve, retain};

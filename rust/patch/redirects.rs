@@ -5,7 +5,7 @@
 //! Every patched function has one ftrace redirect, and a stack of the patches that replace it:
 //! the newest that is active decides where calls go.
 
-use super::patch::{Original, PatchId};
+use super::model::{Original, PatchId};
 use crate::sys::ftrace::{Location, Redirect};
 use crate::sys::Address;
 use kernel::prelude::*;

@@ -2,7 +2,7 @@
 
 //! All patches, under one lock.
 
-use super::patch::{Patch, PatchId};
+use super::model::{Patch, PatchId};
 use super::redirects::Redirects;
 use super::transition::Transition;
 use crate::sys::kobject::Root;

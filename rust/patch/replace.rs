@@ -6,7 +6,7 @@
 //! one, so that it changes back at the same moment as everything else. The no-ops go when the
 //! transition is complete.
 
-use super::patch::{Function, Object, Patch, PatchId};
+use super::model::{Function, Object, Patch, PatchId};
 use super::registry::Registry;
 use super::{enable, retire, transition};
 use kernel::prelude::*;

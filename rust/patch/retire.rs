@@ -5,7 +5,7 @@
 //! It is done from a workqueue: a patch is done with when the transition that disables it is
 //! complete, and that may be within a write to one of the files that have to be removed.
 
-use super::patch::Patch;
+use super::model::Patch;
 use crate::sys::work;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::impl_has_work;

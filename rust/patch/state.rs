@@ -2,7 +2,7 @@
 
 //! System states: changes that outlive the code that made them, and their versions.
 
-use super::patch::PatchId;
+use super::model::PatchId;
 use super::registry::Registry;
 use crate::sys::locks::PREVIOUS_STATES;
 use crate::sys::spec::{PatchSpec, StateSpec};

@@ -7,7 +7,7 @@
 //! or `force` and reading `stack_order` takes the registry's lock: a patch's directory must not
 //! be removed under that lock. The files of an object take no lock.
 
-use super::patch::PatchId;
+use super::model::PatchId;
 use super::transition;
 use crate::sys::kobject::directory;
 use crate::sys::locks::REGISTRY;

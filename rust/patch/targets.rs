@@ -3,7 +3,7 @@
 //! Modules that come and go: patching them when they are loaded, before their init function
 //! runs, and letting them go.
 
-use super::patch::{Object, PatchId};
+use super::model::{Object, PatchId};
 use super::registry::Registry;
 use super::{retire, transition};
 use crate::format::name::Text;
@@ -102,7 +102,7 @@ fn apply(
         registry.patches.get(position).is_some_and(|patch| registry.in_transition(patch.id));
     let Registry { patches, redirects, .. } = registry;
     let target = Text(module.name().to_bytes());
-    let is_active = |patches: &[KBox<super::patch::Patch>], id: PatchId| {
+    let is_active = |patches: &[KBox<super::model::Patch>], id: PatchId| {
         patches.iter().any(|patch| patch.id == id && patch.active)
     };
 

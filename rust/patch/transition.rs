@@ -11,7 +11,7 @@
 //! Until the switch a patch that is being enabled has no effect at all, and one that is being
 //! disabled has all of it. Reversing a transition is therefore complete at once.
 
-use super::patch::{Patch, PatchId};
+use super::model::{Patch, PatchId};
 use super::registry::Registry;
 use super::walk::{self, Blockers};
 use super::{enable, replace, retire, state};

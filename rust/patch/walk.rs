@@ -2,7 +2,7 @@
 
 //! Who is in the way of a transition, and the switch itself.
 
-use super::patch::{Function, Patch, PatchId};
+use super::model::{Function, Patch, PatchId};
 use super::redirects::{Redirects, Site};
 use super::registry::Registry;
 use super::transition::Goal;
@@ -182,7 +182,7 @@ impl<'a> Plan<'a> {
         match task.stack(buffer) {
             Ok(stack) => stack
                 .iter()
-                .find_map(|&address| self.function_at(Address(address as usize)))
+                .find_map(|&address| self.function_at(Address(address)))
                 .map(Reason::InFunction),
             Err(_) => Some(Reason::UnreliableStack),
         }

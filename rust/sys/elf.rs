@@ -27,11 +27,11 @@ pub(super) unsafe fn file_copy<'a>(header: *mut bindings::elf64_hdr) -> Option<&
     unsafe {
         let area = area.as_ref();
         let guard = if area.flags & bindings::LP_VM_NO_GUARD == 0 {
-            bindings::LP_PAGE_SIZE as usize
+            bindings::LP_PAGE_SIZE
         } else {
             0
         };
-        let length = (area.size as usize).checked_sub(guard)?;
+        let length = area.size.checked_sub(guard)?;
         let offset = (header as usize).checked_sub(area.addr as usize)?;
         Some(slice::from_raw_parts_mut(header.cast(), length.checked_sub(offset)?))
     }

@@ -18,7 +18,7 @@ use kernel::prelude::*;
 ///
 /// `patch` must be null, or describe a patch and stay until the patch module is unloaded.
 #[no_mangle]
-pub unsafe extern "C" fn klp_enable_patch(patch: *mut bindings::klp_patch) -> c_int {
+pub(crate) unsafe extern "C" fn klp_enable_patch(patch: *mut bindings::klp_patch) -> c_int {
     let Some(patch) = NonNull::new(patch) else {
         return EINVAL.to_errno();
     };
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn klp_enable_patch(patch: *mut bindings::klp_patch) -> c_
 ///
 /// As for [`klp_enable_patch`].
 #[no_mangle]
-pub unsafe extern "C" fn klp_get_state(
+pub(crate) unsafe extern "C" fn klp_get_state(
     patch: *mut bindings::klp_patch,
     id: c_ulong,
 ) -> *mut bindings::klp_state {
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn klp_get_state(
 /// The state `id` of the latest patch before the one that is in transition; null where none has
 /// it. To be called from callbacks during the transition.
 #[no_mangle]
-pub extern "C" fn klp_get_prev_state(id: c_ulong) -> *mut bindings::klp_state {
+pub(crate) extern "C" fn klp_get_prev_state(id: c_ulong) -> *mut bindings::klp_state {
     patch::state::previous(id).map_or(ptr::null_mut(), |state| state.as_ptr())
 }
 
@@ -61,7 +61,7 @@ pub extern "C" fn klp_get_prev_state(id: c_ulong) -> *mut bindings::klp_state {
 ///
 /// `module` must be loaded, `name` a NUL-terminated string, and `size` valid for writes.
 #[no_mangle]
-pub unsafe extern "C" fn klp_find_section_by_name(
+pub(crate) unsafe extern "C" fn klp_find_section_by_name(
     module: *const bindings::module,
     name: *const c_char,
     size: *mut usize,
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn klp_find_section_by_name(
 
 /// The data of the shadow variable `id` of `object`; null where it has none.
 #[no_mangle]
-pub extern "C" fn klp_shadow_get(object: *mut c_void, id: c_ulong) -> *mut c_void {
+pub(crate) extern "C" fn klp_shadow_get(object: *mut c_void, id: c_ulong) -> *mut c_void {
     shadow::get(object, id)
 }
 
@@ -92,7 +92,7 @@ pub extern "C" fn klp_shadow_get(object: *mut c_void, id: c_ulong) -> *mut c_voi
 ///
 /// `ctor` must be callable with the object, `size` bytes of data and `ctor_data`.
 #[no_mangle]
-pub unsafe extern "C" fn klp_shadow_alloc(
+pub(crate) unsafe extern "C" fn klp_shadow_alloc(
     object: *mut c_void,
     id: c_ulong,
     size: usize,
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn klp_shadow_alloc(
 ///
 /// As for [`klp_shadow_alloc`].
 #[no_mangle]
-pub unsafe extern "C" fn klp_shadow_get_or_alloc(
+pub(crate) unsafe extern "C" fn klp_shadow_get_or_alloc(
     object: *mut c_void,
     id: c_ulong,
     size: usize,
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn klp_shadow_get_or_alloc(
 ///
 /// `dtor` must be callable with the object and the variable's data.
 #[no_mangle]
-pub unsafe extern "C" fn klp_shadow_free(
+pub(crate) unsafe extern "C" fn klp_shadow_free(
     object: *mut c_void,
     id: c_ulong,
     dtor: bindings::klp_shadow_dtor_t,
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn klp_shadow_free(
 ///
 /// As for [`klp_shadow_free`].
 #[no_mangle]
-pub unsafe extern "C" fn klp_shadow_free_all(id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
+pub(crate) unsafe extern "C" fn klp_shadow_free_all(id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
     // SAFETY: By contract.
     unsafe { shadow::free_all(id, dtor) };
 }

@@ -28,7 +28,7 @@ impl Location {
     /// The first instruction after the call site. It is also the address that is on a task's
     /// stack while ftrace decides where a call of the function goes on.
     pub(crate) fn after(self) -> Address {
-        self.0.offset(bindings::LP_MCOUNT_INSN_SIZE as usize)
+        self.0.offset(bindings::LP_MCOUNT_INSN_SIZE)
     }
 }
 

@@ -21,7 +21,7 @@ where
     {
         // SAFETY: By contract; nobody else uses it during the walk.
         let each = unsafe { &mut *data.cast::<F>() };
-        each(Address(address as usize)).is_break().into()
+        each(Address(address)).is_break().into()
     }
     // SAFETY: The name is NUL-terminated; the callback gets `each`, which outlives the call.
     unsafe {
@@ -52,7 +52,7 @@ where
     {
         // SAFETY: By contract; nobody else uses it during the walk.
         let (each, name) = unsafe { (&mut *data.cast::<F>(), CStr::from_char_ptr(name)) };
-        each(name, Address(address as usize)).is_break().into()
+        each(name, Address(address)).is_break().into()
     }
     // SAFETY: The name is NUL-terminated; the callback gets `each`, which outlives the call.
     unsafe {
@@ -75,5 +75,5 @@ pub(crate) fn size(address: Address) -> Option<usize> {
             &raw mut offset,
         )
     };
-    (found != 0).then_some(size as usize)
+    (found != 0).then_some(size)
 }

@@ -65,7 +65,7 @@ impl Attribute {
     pub(crate) const fn new(name: &'static CStr, mode: u16) -> Self {
         // SAFETY: All zeroes is an attribute without a name.
         let mut attribute: bindings::attribute = unsafe { core::mem::zeroed() };
-        attribute.name = name.as_ptr().cast();
+        attribute.name = name.to_bytes_with_nul().as_ptr();
         attribute.mode = mode;
         Attribute(attribute)
     }

@@ -41,6 +41,8 @@ macro_rules! symbols {
             use super::bindings;
             use kernel::ffi::*;
 
+            // Structures of the kernel may have members without size.
+            #[allow(improper_ctypes)]
             extern "C" {
                 $(
                     $(#[$attr])*

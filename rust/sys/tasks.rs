@@ -50,7 +50,7 @@ impl Task<'_> {
     pub(crate) fn identity(&self) -> Identity {
         // SAFETY: The task lives for `'_`; a torn name is still sixteen bytes.
         let (pid, comm) = unsafe { ((*self.task).pid, (*self.task).comm) };
-        Identity { pid, comm: comm.map(|c| c as u8) }
+        Identity { pid, comm }
     }
 
     /// Whether it is running on a processor right now.

@@ -42,6 +42,7 @@ enum source {
 	NODE_KIB,	/* a counter of all nodes, in KiB */
 	ZONE,		/* a counter of all zones, in pages */
 	COMPUTED,	/* in pages */
+	COMPUTED_KIB,	/* in KiB */
 };
 
 struct line {
@@ -81,7 +82,7 @@ COMPUTE(commit_limit, now->commit_limit)
 COMPUTE(committed, now->committed)
 COMPUTE(commit_free, now->commit_limit > now->committed ?
 			     now->commit_limit - now->committed : 0)
-COMPUTE(vmalloc_total, (unsigned long)VMALLOC_TOTAL >> PAGE_SHIFT)
+COMPUTE(vmalloc_total, (unsigned long)VMALLOC_TOTAL >> 10)
 COMPUTE(percpu, now->percpu)
 #ifdef CONFIG_ZSWAP
 COMPUTE(zswap, zswap_total_pages())
@@ -143,7 +144,7 @@ static const struct line lines[] = {
 	{ "WritebackTmp", ZERO },
 	{ "CommitLimit", COMPUTED, .compute = commit_limit },
 	{ "Committed_AS", COMPUTED, .compute = committed },
-	{ "VmallocTotal", COMPUTED, .compute = vmalloc_total },
+	{ "VmallocTotal", COMPUTED_KIB, .compute = vmalloc_total },
 	{ "VmallocUsed", NODE, NR_VMALLOC },
 	{ "VmallocChunk", ZERO },
 	{ "Percpu", COMPUTED, .compute = percpu },
@@ -186,8 +187,11 @@ static void take(struct snapshot *now)
 
 static void show(struct seq_file *file, const char *label, unsigned long kib)
 {
-	/* A line's figure ends in the same column, however long the label is. */
-	seq_printf(file, "%s:%*lu kB\n", label, (int)(23 - strlen(label)), kib);
+	/* A figure ends in column 24, unless it is too long for that. */
+	int pad = max(15 - (int)strlen(label), 1);
+
+	seq_printf(file, "%s:%*s%*lu kB\n", label, pad, "",
+		   23 - (int)strlen(label) - pad, kib);
 }
 
 static int livepatch_meminfo_show(struct seq_file *file, void *unused)
@@ -214,6 +218,9 @@ static int livepatch_meminfo_show(struct seq_file *file, void *unused)
 		case COMPUTED:
 			pages = line->compute(&now);
 			break;
+		case COMPUTED_KIB:
+			show(file, line->label, line->compute(&now));
+			continue;
 		}
 		show(file, line->label, pages << (PAGE_SHIFT - 10));
 	}

@@ -262,7 +262,7 @@ impl Function {
     /// Whether it stands for that function. Position 0 says that there is one of that name, which
     /// makes it the first.
     pub(crate) fn is_same(&self, name: &CStr, position: SymPos) -> bool {
-        &*self.name == name && self.position.0.max(1) == position.0.max(1)
+        *self.name == *name && self.position.0.max(1) == position.0.max(1)
     }
 
     /// Whether it is a no-op.

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The front door. `make help` says what there is.
+
+# kbuild reads the file Kbuild instead of this one.
+
+ARCH ?= x86_64
+export ARCH
+
+.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
+	install clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'livepatch.ko: livepatch support for kernels built without it.'
+	@echo
+	@echo '  make demo                 boot a kernel in QEMU and patch it while it runs'
+	@echo '  make test                 everything that is tested; ends with one line of totals'
+	@echo
+	@echo '  make KDIR=/lib/modules/$$(uname -r)/build'
+	@echo '                            livepatch.ko for a kernel of yours, here in this directory'
+	@echo
+	@echo '  make setup                the toolchain tree, the klp command and the guest'
+	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan)'
+	@echo '  make modules              livepatch.ko, samples and test modules for it'
+	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some)'
+	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
+	@echo '                            (PEER=1: on the C core of a kernel that has one)'
+	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make check                formatting, lints, licences, unsafe code'
+	@echo '  make clean                what was built of this checkout; kernels stay'
+	@echo
+	@echo 'ARCH=$(ARCH) (x86_64 or s390). Everything is kept in LIVEPATCH_CACHE,'
+	@echo 'by default ~/.cache/livepatch-rs; removing it is safe.'
+
+ifneq ($(KDIR),)
+
+# A kernel of the user's own, with the user's own tools.
+.DEFAULT_GOAL := own
+.PHONY: own
+own modules:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+clean:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
+# Mind that scripts/Makefile.livepatch builds patches.
+
+else
+
+VARIANT ?= plain
+
+setup:
+	@scripts/toolchain.sh >/dev/null
+	@scripts/klp.sh >/dev/null
+	@scripts/guest.sh >/dev/null
+
+kernel:
+	@scripts/kernel.sh $(VARIANT)
+
+modules:
+	@tools/testing/modules.sh $(VARIANT) | tr : '\n'
+
+demo:
+	@tools/testing/demo.sh
+
+test:
+	@tools/testing/test.sh
+
+kselftest:
+	@MODULES_DIR=$$(tools/testing/modules.sh $(VARIANT)) \
+		tools/testing/selftests.sh --variant $(VARIANT) $(SCRIPTS)
+
+kselftest-upstream:
+	@tools/testing/upstream.sh $(SCRIPTS)
+
+stress:
+	@tools/testing/stress.sh
+
+check:
+	@scripts/check.sh
+
+clean:
+	@scripts/clean.sh
+
+endif

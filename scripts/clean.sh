@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Remove what was built of this checkout. Kernels, the toolchain tree and what was
+# downloaded stay: they serve every checkout.
+
+. "$(dirname "$0")/lib.sh"
+
+rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy
+say "removed the modules of this checkout; to remove everything, remove $CACHE"

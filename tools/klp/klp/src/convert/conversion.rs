@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From the bytes of a module to those of a livepatch module.
+//!
+//! Symbols that the kernel does not export become livepatch symbols, and the relocations that use
+//! them move into livepatch relocation sections. The format is described in
+//! `Documentation/livepatch/module-elf-format.md`.
+
+use super::{modinfo, rewrite, verify, versions};
+use crate::elf::{is_signed, ElfFile, Place};
+use crate::reference::Reference;
+use crate::resolve::Knowledge;
+use anyhow::{anyhow, bail, ensure, Result};
+use livepatch_format::elf::{SymbolIndex, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
+use livepatch_format::name::Dialect;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// The symbols of a file that become livepatch symbols, and for what they stand.
+pub type Resolved = BTreeMap<SymbolIndex, Reference>;
+
+/// A converted module.
+#[derive(Debug)]
+pub struct Conversion {
+    /// The livepatch module.
+    pub bytes: Vec<u8>,
+    /// Its livepatch symbols.
+    pub resolved: Resolved,
+    /// How many relocations use them.
+    pub moved: usize,
+    dialect: Dialect,
+}
+
+impl Conversion {
+    /// Converts a module; `None` where nothing has to be done.
+    pub fn new(input: &[u8], knowledge: &Knowledge, dialect: Dialect) -> Result<Option<Self>> {
+        let mut file = ElfFile::parse(input)?;
+        refuse_unsuitable(input, &file)?;
+        let resolved = resolve(&file, knowledge)?;
+        let is_livepatch = !resolved.is_empty() || calls(&file, b"klp_enable_patch");
+        if resolved.is_empty() && (modinfo::is_livepatch(&file) || !is_livepatch) {
+            return Ok(None);
+        }
+        modinfo::mark(&mut file)?;
+        versions::forget(&mut file, &resolved)?;
+        modinfo::forget_dependencies(&mut file, &resolved, knowledge);
+        let moved = rewrite::rewrite(&mut file, &resolved, dialect).map_err(|all| list(&all))?;
+        let bytes = file.write()?;
+        Ok(Some(Conversion {
+            bytes,
+            resolved,
+            moved,
+            dialect,
+        }))
+    }
+
+    /// Checks that `written` is what `input` has to become.
+    pub fn verify(&self, input: &[u8], written: &[u8]) -> Result<()> {
+        verify::verify(input, written, &self.resolved, self.dialect)
+    }
+}
+
+fn refuse_unsuitable(input: &[u8], file: &ElfFile) -> Result<()> {
+    ensure!(
+        !is_signed(input),
+        "the module is signed: convert it first and sign the result"
+    );
+    let has_symbols = file
+        .symbols
+        .iter()
+        .any(|symbol| symbol.place == Place::Reserved(SHN_LIVEPATCH));
+    let has_relocations = file
+        .sections
+        .iter()
+        .any(|section| section.flags.0 & SHF_RELA_LIVEPATCH != 0);
+    if has_symbols || has_relocations {
+        bail!("the module has livepatch symbols already: convert the module that kbuild made");
+    }
+    Ok(())
+}
+
+/// Decides for every undefined symbol; reports all that cannot be resolved.
+fn resolve(file: &ElfFile, knowledge: &Knowledge) -> Result<Resolved> {
+    let mut resolved = Resolved::new();
+    let mut problems = Vec::new();
+    for (index, symbol) in file.symbols().skip(1) {
+        if symbol.place != Place::Undefined || symbol.name.is_empty() {
+            continue;
+        }
+        match knowledge.resolve(&symbol.name, symbol.is_weak()) {
+            Ok(Some(reference)) => {
+                resolved.insert(index, reference);
+            }
+            Ok(None) => {}
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok(resolved)
+    } else {
+        Err(list(&problems))
+    }
+}
+
+/// One error of many.
+fn list(problems: &[impl Display]) -> anyhow::Error {
+    let items: String = problems
+        .iter()
+        .map(|problem| format!("\n  {problem}"))
+        .collect();
+    match problems {
+        [_] => anyhow!("cannot be converted:{items}"),
+        _ => anyhow!(
+            "cannot be converted, for {} reasons:{items}",
+            problems.len()
+        ),
+    }
+}
+
+fn calls(file: &ElfFile, name: &[u8]) -> bool {
+    file.symbols
+        .iter()
+        .any(|symbol| symbol.place == Place::Undefined && symbol.name == name)
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp convert`: makes a livepatch module of an ordinary one.
+
+mod conversion;
+mod modinfo;
+mod output;
+mod rewrite;
+mod special;
+mod verify;
+mod versions;
+
+pub use conversion::{Conversion, Resolved};
+
+use crate::resolve::Knowledge;
+use crate::symbols::ObjectSymbols;
+use anyhow::{bail, Context, Result};
+use clap::ValueEnum;
+use livepatch_format::elf::{Header, Machine};
+use livepatch_format::name;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+/// Make a livepatch module of an ordinary kernel module
+///
+/// Every symbol that the module refers to and that nothing exports is looked up in the kernel
+/// and in the target modules, and becomes a livepatch symbol. Where a name stands several times,
+/// the source has to say which one is meant: see KLP_SYM() in include/linux/klp_sym.h.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The kernel's symbols: System.map, text as in /proc/kallsyms, or a vmlinux
+    #[arg(long, value_name = "SYMBOLS")]
+    kernel: Option<PathBuf>,
+
+    /// A Module.symvers; the symbols that it lists are exported and stay ordinary ones
+    #[arg(long, value_name = "FILE")]
+    symvers: Vec<PathBuf>,
+
+    /// A module that is to be patched; also what it exports becomes livepatch symbols, so that
+    /// the patch can be loaded before it
+    #[arg(long, value_name = "TARGET.ko")]
+    module: Vec<PathBuf>,
+
+    /// How livepatch names are written
+    #[arg(long, value_enum, default_value_t = Dialect::Mainline)]
+    dialect: Dialect,
+
+    /// Where to write; the default is to replace IN.ko
+    #[arg(short, long, value_name = "OUT")]
+    output: Option<PathBuf>,
+
+    /// Say nothing but errors and warnings
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// The module to convert
+    #[arg(value_name = "IN.ko")]
+    input: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Dialect {
+    /// .klp.sym.<object>.<symbol>,<position> and .klp.rela.<object>.<section>
+    Mainline,
+    /// The form of 2016: .klp.sym.<object>.<symbol> with the position in st_other, and
+    /// .klp.rel.<object>.<section>
+    Draft,
+}
+
+impl From<Dialect> for name::Dialect {
+    fn from(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::Mainline => name::Dialect::Mainline,
+            Dialect::Draft => name::Dialect::Draft,
+        }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    let shown = args.input.display();
+    let input = fs::read(&args.input).with_context(|| format!("cannot read {shown}"))?;
+    let machine = machine(&input).with_context(|| shown.to_string())?;
+    let knowledge = knowledge(args, machine)?;
+    let conversion = Conversion::new(&input, &knowledge, args.dialect.into())
+        .with_context(|| shown.to_string())?;
+
+    let output = args.output.as_ref().unwrap_or(&args.input);
+    let Some(conversion) = conversion else {
+        if args.output.is_some() {
+            output::write(output, &args.input, &input, |_| Ok(()))?;
+        }
+        if !args.quiet {
+            println!("{shown}: refers to no unexported symbol; left as it is");
+        }
+        return Ok(());
+    };
+    for reference in conversion.resolved.values() {
+        if knowledge.is_position_unsteady(reference) {
+            eprintln!(
+                "warning: {shown}: {reference}: {} has another symbol of that name in a section \
+                 that is there only while it is being loaded, where the kernel counts it as well",
+                reference.object
+            );
+        }
+    }
+    output::write(output, &args.input, &conversion.bytes, |written| {
+        let verified = conversion.verify(&input, written);
+        verified.with_context(|| format!("{shown}: a mistake of klp, please report it"))
+    })?;
+    if !args.quiet {
+        println!("{shown}: {}", summary(&conversion));
+    }
+    Ok(())
+}
+
+fn machine(input: &[u8]) -> Result<Machine> {
+    crate::elf::refuse_wrapped(input)?;
+    Ok(Header::parse(input)?.machine()?)
+}
+
+fn knowledge(args: &Args, machine: Machine) -> Result<Knowledge> {
+    let mut knowledge = Knowledge::default();
+    if let Some(kernel) = &args.kernel {
+        knowledge.kernel = Some(ObjectSymbols::of_kernel(kernel, machine)?);
+    }
+    for path in &args.module {
+        let target = ObjectSymbols::of_module(path, machine)?;
+        if let Some(other) = knowledge
+            .targets
+            .iter()
+            .find(|known| known.object == target.object)
+        {
+            bail!(
+                "{} and {} are both called {}",
+                other.source.display(),
+                path.display(),
+                target.object
+            );
+        }
+        knowledge.targets.push(target);
+    }
+    for path in &args.symvers {
+        knowledge.symvers.read(path)?;
+    }
+    Ok(knowledge)
+}
+
+/// What was done, for the author to compare with what was meant.
+fn summary(conversion: &Conversion) -> String {
+    if conversion.resolved.is_empty() {
+        return "marked as a livepatch; it refers to no unexported symbol".to_owned();
+    }
+    let mut by_object: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for reference in conversion.resolved.values() {
+        let symbol = reference.symbol.escape_ascii();
+        by_object
+            .entry(&reference.object)
+            .or_default()
+            .push(match reference.position.0 {
+                0 => symbol.to_string(),
+                position => format!("{symbol},{position}"),
+            });
+    }
+    let objects: Vec<_> = by_object
+        .into_iter()
+        .map(|(object, symbols)| format!("{object}: {}", symbols.join(" ")))
+        .collect();
+    format!(
+        "{} livepatch symbols in {} relocations ({})",
+        conversion.resolved.len(),
+        conversion.moved,
+        objects.join("; ")
+    )
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the `klp` command consists of; `main.rs` only wires it.
+
+pub mod convert;
+pub mod elf;
+pub mod object_name;
+pub mod reference;
+pub mod resolve;
+pub mod similar;
+pub mod symbols;
+pub mod symvers;

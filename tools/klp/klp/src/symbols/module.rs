@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The symbols of a target module.
+//!
+//! A loaded module keeps those that are defined in sections which stay in memory
+//! (`is_core_symbol()` in `kernel/module/kallsyms.c` of the kernel source, with
+//! `CONFIG_KALLSYMS_ALL`), and counts positions in the order of its symbol table.
+
+use super::{kind, Candidate, ObjectSymbols};
+use crate::elf::{ElfFile, Place};
+use crate::object_name::ObjectNameBuf;
+use anyhow::{anyhow, ensure, Context, Result};
+use livepatch_format::elf::Machine;
+use livepatch_format::modinfo;
+use object::elf;
+use std::fs;
+use std::path::Path;
+
+impl ObjectSymbols {
+    /// Reads the symbols of a target module for `machine`.
+    pub fn of_module(path: &Path, machine: Machine) -> Result<Self> {
+        let read = || {
+            let file = ElfFile::parse(&fs::read(path)?)?;
+            ensure!(
+                file.machine == machine,
+                "it is a module for another machine"
+            );
+            let mut symbols = ObjectSymbols::new(module_name(&file, path)?, path.to_owned());
+            collect(&mut symbols, &file)?;
+            Ok(symbols)
+        };
+        read().with_context(|| format!("cannot read the target module {}", path.display()))
+    }
+}
+
+/// The name under which the kernel knows the module: what it says of itself, else its file's.
+fn module_name(file: &ElfFile, path: &Path) -> Result<ObjectNameBuf> {
+    let of_file = || {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        stem.replace('-', "_").into_bytes()
+    };
+    let name = file
+        .bytes(".modinfo")
+        .and_then(|bytes| modinfo::value(bytes, b"name"))
+        .map_or_else(of_file, <[u8]>::to_vec);
+    ObjectNameBuf::new(&name).map_err(|fault| anyhow!("{}: {fault}", name.escape_ascii()))
+}
+
+fn collect(symbols: &mut ObjectSymbols, file: &ElfFile) -> Result<()> {
+    let mut source = None;
+    for (_, symbol) in file.symbols() {
+        if symbol.info.st_type() == elf::STT_FILE {
+            source = (!symbol.name.is_empty()).then(|| symbol.name.escape_ascii().to_string());
+            continue;
+        }
+        if symbol.name.is_empty() || symbol.place == Place::Undefined {
+            continue;
+        }
+        let section = match symbol.place {
+            Place::Section(index) => Some(file.section(index)?),
+            _ => None,
+        };
+        match section.filter(|section| section.is_alloc() && !section.name.starts_with(b".init")) {
+            Some(section) => symbols.push(
+                &symbol.name,
+                Candidate {
+                    address: symbol.value,
+                    kind: kind(symbol.info.st_type()).to_owned(),
+                    section: Some(section.display_name()),
+                    file: source.clone().filter(|_| !symbol.is_global()),
+                    global: symbol.is_global(),
+                },
+            ),
+            None => {
+                symbols.while_loading.insert(symbol.name.clone());
+            }
+        }
+    }
+    Ok(())
+}

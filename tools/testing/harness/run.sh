@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Test the selftests' own harness: what is wrong must be found to be wrong, by
+# functions.sh in the guest or by selftests.sh around it.
+
+. "$(dirname "$0")/../../../scripts/lib.sh"
+
+HERE=$TOP/tools/testing/harness
+KOBJ=$("$TOP/scripts/kernel.sh" plain)
+MODULES_DIR=$CACHE/modules/harness-$(basename "$KOBJ")
+export MODULES_DIR
+
+build() {
+	local args
+	read -ra args <<<"$(kmake_args)"
+	mkdir -p "$MODULES_DIR"
+	make -C "$KOBJ" M="$HERE/modules" MO="$MODULES_DIR" "${args[@]}" modules
+}
+
+if [ "${1:-}" = --build ]; then
+	build
+	exit
+fi
+
+PASSED=0
+FAILED=0
+# verdict DESCRIPTION COMMAND...
+verdict() {
+	local description=$1
+	shift
+	if "$@"; then
+		PASSED=$((PASSED + 1))
+		echo "ok $((PASSED + FAILED)) $description"
+	else
+		FAILED=$((FAILED + 1))
+		echo "not ok $((PASSED + FAILED)) $description"
+	fi
+}
+
+OUTPUT=$(mktemp "$CACHE/tmp/harness.XXXXXX")
+trap 'rm -f "$OUTPUT"' EXIT
+
+# selftests ARGUMENT...: into $OUTPUT. What goes wrong is meant to, and of no
+# interest unless it is not what was meant.
+selftests() {
+	SHOWN=
+	"$TOP/tools/testing/selftests.sh" --tests "$HERE/cases" "$@" >"$OUTPUT" 2>&1
+}
+
+# shows REGEX: a line of the last run's output.
+shows() {
+	grep -Eq -- "$1" "$OUTPUT" && return
+	echo "# there is no line with '$1' in the output${SHOWN:- that follows}"
+	[ -n "$SHOWN" ] || sed 's/^/#   /' "$OUTPUT"
+	SHOWN=" above"
+	return 1
+}
+
+step "harness modules" "20 s" "$TOP/scripts/enter" "$0" --build
+
+echo "TAP version 13"
+say "cases with a known verdict"
+verdict "a suite with failures fails" eval '! selftests --timeout 300 test-judgement.sh test-patches.sh'
+# What is expected comes from the script, so that a case that did not run is
+# missed.
+while read -r wanted description; do
+	case "$wanted" in
+	PASS) verdict "passes: $description" shows "^ok [0-9]+ PASS $description\$" ;;
+	FAIL) verdict "fails: $description" shows "^not ok [0-9]+ FAIL $description\$" ;;
+	esac
+done < <(sed -n 's/^test_case "\([A-Z]* [^"]*\)".*/\1/p' "$HERE/cases"/test-{judgement,patches}.sh)
+verdict "the offending line is shown" shows '^# KERNEL BUG: WARNING: CPU: 0 PID: 1 at this/is/a/test.c'
+verdict "the module that stays is named" shows '^# LEFTOVER: module harness_stuck cannot be unloaded'
+verdict "the patch that stays is named" shows '^# LEFTOVER: patch second_patch cannot be disabled: enabled 0, transition 1'
+verdict "the failing command is shown" shows '^# line [0-9]+: "false" failed with status 1'
+
+say "results that are missing, or not to be believed"
+verdict "a suite that crashes fails" eval '! selftests --timeout 300 \
+	test-condition.sh test-kills-the-guest.sh test-no-plan.sh test-skips.sh test-status.sh test-too-many.sh'
+verdict "run_tests in a condition is refused" shows '^# selftests: test-condition.sh: it printed no plan$'
+verdict "results lost in a crash are missed" shows '^# selftests: test-kills-the-guest.sh: 2 of 3 results are missing, the guest crashed'
+verdict "the crash is shown" shows 'error: the guest crashed .*sysrq triggered crash'
+verdict "a script without a plan is found" shows '^# selftests: test-no-plan.sh: it printed no plan$'
+verdict "a skipped test does not pass" shows '^# selftests: test-skips.sh: .* # SKIP'
+verdict "a test to be done does not pass" shows '^# selftests: test-skips.sh: .* # TODO'
+verdict "a script's status counts" shows '^# selftests: test-status.sh: it ended with status 3'
+verdict "results beyond the plan are found" shows '^# selftests: test-too-many.sh: 2 results where 1 '
+verdict "all of it is counted" shows '^5 passed, 8 failed$'
+
+say "a guest that hangs"
+verdict "a suite that hangs fails" eval '! selftests --timeout 40 test-hangs.sh'
+verdict "results lost in a hang are missed" shows '^# selftests: test-hangs.sh: 1 of 2 results are missing'
+verdict "the end of the time is told" shows 'error: the guest was stopped after 40 s'
+verdict "the hang is counted" shows '^1 passed, 1 failed$'
+
+echo "1..$((PASSED + FAILED))"
+echo "$PASSED passed, $FAILED failed"
+[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]

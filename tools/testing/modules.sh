@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Build what the selftests and the demo load, for one kernel: livepatch.ko, the
+# samples, the test modules and damaged copies of them. Prints the directories
+# that hold them, separated by colons.
+#
+#   modules.sh [VARIANT]
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+VARIANT=plain
+[ $# -eq 0 ] || [ "$1" = --build ] || VARIANT=$1
+TESTS=$TOP/tools/testing/selftests/livepatch/test_modules
+
+# author DIRECTORY OUT: what a patch author does.
+author() {
+	mkdir -p "$2"
+	make -C "$1" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$2" KLP="$KLP" \
+		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS"
+}
+
+# damaged FILE FAULT...: FILE-FAULT.ko in the directory of damaged modules.
+damaged() {
+	local file=$1 fault
+	shift
+	for fault; do
+		python3 "$TESTS/damage.py" "$fault" "$OUT/selftests/$file.ko" "$OUT/damaged/$file-$fault.ko"
+	done
+}
+
+build() {
+	local sample
+	for sample in cmdline meminfo module-target; do
+		author "$TOP/samples/$sample" "$OUT/samples/$sample"
+	done
+	author "$TESTS" "$OUT/selftests"
+
+	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
+	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"
+
+	# The same patch in the dialect of 2016, from what kbuild has linked.
+	"$KLP" convert --dialect draft --kernel "$KOBJ/System.map" --symvers "$KOBJ/Module.symvers" \
+		--symvers "$OUT/Module.symvers" --module "$OUT/selftests/klp_test_target.ko" \
+		-o "$OUT/selftests/klp_test_draft.ko" "$OUT/selftests/.klp_test_late.kbuild.ko"
+	# gzip is for the kernel's own decompressor, xz for that of kmod.
+	gzip -9nc "$OUT/selftests/klp_test_plain.ko" >"$OUT/selftests/klp_test_plain_gz.ko.gz"
+	xz -9c "$OUT/selftests/klp_test_plain.ko" >"$OUT/selftests/klp_test_plain_xz.ko.xz"
+	gzip -9nc "$OUT/samples/cmdline/livepatch-cmdline.ko" >"$OUT/selftests/livepatch-cmdline-gz.ko.gz"
+
+	rm -rf "$OUT/damaged"
+	mkdir -p "$OUT/damaged"
+	damaged klp_test_late section-without-target section-without-object \
+		section-unknown-prefix section-without-flag not-livepatch-symbol symbol-index \
+		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
+		vmlinux-symbol-for-module target-ambiguous target-position truncated truncated-header
+	damaged klp_test_positions ambiguous position-too-large
+}
+
+if [ "${1:-}" = --build ]; then
+	build
+	exit
+fi
+
+OUT=$("$TOP/scripts/modules.sh" "$VARIANT")
+KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+KLP=$("$TOP/scripts/klp.sh")
+export OUT KOBJ KLP
+step "samples and test modules for $ARCH $VARIANT" "1 min" \
+	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" "$0" --build
+echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/selftests:$OUT/damaged"

@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# The harness of the livepatch selftests. A test script reads it, declares its
+# cases and runs them:
+#
+#	. "$(dirname "$0")/functions.sh"
+#
+#	replaces_cmdline() {
+#		load_core
+#		load_patch livepatch-cmdline
+#		expect_file /proc/cmdline "..."
+#	}
+#	test_case "the command line is replaced" replaces_cmdline
+#
+#	run_tests
+#
+# A case is a function run in a shell of its own, where any command that fails
+# ends the case. After it, and whatever it did, the harness kills the processes
+# that it started, disables its patches, unloads its modules and reads the kernel
+# log since its beginning. A case is "ok" if its commands succeeded, nothing was
+# left that could not be removed, and the log shows no sign of a kernel bug.
+# Nothing is ever skipped: a case that lacks something it needs is "not ok".
+
+MODULES=${MODULES:-/lib/livepatch-tests}
+KLP_SYSFS=${KLP_SYSFS:-/sys/kernel/livepatch}
+# Seconds. Emulated CPUs are slow: these bound a hang, they time nothing.
+TRANSITION_TIMEOUT=${TRANSITION_TIMEOUT:-60}
+CLEANUP_TIMEOUT=${CLEANUP_TIMEOUT:-60}
+
+# Text by which the kernel tells that it found a bug in itself; the second half
+# is how s390 and the sanitizers put it.
+KERNEL_BUG='WARNING:|BUG:|BUG at |Oops|INFO: |Call Trace|general protection'
+KERNEL_BUG+='|possible circular locking|possible recursive locking|inconsistent lock state|suspicious RCU usage'
+KERNEL_BUG+='|unreferenced object|new suspected memory leaks|cut here|ftrace bug'
+KERNEL_BUG+='|UBSAN:|KASAN:|Unable to handle kernel|Krnl PSW|specification exception|illegal operation:'
+
+CASE_NAMES=()
+CASE_FUNCTIONS=()
+
+# test_case DESCRIPTION FUNCTION
+test_case() {
+	CASE_NAMES+=("$1")
+	CASE_FUNCTIONS+=("$2")
+}
+
+#
+# For cases: conditions and expectations
+#
+
+# fail MESSAGE: end the case. The record counts also where the shell that ends
+# here is not the case's own, as in a command substitution.
+fail() {
+	echo "FAIL: $1"
+	echo "$1" >>"$CASE_DIR/failed"
+	exit 1
+} >&2
+
+# wait_for SECONDS CONDITION...: until the command succeeds; fails after SECONDS.
+wait_for() {
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	until "$@"; do
+		[ "${EPOCHREALTIME/./}" -lt "$deadline" ] || return 1
+		sleep 0.05
+	done
+}
+
+# expect_eq WHAT GOT WANTED
+expect_eq() {
+	[ "$2" = "$3" ] || fail "$1 is '$2', expected '$3'"
+}
+
+# expect_file PATH CONTENT
+expect_file() {
+	local content
+	content=$(cat "$1") || fail "cannot read $1"
+	expect_eq "$1" "$content" "$2"
+}
+
+# case_log: the kernel log since the case began.
+case_log() {
+	dmesg --notime | CASE_MARK="$CASE_MARK" awk '
+		index($0, ENVIRON["CASE_MARK"]) { count = 0; seen = 1; next }
+		{ line[count++] = $0 }
+		END {
+			if (!seen)
+				print "BUG: the harness lost the beginning of the case: the kernel log was cleared or is full"
+			for (i = 0; i < count; i++)
+				print line[i]
+		}'
+}
+
+# log_has REGEX
+log_has() {
+	# Not a pipe: its writer would fail once grep has seen enough.
+	grep -Eq -- "$1" <<<"$(case_log)"
+}
+
+# expect_log REGEX
+expect_log() {
+	log_has "$1" || fail "the kernel log has no line with '$1'"
+}
+
+# expect_no_log REGEX
+expect_no_log() {
+	! log_has "$1" || fail "the kernel log has '$(grep -E -m 1 -- "$1" <<<"$(case_log)")', which matches '$1'"
+}
+
+#
+# For cases: modules
+#
+
+# module_name MODULE: the kernel's name for livepatch-foo, livepatch_foo.ko.gz...
+module_name() {
+	local name=${1##*/}
+	name=${name%%.ko*}
+	echo "${name//-/_}"
+}
+
+# module_file MODULE: a path, a file of the modules' directory, or the name of one.
+module_file() {
+	case "$1" in
+	*/*) echo "$1" ;;
+	*.ko*) echo "$MODULES/$1" ;;
+	*) echo "$MODULES/$1.ko" ;;
+	esac
+}
+
+# is_loaded MODULE
+is_loaded() {
+	grep -q "^$(module_name "$1") " /proc/modules
+}
+
+# is_unused MODULE
+is_unused() {
+	[ "$(cat "/sys/module/$(module_name "$1")/refcnt" 2>/dev/null)" = 0 ]
+}
+
+# load MODULE [ARGUMENT]...
+load() {
+	local file output
+	file=$(module_file "$1")
+	shift
+	[ -f "$file" ] || fail "there is no module $file"
+	output=$(insmod "$file" "$@" 2>&1) || fail "insmod $file $*: $output"
+}
+
+# errno_text NAME: how insmod words it; for some it has words of its own.
+errno_text() {
+	case "$1" in
+	E2BIG) echo 'Argument list too long' ;;
+	EAGAIN) echo 'Resource temporarily unavailable' ;;
+	EBUSY) echo 'Device or resource busy' ;;
+	EEXIST) echo 'File exists' ;;
+	EFAULT) echo 'Bad address' ;;
+	EINVAL) echo 'Invalid (argument|parameters)' ;;
+	ENAMETOOLONG) echo 'File name too long' ;;
+	ENODATA) echo 'No data available' ;;
+	ENODEV) echo 'No such device' ;;
+	ENOMSG) echo 'No message of desired type' ;;
+	ENOENT) echo '(No such file or directory|Unknown symbol in module.*)' ;;
+	ENOEXEC) echo '(Exec format error|Invalid module format)' ;;
+	ENOMEM) echo 'Cannot allocate memory' ;;
+	ENOSYS) echo 'Function not implemented' ;;
+	ENXIO) echo 'No such device or address' ;;
+	EOPNOTSUPP) echo 'Operation not supported' ;;
+	EOVERFLOW) echo 'Value too large for defined data type' ;;
+	EPERM) echo 'Operation not permitted' ;;
+	ERANGE) echo 'Numerical result out of range' ;;
+	ESRCH) echo '(No such process|Module has wrong symbol version)' ;;
+	*) fail "errno_text does not know $1" ;;
+	esac
+}
+
+# load_refused MODULE ERRNO REGEX [ARGUMENT]...: insmod must fail with that errno
+# and leave nothing; what the kernel logs meanwhile must match.
+load_refused() {
+	local file wanted=$2 regex=$3 text output before new
+	file=$(module_file "$1")
+	shift 3
+	[ -f "$file" ] || fail "there is no module $file"
+	text=$(errno_text "$wanted")
+	before=$(case_log | wc -l)
+	output=$(insmod "$file" "$@" 2>&1) && fail "insmod $file $* was to be refused with $wanted, but succeeded"
+	# A message without a line end of its own ends with the next one.
+	echo "livepatch-test: insmod has failed" >/dev/kmsg
+	grep -Eq "could not insert module .*: $text\$" <<<"$output" ||
+		fail "insmod $file $* was to be refused with $wanted, but said: $output"
+	new=$(case_log | tail -n "+$((before + 1))")
+	grep -Eq -- "$regex" <<<"$new" ||
+		fail "$file was refused, but the kernel log has no line with '$regex'; it says: ${new:-nothing}"
+	! is_loaded "$file" || fail "$file was refused, but is in /proc/modules"
+}
+
+# unload MODULE: a patch's module is held for a moment after its transition.
+unload() {
+	local name output
+	name=$(module_name "$1")
+	is_loaded "$name" || fail "module $name is not loaded"
+	wait_for "$TRANSITION_TIMEOUT" is_unused "$name" || fail "module $name stays in use"
+	output=$(rmmod "$name" 2>&1) || fail "rmmod $name: $output"
+}
+
+# unload_refused MODULE
+unload_refused() {
+	local name
+	name=$(module_name "$1")
+	is_loaded "$name" || fail "module $name is not loaded"
+	! rmmod "$name" 2>/dev/null || fail "rmmod $name was to be refused, but succeeded"
+	is_loaded "$name" || fail "rmmod $name failed, but the module is gone"
+}
+
+# load_core [ARGUMENT]...
+load_core() { load livepatch "$@"; }
+
+unload_core() { unload livepatch; }
+
+#
+# For cases: patches
+#
+
+# in_transition PATCH: a patch that is gone has none left.
+in_transition() {
+	[ "$(cat "$KLP_SYSFS/$(module_name "$1")/transition" 2>/dev/null)" = 1 ]
+}
+
+# transition_ended PATCH
+transition_ended() { ! in_transition "$1"; }
+
+# wait_for_transition PATCH
+wait_for_transition() {
+	wait_for "$TRANSITION_TIMEOUT" transition_ended "$1" ||
+		fail "the transition of $1 has not ended after $TRANSITION_TIMEOUT s"
+}
+
+# set_patch PATCH 0|1: write 'enabled' and wait for no transition.
+set_patch() {
+	local file
+	file=$KLP_SYSFS/$(module_name "$1")/enabled
+	[ -f "$file" ] || fail "there is no $file"
+	# shellcheck disable=SC2320 # a write is refused through echo's status
+	echo "$2" >"$file" || fail "writing $2 to $file was refused"
+}
+
+enable_patch() {
+	set_patch "$1" 1
+	wait_for_transition "$1"
+}
+
+disable_patch() {
+	set_patch "$1" 0
+	wait_for_transition "$1"
+}
+
+# load_patch MODULE [ARGUMENT]...: load and wait for the end of the transition.
+load_patch() {
+	load "$@"
+	expect_file "$KLP_SYSFS/$(module_name "$1")/enabled" 1
+	wait_for_transition "$1"
+}
+
+# unload_patch MODULE: disable and unload.
+unload_patch() {
+	disable_patch "$1"
+	unload "$1"
+}
+
+#
+# The harness
+#
+
+# new_modules: what is loaded now and was not before the cases.
+new_modules() { cut -d' ' -f1 /proc/modules | grep -vxFf "$CASE_DIR/scenery"; }
+
+# accept_modules: what is loaded now is not the cases' doing.
+accept_modules() { cut -d' ' -f1 /proc/modules >"$CASE_DIR/scenery"; }
+
+# busy_patches: the names of those that are enabled or in transition.
+busy_patches() {
+	local dir
+	for dir in "$KLP_SYSFS"/*/; do
+		grep -qs 1 "$dir/enabled" "$dir/transition" && basename "$dir"
+	done | grep -vxFf "$CASE_DIR/stuck-patches"
+}
+
+# A transition is reversed, if that is what it takes; while another patch's runs,
+# the write fails, so it is tried again and again.
+all_patches_disabled() {
+	local patch
+	for patch in $(busy_patches); do
+		grep -qs 1 "$KLP_SYSFS/$patch/enabled" && echo 0 >"$KLP_SYSFS/$patch/enabled"
+	done 2>/dev/null
+	[ -z "$(busy_patches)" ]
+}
+
+# In any order: a module that others use goes in a later round.
+all_modules_unloaded() {
+	local module
+	for module in $(new_modules); do
+		rmmod "$module" 2>/dev/null
+	done
+	[ -z "$(new_modules)" ]
+}
+
+# clean_up: say what cannot be removed; it is then part of the scenery, so that
+# later cases are not blamed for it.
+clean_up() {
+	local patch module status=0
+	if ! wait_for "$CLEANUP_TIMEOUT" all_patches_disabled; then
+		for patch in $(busy_patches); do
+			echo "LEFTOVER: patch $patch cannot be disabled: enabled $(cat "$KLP_SYSFS/$patch/enabled"), transition $(cat "$KLP_SYSFS/$patch/transition")"
+			echo "$patch" >>"$CASE_DIR/stuck-patches"
+			status=1
+		done
+	fi
+	if ! wait_for "$CLEANUP_TIMEOUT" all_modules_unloaded; then
+		for module in $(new_modules); do
+			echo "LEFTOVER: module $module cannot be unloaded: $(rmmod "$module" 2>&1)"
+			status=1
+		done
+		accept_modules
+	fi
+	return "$status"
+}
+
+# run_case INDEX: status 0 and no output, or diagnostics.
+run_case() {
+	local function=${CASE_FUNCTIONS[$1]} pid status=0 bugs
+	rm -f "$CASE_DIR/failed"
+	CASE_MARK="livepatch-test: $(basename "$0") case $(($1 + 1)), ${CASE_NAMES[$1]} [$$ $EPOCHREALTIME]"
+	echo "$CASE_MARK" >/dev/kmsg
+
+	# Job control gives the case a process group, by which what it leaves
+	# behind can be found.
+	set -m
+	(
+		set -eEuo pipefail
+		trap 'echo "line $LINENO: \"$BASH_COMMAND\" failed with status $?"' ERR
+		"$function"
+	) >"$CASE_DIR/output" 2>&1 </dev/null &
+	pid=$!
+	set +m
+	wait "$pid" || status=$?
+	kill -KILL -- "-$pid" 2>/dev/null
+
+	clean_up >"$CASE_DIR/leftovers" || status=1
+	[ ! -e "$CASE_DIR/failed" ] || status=1
+	case_log >"$CASE_DIR/log"
+	bugs=$(grep -E "$KERNEL_BUG" "$CASE_DIR/log") && status=1
+	[ "$status" -eq 0 ] && return 0
+
+	cat "$CASE_DIR/output" "$CASE_DIR/leftovers"
+	[ -z "$bugs" ] || printf '%s\n' "KERNEL BUG: ${bugs//$'\n'/$'\n'KERNEL BUG: }"
+	if [ -s "$CASE_DIR/log" ]; then
+		echo "the end of the kernel log:"
+		tail -n 40 "$CASE_DIR/log" | sed 's/^/  /'
+	fi
+	[ -s "$CASE_DIR/output" ] || [ -s "$CASE_DIR/leftovers" ] || [ -n "$bugs" ] ||
+		echo "the case ended with status $status"
+	return 1
+}
+
+# run_tests: run every case, print the results as TAP; status 1 if any failed.
+run_tests() {
+	local index strict status failed=0
+	set +e
+	# Where bash is told to ignore a status, it ignores it all the way down.
+	strict=$(
+		set -e
+		false
+		echo no
+	)
+	if [ -n "$strict" ]; then
+		echo "Bail out! run_tests stands in a condition, where no failure would be seen"
+		exit 1
+	fi
+	CASE_DIR=$(mktemp -d)
+	accept_modules
+	: >"$CASE_DIR/stuck-patches"
+	echo "TAP version 13"
+	echo "1..${#CASE_NAMES[@]}"
+	for index in "${!CASE_NAMES[@]}"; do
+		# Not in the condition, for the reason above.
+		run_case "$index" >"$CASE_DIR/diagnostics" 2>&1
+		status=$?
+		if [ "$status" -eq 0 ]; then
+			echo "ok $((index + 1)) ${CASE_NAMES[$index]}"
+		else
+			echo "not ok $((index + 1)) ${CASE_NAMES[$index]}"
+			sed 's/^/# /' "$CASE_DIR/diagnostics"
+			failed=1
+		fi
+	done
+	rm -rf "$CASE_DIR"
+	return "$failed"
+}

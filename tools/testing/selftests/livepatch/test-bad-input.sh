@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Bad input: each of it ends in an errno and a message, and in a kernel that goes
+# on as if nothing had been tried.
+
+. "$(dirname "$0")/functions.sh"
+
+# refused FILE ERRNO REGEX [ARGUMENT]...: and everything works afterwards.
+refused() {
+	load_core
+	load klp_test_target
+	for _ in 1 2; do
+		load_refused "$@"
+	done
+	[ -z "$(ls "$KLP_SYSFS")" ] || fail "something is left in $KLP_SYSFS"
+	expect_file /proc/klp_test_values "shared 1 2 3 unique 42"
+	load_patch klp_test_late
+	expect_file /proc/klp_test_values "shared 1 2 3 unique 42303"
+}
+
+# bad DESCRIPTION FILE ERRNO REGEX [ARGUMENT]...
+NUMBER=0
+bad() {
+	local arguments
+	NUMBER=$((NUMBER + 1))
+	printf -v arguments ' %q' "${@:2}"
+	eval "bad_$NUMBER() { refused$arguments; }"
+	test_case "$1" "bad_$NUMBER"
+}
+
+IN="module 'klp_test_late': section"
+
+bad "no livepatch flag, but klp_enable_patch() is called" klp_test_unmarked EINVAL \
+	"module klp_test_noflag is not marked as a livepatch module" function=unique_value
+bad "a section name without a target section" klp_test_late-section-without-target EINVAL \
+	"section .klp.rela.vmlinux has an incorrectly formatted name"
+bad "a section name without an object" klp_test_late-section-without-object EINVAL \
+	"$IN .klp.rela..text: the object name is empty"
+bad "a section name with an unknown prefix" klp_test_late-section-unknown-prefix EINVAL \
+	"$IN .klp.relo.vmlinux.text: unknown prefix"
+bad "a livepatch section without its flag" klp_test_late-section-without-flag ENOEXEC \
+	"$IN .* is named like a livepatch relocation section"
+bad "a relocation whose symbol is not a livepatch symbol" klp_test_late-not-livepatch-symbol EINVAL \
+	"is not marked as a livepatch symbol"
+bad "a symbol index that is out of range" klp_test_late-symbol-index EINVAL \
+	"$IN .*: relocation 0: symbol index 16777215 is out of range"
+bad "an offset that is out of range" klp_test_late-offset EINVAL \
+	"$IN .*: relocation 0: . bytes at offset 0x[0-9a-f]* are outside of the target section"
+bad "an offset near the end of the address space" klp_test_late-offset-huge EINVAL \
+	"$IN .*: relocation 0: . bytes at offset 0xfffffffffffffffc are outside of the target section"
+bad "an unknown relocation type" klp_test_late-type EINVAL "$IN .*: relocation 0: unknown type 200"
+bad "a symbol that is not found" klp_test_late-symbol-not-found EINVAL \
+	"symbol 'saved_command_lime' not found in symbol table"
+bad "a symbol name without a position" klp_test_late-symbol-name EINVAL \
+	"symbol .klp.sym.vmlinux.saved,x has an incorrectly formatted name"
+bad "a symbol name without an object" klp_test_late-symbol-without-object EINVAL \
+	"symbol .klp.sym..saved,0 has an incorrectly formatted name"
+bad "a module's section that names a vmlinux symbol" klp_test_late-vmlinux-symbol-for-module EINVAL \
+	"invalid access to vmlinux symbol 'jiffies' from module-specific livepatch relocation section"
+bad "an ambiguous symbol of a target" klp_test_late-target-ambiguous EINVAL \
+	"unresolvable ambiguity for symbol 'shared_counter' in object 'klp_test_target'"
+bad "a position that a target does not have" klp_test_late-target-position EINVAL \
+	"symbol position 4 for symbol 'shared_counter' in object 'klp_test_target' not found"
+bad "an ambiguous symbol of the kernel" klp_test_positions-ambiguous EINVAL \
+	"unresolvable ambiguity for symbol 'init_once' in object 'vmlinux'"
+bad "a position that the kernel does not have" klp_test_positions-position-too-large EINVAL \
+	"symbol position 9 for symbol 'init_once' in object 'vmlinux' not found"
+bad "a truncated file" klp_test_late-truncated ENOEXEC ''
+bad "a file that ends within the ELF header" klp_test_late-truncated-header ENOEXEC ''
+
+PATCH="patch 'klp_test_patch' is incomplete"
+bad "a null pointer for a patch" klp_test_patch EINVAL '' fault=null
+bad "a patch without a module" klp_test_patch EINVAL "a patch without a module" fault=no-module
+bad "a patch without objects" klp_test_patch EINVAL "$PATCH: it has no objects" fault=no-objects
+bad "a patch with an empty list of objects" klp_test_patch EINVAL "$PATCH: it has no objects" \
+	fault=empty-objects
+bad "an object without functions" klp_test_patch EINVAL \
+	"$PATCH: object 'klp_test_target' has no functions" fault=no-functions
+bad "a function without a name" klp_test_patch EINVAL \
+	"$PATCH: a function of object 'klp_test_target' has no name" fault=no-name
+bad "a function with an empty name" klp_test_patch EINVAL "$PATCH: '' cannot be a function's name" \
+	fault=empty-name
+bad "a function without a replacement" klp_test_patch EINVAL \
+	"$PATCH: there is nothing to replace function 'unique_value'" function=unique_value fault=no-new
+bad "a function that is there twice" klp_test_patch EINVAL \
+	"$PATCH: function 'unique_value' of object 'klp_test_target' is there twice" \
+	function=unique_value fault=function-twice
+bad "an object that is there twice" klp_test_patch EINVAL \
+	"$PATCH: object 'klp_test_target' is there twice" function=unique_value fault=object-twice
+bad "a name that is too long for an object" klp_test_patch EINVAL \
+	"$PATCH: an object's name is too long" object="$(printf 'x%.0s' {1..60})"
+bad "a function that ftrace cannot reach" klp_test_patch EINVAL \
+	"failed to find location for function 'do_syscall_64'" object= function=do_syscall_64
+
+run_tests

@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Targets that come and go.
+
+. "$(dirname "$0")/functions.sh"
+
+values() { expect_file /proc/klp_test_values "shared $1 $2 $3 unique $4"; }
+
+# late FILE
+late() {
+	load_core
+	load "$1"
+	wait_for_transition klp_test_late
+	expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
+	for _ in 1 2 3; do
+		load klp_test_target
+		expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 1
+		values 1 2 3 42303
+		unload klp_test_target
+		expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
+	done
+	expect_log "applying patch 'klp_test_late' to loading module 'klp_test_target'"
+	expect_log "reverting patch 'klp_test_late' on unloading module 'klp_test_target'"
+	load klp_test_target
+	disable_patch klp_test_late
+	values 1 2 3 42
+}
+late_mainline() { late klp_test_late; }
+late_draft() { late klp_test_draft; }
+test_case "a target that comes, goes and comes again is relocated and patched" late_mainline
+test_case "the same in the dialect of 2016" late_draft
+
+refuses_target() {
+	load_core
+	load_patch klp_test_patch function=no_such_function
+	load_refused klp_test_target EINVAL \
+		"patch 'klp_test_patch' failed for module 'klp_test_target', refusing to load module 'klp_test_target'"
+	expect_log "failed to initialize patch 'klp_test_patch' for module 'klp_test_target' \(-22\)"
+	unload_patch klp_test_patch
+	load klp_test_target
+	values 1 2 3 42
+}
+test_case "a target that cannot be patched is refused, and loads without the patch" refuses_target
+
+target_fails() {
+	load_core
+	load_patch klp_test_late
+	for _ in 1 2; do
+		load_refused klp_test_target ENODEV \
+			"reverting patch 'klp_test_late' on unloading module 'klp_test_target'" fail_init=1
+		expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
+	done
+	load klp_test_target
+	values 1 2 3 42303
+}
+test_case "a target whose init function fails leaves nothing behind" target_fails
+
+earlier_target() {
+	load klp_test_target
+	load_core
+	load_patch klp_test_late
+	values 1 2 3 42303
+	# It was there before livepatch.ko, and may go all the same.
+	unload klp_test_target
+	expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
+	load klp_test_target
+	values 1 2 3 42303
+}
+test_case "a target that was there before livepatch.ko is patched, and may go" earlier_target
+
+run_tests

@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Transitions that have to wait.
+
+. "$(dirname "$0")/functions.sh"
+
+PATCH=klp_test_sleeper_patch
+RELEASE=/sys/module/klp_test_target/parameters/release
+SLEEPERS=/sys/module/klp_test_target/parameters/sleepers
+
+unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
+sleeping() { [ "$(cat "$SLEEPERS")" = "$1" ]; }
+pending() { expect_file "$KLP_SYSFS/$PATCH/transition" 1; }
+
+# sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
+sleep_in_target() {
+	cat "/proc/$1" >/dev/null &
+	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+}
+
+held() {
+	load_core
+	load klp_test_target
+	sleep_in_target klp_test_sleep_deaf
+	load $PATCH
+	for _ in 1 2 3 4; do
+		pending
+		# Nothing is in effect, also not for functions that nobody is in.
+		unique 42
+		sleep 0.3
+	done
+	expect_file "$KLP_SYSFS/$PATCH/enabled" 1
+	echo 1 >"$RELEASE"
+	wait_for_transition $PATCH
+	unique 4242
+}
+test_case "a task that sleeps in a function holds the transition until it leaves" held
+
+reversed() {
+	load_core
+	load klp_test_target
+	sleep_in_target klp_test_sleep_deaf
+	load $PATCH
+	pending
+	disable_patch $PATCH
+	unique 42
+	expect_log "'$PATCH': unpatching complete"
+	wait_for 20 test ! -e "$KLP_SYSFS/$PATCH" || fail "the patch is still there"
+	unload $PATCH
+	sleeping 1 || fail "the task was disturbed"
+	load $PATCH
+	pending
+	unique 42
+	echo 1 >"$RELEASE"
+	wait_for_transition $PATCH
+	unique 4242
+}
+test_case "a pending transition is reversed, and can be started again" reversed
+
+unpatching_held() {
+	load_core
+	load klp_test_target
+	load_patch $PATCH release=0
+	unique 4242
+	cat /proc/klp_test_sleep_deaf >/dev/null &
+	wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
+	set_patch $PATCH 0
+	pending
+	unique 4242
+	unload_refused $PATCH
+	# And back.
+	set_patch $PATCH 1
+	wait_for_transition $PATCH
+	unique 4242
+	set_patch $PATCH 0
+	pending
+	echo 1 >/sys/module/$PATCH/parameters/release
+	wait_for_transition $PATCH
+	unique 42
+}
+test_case "a task in the new function holds the transition back, which can be reversed" unpatching_held
+
+busy() {
+	load_core
+	load klp_test_target
+	sleep_in_target klp_test_sleep_deaf
+	load $PATCH
+	pending
+	load_refused klp_test_patch EBUSY "another one is in transition" function=unique_value
+	pending
+	echo 1 >"$RELEASE"
+	wait_for_transition $PATCH
+	load_patch klp_test_patch function=unique_value
+	unique 7000
+}
+test_case "a second patch is refused while one is in transition" busy
+
+signaled() {
+	load_core
+	load klp_test_target
+	sleep_in_target klp_test_sleep
+	load $PATCH
+	pending
+	# Tries are a second apart in the long run; the sixteenth wakes the sleeper.
+	TRANSITION_TIMEOUT=60 wait_for_transition $PATCH
+	expect_log "livepatch: signaling remaining tasks"
+	unique 4242
+}
+test_case "a task that can be woken is woken after 15 tries" signaled
+
+fresh_targets() {
+	load_core
+	load klp_test_target
+	sleep_in_target klp_test_sleep_deaf
+	load $PATCH
+	pending
+	echo 1 >"$RELEASE"
+	wait_for_transition $PATCH
+	unload klp_test_target
+	load klp_test_target release=1
+	unique 4242
+}
+test_case "a target is patched after a transition that had to wait" fresh_targets
+
+writes() {
+	load_core
+	load_patch livepatch-cmdline
+	! (echo 1 >"$KLP_SYSFS/livepatch_cmdline/enabled") 2>/dev/null || fail "enabling twice was accepted"
+	! (echo x >"$KLP_SYSFS/livepatch_cmdline/enabled") 2>/dev/null || fail "x was accepted"
+	! (echo 1 >"$KLP_SYSFS/livepatch_cmdline/force") 2>/dev/null ||
+		fail "force was accepted without a transition"
+	expect_file "$KLP_SYSFS/livepatch_cmdline/enabled" 1
+}
+test_case "what cannot be done is refused in sysfs" writes
+
+run_tests

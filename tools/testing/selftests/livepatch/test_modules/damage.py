@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Damages a livepatch module in one chosen way, for the tests of bad input.
+
+    damage.py FAULT IN.ko OUT.ko
+
+The faults are the functions below whose names begin with "fault_".
+"""
+
+import struct
+import sys
+
+SHDR = "IIQQQQIIQQ"
+SYM = "IBBHQQ"
+RELA = "QQq"
+
+
+class Module:
+    """A 64-bit ELF file of either byte order, changed in place."""
+
+    def __init__(self, data):
+        self.data = bytearray(data)
+        self.order = ">" if data[5] == 2 else "<"
+        self.shoff = self.read("Q", 40)[0]
+        self.shnum, self.shstrndx = self.read("HH", 60)
+        self.sections = [self.read(SHDR, self.shoff + 64 * i) for i in range(self.shnum)]
+
+    def read(self, form, offset):
+        return struct.unpack_from(self.order + form, self.data, offset)
+
+    def write(self, form, offset, *values):
+        struct.pack_into(self.order + form, self.data, offset, *values)
+
+    def name(self, section):
+        start = self.sections[self.shstrndx][4] + section[0]
+        return bytes(self.data[start : self.data.index(b"\0", start)])
+
+    def klp_section(self, prefix=b".klp.rel"):
+        """Index and header of the first livepatch relocation section."""
+        for index, section in enumerate(self.sections):
+            if self.name(section).startswith(prefix):
+                return index, section
+        sys.exit("no section named %s..." % prefix.decode())
+
+    def set_field(self, index, field, value):
+        """Changes one field of a section header."""
+        section = list(self.sections[index])
+        section[field] = value
+        self.write(SHDR, self.shoff + 64 * index, *section)
+
+    def rename_section(self, name):
+        _, section = self.klp_section()
+        start = self.sections[self.shstrndx][4] + section[0]
+        assert len(name) <= len(self.name(section))
+        self.data[start : start + len(name) + 1] = name + b"\0"
+
+    def rela(self, nr=0):
+        """Offset in the file, and fields, of a livepatch relocation."""
+        _, section = self.klp_section()
+        offset = section[4] + 24 * nr
+        return offset, list(self.read(RELA, offset))
+
+    def set_rela(self, where=None, symbol=None, kind=None):
+        offset, (r_offset, info, addend) = self.rela()
+        if where is not None:
+            r_offset = where
+        old_symbol, old_kind = info >> 32, info & 0xFFFFFFFF
+        symbol = old_symbol if symbol is None else symbol
+        kind = old_kind if kind is None else kind
+        self.write(RELA, offset, r_offset, symbol << 32 | kind, addend)
+
+    def rename_symbol(self, old, new):
+        """Renames the symbol whose name starts with `old`; no longer than before."""
+        symtab = next(s for s in self.sections if s[1] == 2)
+        strings = self.sections[symtab[6]]
+        for nr in range(symtab[5] // 24):
+            name_offset = self.read(SYM, symtab[4] + 24 * nr)[0]
+            start = strings[4] + name_offset
+            name = bytes(self.data[start : self.data.index(b"\0", start)])
+            if name.startswith(old):
+                assert len(new) <= len(name), (new, name)
+                self.data[start : start + len(new) + 1] = new + b"\0"
+                return
+        sys.exit("no symbol named %s..." % old.decode())
+
+
+def fault_section_without_target(module):
+    module.rename_section(b".klp.rela.vmlinux")
+
+
+def fault_section_without_object(module):
+    module.rename_section(b".klp.rela..text")
+
+
+def fault_section_unknown_prefix(module):
+    module.rename_section(b".klp.relo.vmlinux.text")
+
+
+def fault_section_without_flag(module):
+    index, section = module.klp_section()
+    module.set_field(index, 2, section[2] & ~0x00100000)
+
+
+def fault_not_livepatch_symbol(module):
+    module.set_rela(symbol=1)
+
+
+def fault_symbol_index(module):
+    module.set_rela(symbol=0x00FFFFFF)
+
+
+def fault_offset(module):
+    _, section = module.klp_section()
+    module.set_rela(where=module.sections[section[7]][5] - 1)
+
+
+def fault_offset_huge(module):
+    module.set_rela(where=0xFFFFFFFFFFFFFFFC)
+
+
+def fault_type(module):
+    module.set_rela(kind=200)
+
+
+def fault_symbol_not_found(module):
+    module.rename_symbol(b".klp.sym.vmlinux.saved_command_line", b".klp.sym.vmlinux.saved_command_lime,0")
+
+
+def fault_symbol_name(module):
+    module.rename_symbol(b".klp.sym.vmlinux.saved_command_line", b".klp.sym.vmlinux.saved,x")
+
+
+def fault_symbol_without_object(module):
+    module.rename_symbol(b".klp.sym.vmlinux.saved_command_line", b".klp.sym..saved,0")
+
+
+def fault_vmlinux_symbol_for_module(module):
+    module.rename_symbol(b".klp.sym.klp_test_target.", b".klp.sym.vmlinux.jiffies,0")
+
+
+def fault_ambiguous(module):
+    module.rename_symbol(b".klp.sym.vmlinux.init_once,2", b".klp.sym.vmlinux.init_once,0")
+
+
+def fault_position_too_large(module):
+    module.rename_symbol(b".klp.sym.vmlinux.init_once,2", b".klp.sym.vmlinux.init_once,9")
+
+
+def fault_target_ambiguous(module):
+    module.rename_symbol(b".klp.sym.klp_test_target.shared_counter,2", b".klp.sym.klp_test_target.shared_counter,0")
+
+
+def fault_target_position(module):
+    module.rename_symbol(b".klp.sym.klp_test_target.shared_counter,2", b".klp.sym.klp_test_target.shared_counter,4")
+
+
+def fault_truncated(module):
+    del module.data[len(module.data) // 2 :]
+
+
+def fault_truncated_header(module):
+    del module.data[40:]
+
+
+def main():
+    faults = {
+        name[len("fault_") :].replace("_", "-"): function
+        for name, function in globals().items()
+        if name.startswith("fault_")
+    }
+    if len(sys.argv) != 4 or sys.argv[1] not in faults:
+        sys.exit("usage: damage.py FAULT IN.ko OUT.ko; faults: " + " ".join(faults))
+    with open(sys.argv[2], "rb") as file:
+        module = Module(file.read())
+    faults[sys.argv[1]](module)
+    with open(sys.argv[3], "wb") as file:
+        file.write(module.data)
+
+
+main()

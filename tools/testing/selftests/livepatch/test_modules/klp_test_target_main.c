@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A module to be patched.
+ *
+ * /proc/klp_test_values	what its functions return
+ * /proc/klp_test_sleep		a read sleeps in klp_test_sleeper() until the
+ *				parameter release is set
+ * /proc/klp_test_sleep_deaf	the same, deaf to signals
+ */
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/proc_fs.h>
+#include <linux/seq_file.h>
+
+#include "klp_test_target.h"
+
+static bool release;
+module_param(release, bool, 0644);
+MODULE_PARM_DESC(release, "Lets those go that sleep");
+
+static int sleepers;
+module_param(sleepers, int, 0444);
+MODULE_PARM_DESC(sleepers, "How many sleep");
+
+static bool fail_init;
+module_param(fail_init, bool, 0444);
+MODULE_PARM_DESC(fail_init, "Fail the init function");
+
+int klp_test_unique = 42;
+
+static noinline int unique_value(void)
+{
+	return READ_ONCE(klp_test_unique);
+}
+
+static noinline void klp_test_sleeper(bool deaf)
+{
+	sleepers++;
+	while (!READ_ONCE(release)) {
+		if (deaf)
+			schedule_timeout_idle(HZ / 20);
+		else if (msleep_interruptible(50))
+			break;
+	}
+	sleepers--;
+}
+
+static int values_show(struct seq_file *file, void *unused)
+{
+	seq_printf(file, "shared %d %d %d unique %d\n", call_shared_value_1(),
+		   call_shared_value_2(), call_shared_value_3(), unique_value());
+	return 0;
+}
+
+static int sleep_show(struct seq_file *file, void *unused)
+{
+	klp_test_sleeper(false);
+	seq_puts(file, "slept\n");
+	return 0;
+}
+
+static int sleep_deaf_show(struct seq_file *file, void *unused)
+{
+	klp_test_sleeper(true);
+	seq_puts(file, "slept\n");
+	return 0;
+}
+
+static int __init klp_test_target_init(void)
+{
+	if (fail_init)
+		return -ENODEV;
+	proc_create_single("klp_test_values", 0, NULL, values_show);
+	proc_create_single("klp_test_sleep", 0, NULL, sleep_show);
+	proc_create_single("klp_test_sleep_deaf", 0, NULL, sleep_deaf_show);
+	return 0;
+}
+
+static void __exit klp_test_target_exit(void)
+{
+	remove_proc_entry("klp_test_sleep_deaf", NULL);
+	remove_proc_entry("klp_test_sleep", NULL);
+	remove_proc_entry("klp_test_values", NULL);
+}
+
+module_init(klp_test_target_init);
+module_exit(klp_test_target_exit);
+MODULE_DESCRIPTION("Livepatch tests: a module to be patched");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,55 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Everything that is tested. Ends with one line `N passed, N failed`.
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+passed=0
+failed=0
+summary=()
+
+# part NAME COMMAND...: run a part that ends with `N passed, N failed`, and add its
+# counts to the totals. A part that does not end so has failed.
+part() {
+	local name=$1 start=$SECONDS status=0 log line
+	shift
+	log=$CACHE/log/test-$name.txt
+	say "== $name"
+	"$@" 2>&1 | tee "$log" || status=$?
+	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+	if [ -z "$line" ]; then
+		line="0 passed, 1 failed"
+	elif [ "$status" -ne 0 ] && [[ $line == *" 0 failed" ]]; then
+		line="${line%% *} passed, 1 failed"
+	fi
+	passed=$((passed + ${line%% *}))
+	line=${line#*, }
+	failed=$((failed + ${line%% *}))
+	summary+=("$(printf '%-28s %-9s (%s)' "$name" "${line%% *} failed" "$(elapsed $((SECONDS - start)))")")
+}
+
+# host: the tests of rust/format and of klp, counted from cargo's own lines.
+host() {
+	local log=$CACHE/log/cargo-test.txt status=0
+	"$TOP/scripts/enter" env CARGO_TARGET_DIR="$CACHE/cargo-target" \
+		cargo test --locked --workspace --manifest-path "$TOP/tools/klp/Cargo.toml" 2>&1 |
+		tee "$log" | grep -E '^test result|^error|FAILED|panicked' || status=$?
+	awk '/^test result:/ { passed += $4; failed += $6 }
+		END { printf "%d passed, %d failed\n", passed, failed + (passed == 0) }' "$log"
+	return "$status"
+}
+
+selftests() {
+	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh"
+}
+
+part "host" host
+part "harness" "$TOP/tools/testing/harness/run.sh"
+part "selftests-$ARCH" selftests
+part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
+
+echo
+printf '%s\n' "${summary[@]}"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,205 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Boot a test kernel in QEMU and run one command in it, as root.
+
+. "$(dirname "$0")/../../../scripts/lib.sh"
+
+usage() {
+	cat <<-END
+		Usage: run.sh [OPTION]... -- COMMAND...
+
+		Runs COMMAND in a guest of \$ARCH and prints what it prints, nothing else. One
+		argument is a line of bash; several are a program and its arguments, verbatim.
+
+		  --variant NAME      kernel: plain (default), peer, lockdep, kasan
+		  --kernel IMAGE      boot this image in place of a variant's
+		  --overlay DIR       put DIR's content over the guest's root (repeatable)
+		  --timeout SECONDS   stop the guest after that long (default 300)
+		  --console-log FILE  where the kernel's console goes
+		  --mem MB --smp N    default 1024 and 2
+		  --append ARGS       more kernel arguments
+		  --qemu-args ARGS    more QEMU arguments
+
+		ACCEL= in the environment is QEMU's -accel (default tcg,thread=multi).
+
+		Exits with COMMAND's status; 124: the time was up; 125: the guest crashed or
+		could not be started.
+	END
+}
+
+VARIANT=plain
+KERNEL=
+OVERLAYS=()
+TIMEOUT=300
+CONSOLE_LOG=
+MEM=1024
+SMP=2
+APPEND=
+QEMU_ARGS=()
+
+while [ $# -gt 0 ]; do
+	case "$1" in
+	--help)
+		usage
+		exit
+		;;
+	--)
+		shift
+		break
+		;;
+	--variant | --kernel | --overlay | --timeout | --console-log | --mem | --smp | --append | --qemu-args)
+		[ $# -ge 2 ] || die "$1 needs a value"
+		;;&
+	--variant) VARIANT=$2 ;;
+	--kernel) KERNEL=$2 ;;
+	--overlay) OVERLAYS+=("$2") ;;
+	--timeout) TIMEOUT=$2 ;;
+	--console-log) CONSOLE_LOG=$2 ;;
+	--mem) MEM=$2 ;;
+	--smp) SMP=$2 ;;
+	--append) APPEND=$2 ;;
+	--qemu-args) read -ra QEMU_ARGS <<<"$2" ;;
+	*) die "unknown argument: $1 (see --help)" ;;
+	esac
+	shift 2
+done
+[ $# -gt 0 ] || die "no command to run (see --help)"
+[ -n "$CONSOLE_LOG" ] || CONSOLE_LOG=$CACHE/log/console-$ARCH-$VARIANT.log
+
+if [ -z "$KERNEL" ]; then
+	KERNEL=$("$TOP/scripts/kernel.sh" "$VARIANT")
+	case "$ARCH" in
+	x86_64) KERNEL=$KERNEL/arch/x86/boot/bzImage ;;
+	s390) KERNEL=$KERNEL/arch/s390/boot/bzImage ;;
+	esac
+fi
+[ -f "$KERNEL" ] || die "no kernel image at $KERNEL"
+GUEST=$("$TOP/scripts/guest.sh")
+
+WORK=$(mktemp -d "$CACHE/tmp/vm.XXXXXX")
+VM=
+# shellcheck disable=SC2317,SC2329 # called by the trap
+cleanup() {
+	if [ -n "$VM" ]; then
+		kill "$VM" 2>/dev/null || true
+		wait "$VM" 2>/dev/null || true
+	fi
+	[ ! -e "$WORK/console" ] || cp "$WORK/console" "$CONSOLE_LOG"
+	rm -rf "$WORK"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM HUP
+
+# In the guest's root /lib and the like are links; an overlay's directory of that
+# name goes through them, and must not take their place.
+prepare_initrd() {
+	local root=$WORK/root dir
+	mkdir -p "$root/.vm" "$root"/usr/{bin,sbin,lib,lib64}
+	for dir in bin sbin lib lib64; do
+		ln -s "usr/$dir" "$root/$dir"
+	done
+	for dir in "${OVERLAYS[@]}"; do
+		[ -d "$dir" ] || die "no overlay directory $dir"
+		tar -cf - -C "$dir" . | tar -xf - --no-same-owner --keep-directory-symlink -C "$root"
+	done
+	chmod 755 "$root"
+	cp "$TOP/tools/testing/vm/init" "$root/init"
+	echo "$PORT" >"$root/.vm/port"
+	echo "$TOKEN" >"$root/.vm/token"
+	if [ $# -eq 1 ]; then
+		printf '%s\n' "$1"
+	else
+		printf '%q ' "$@"
+	fi >"$root/.vm/command"
+	# shellcheck disable=SC2016 # for the shell inside the tree
+	"$TOP/scripts/enter" bash -ec '
+		cd "$1"
+		find . -mindepth 1 | cpio --quiet -o -H newc -R 0:0 | cat "$2" - >"$3"
+	' initrd "$root" "$GUEST" "$WORK/initrd"
+	rm -rf "$root"
+}
+
+ACCEL=${ACCEL:-tcg,thread=multi}
+CPU=max
+[[ $ACCEL != kvm* ]] || CPU=host
+
+# The console is for the kernel alone: what the command writes has a port of its
+# own, and neither disturbs the other.
+# shellcheck disable=SC2054 # the commas are QEMU's
+case "$ARCH" in
+x86_64)
+	QEMU=(qemu-system-x86_64 -M q35 -serial chardev:console -serial chardev:output)
+	CONSOLE=ttyS0
+	PORT=/dev/ttyS1
+	;;
+s390)
+	QEMU=(
+		qemu-system-s390x -M s390-ccw-virtio
+		-device sclpconsole,chardev=console
+		-device virtio-serial-ccw -device virtconsole,chardev=output
+	)
+	CONSOLE=ttysclp0
+	PORT=/dev/hvc0
+	;;
+esac
+
+TOKEN=vm-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+# shellcheck disable=SC2054 # the commas are QEMU's
+QEMU+=(
+	-accel "$ACCEL" -cpu "$CPU" -m "$MEM" -smp "$SMP"
+	-nodefaults -display none -no-reboot
+	-chardev "file,id=console,path=$WORK/console"
+	-chardev stdio,id=output,signal=off
+	-kernel "$WORK/kernel" -initrd "$WORK/initrd"
+	-append "console=$CONSOLE panic=-1 oops=panic printk.devkmsg=on log_buf_len=4M $APPEND"
+	"${QEMU_ARGS[@]}"
+)
+
+# report MESSAGE: what went wrong, and the console's last words.
+report() {
+	{
+		printf 'error: %s\n' "$1"
+		if [ -s "$WORK/qemu" ]; then
+			sed 's/^/  qemu: /' "$WORK/qemu"
+		fi
+		if [ -s "$WORK/console" ]; then
+			echo "The end of the console log ($CONSOLE_LOG):"
+			tail -n 40 "$WORK/console" | tr -d '\r' | sed 's/^/  | /'
+		else
+			echo "The console log is empty: the kernel did not start."
+		fi
+	} >&2
+}
+
+prepare_initrd "$@"
+cp "$KERNEL" "$WORK/kernel"
+
+# QEMU makes its standard output non-blocking, which would be felt by everyone
+# who shares ours: it gets a pipe to itself.
+mkfifo "$WORK/output"
+: >"$WORK/console"
+start=$SECONDS
+cat "$WORK/output" &
+READER=$!
+timeout --kill-after=10 "$TIMEOUT" "$TOP/scripts/enter" "${QEMU[@]}" \
+	</dev/null >"$WORK/output" 2>"$WORK/qemu" &
+VM=$!
+ended=0
+wait "$VM" || ended=$?
+VM=
+wait "$READER" || true
+
+status=$(tr -d '\r' <"$WORK/console" | sed -n "s/.*$TOKEN: status \([0-9]*\)\$/\1/p" | tail -n 1)
+panic=$(tr -d '\r' <"$WORK/console" | grep -a -m 1 'Kernel panic - not syncing' || true)
+if [ "$ended" -eq 124 ] || [ "$ended" -eq 137 ]; then
+	report "the guest was stopped after $TIMEOUT s${status:+ (the command had ended with status $status, but the guest did not power off)}"
+	exit 124
+elif [ -n "$panic" ]; then
+	report "the guest crashed after $((SECONDS - start)) s: $panic"
+	exit 125
+elif [ -z "$status" ] || [ "$ended" -ne 0 ]; then
+	report "the guest ended after $((SECONDS - start)) s without telling the command's status (QEMU's status: $ended)"
+	exit 125
+fi
+exit "$status"
