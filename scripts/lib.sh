@@ -47,13 +47,13 @@ debian_mirror() {
 	fi
 }
 
-# kmake_args: what a kernel or module build needs on its command line.
+# kmake_args: what a kernel or module build needs on its command line, in one line.
 kmake_args() {
-	echo "ARCH=$ARCH"
 	case "$ARCH" in
-	x86_64) [ "$(uname -m)" = x86_64 ] || echo "CROSS_COMPILE=x86_64-linux-gnu-" ;;
-	s390) [ "$(uname -m)" = s390x ] || echo "CROSS_COMPILE=s390x-linux-gnu-" ;;
+	x86_64) [ "$(uname -m)" = x86_64 ] || echo -n "CROSS_COMPILE=x86_64-linux-gnu- " ;;
+	s390) [ "$(uname -m)" = s390x ] || echo -n "CROSS_COMPILE=s390x-linux-gnu- " ;;
 	esac
+	echo "ARCH=$ARCH"
 }
 
 # key FILE-OR-TEXT...: a short digest of what a product is made from. An

@@ -7,7 +7,8 @@
 //! are laid out anew.
 
 use anyhow::{bail, ensure, Context, Result};
-use livepatch_format::elf::{Header, Machine, SectionIndex, SymbolIndex};
+use livepatch_format::elf::{Image, Machine, SectionIndex, SymbolIndex};
+use livepatch_format::name::Text;
 use object::elf;
 use object::read::elf::{FileHeader as _, Rela as _, SectionHeader as _, Sym as _};
 use object::write::elf::{Encoder, FileHeader, FileHeaderLayout, Rel, SectionHeader, Sym};
@@ -176,8 +177,15 @@ impl ElfFile {
     /// Reads a file.
     pub fn parse(data: &[u8]) -> Result<Self> {
         refuse_wrapped(data)?;
-        let header = Header::parse(data)?;
-        let machine = header.machine()?;
+        // The same checks as in the kernel come first.
+        let image = Image::parse(data)?;
+        let machine = image.header.machine()?;
+        for (_, section) in image.sections.iter() {
+            let name = Text(image.name(&section)?);
+            image
+                .data(&section)
+                .with_context(|| format!("section {name}"))?;
+        }
 
         let raw = elf::FileHeader64::<Endianness>::parse(data)?;
         let endian = raw.endian()?;

@@ -275,7 +275,7 @@ fn contents(before: &File<'_>, after: &File<'_>, moved: &Moved) -> Result<()> {
             zeroed.extend(bytes.map(|offset| (section.sh_info, offset)));
         }
     }
-    for (old, new) in moved {
+    for (old, new) in moved.iter().filter(|(old, _)| **old != 0) {
         let index = *new;
         let old = before.image.sections.get(SectionIndex(*old))?;
         let new = after.image.sections.get(SectionIndex(index))?;
