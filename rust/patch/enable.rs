@@ -2,6 +2,7 @@
 
 //! `klp_enable_patch()`.
 
+use super::blockers::BlockersFile;
 use super::model::{Function, Object, Patch, PatchId};
 use super::registry::Registry;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
@@ -101,6 +102,9 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
         replace: patch.replace,
     };
     patch.dir = Some(Dir::new(&patch.name, root, dir)?);
+    if let Some(root) = &registry.debug {
+        patch.blockers = Some(BlockersFile::new(root, &patch.name, patch.id)?);
+    }
     if patch.replace {
         replace::add_nops(&registry.patches, patch)?;
     }

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`registry`] | all patches, under one lock |
 //! | [`model`] | one patch, its objects and functions |
+//! | [`blockers`] | what a transition waits for, in debugfs |
 //! | [`enable`] | `klp_enable_patch()` |
 //! | [`object`] | patching and unpatching one object |
 //! | [`redirects`] | which function runs in place of which |
@@ -18,6 +19,7 @@
 //! | [`sysfs`] | `/sys/kernel/livepatch` |
 //! | [`targets`] | modules that come and go |
 
+pub(crate) mod blockers;
 pub(crate) mod enable;
 pub(crate) mod model;
 pub(crate) mod object;

@@ -2,6 +2,7 @@
 
 //! One patch, its objects and functions.
 
+use super::blockers::BlockersFile;
 use super::retire::Retire;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
 use crate::format::name::{ObjectName, SymPos, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX};
@@ -33,6 +34,7 @@ pub(crate) struct Patch {
     pub(crate) forced: bool,
     pub(crate) objects: KVec<Object>,
     pub(crate) dir: Option<Dir<PatchDir>>,
+    pub(crate) blockers: Option<BlockersFile>,
     /// What frees the patch later; allocated early, so that freeing cannot fail.
     pub(crate) retire: Option<Pin<KBox<Retire>>>,
     pub(crate) module: Option<ModuleRef>,
@@ -118,6 +120,7 @@ impl Patch {
                 forced: false,
                 objects,
                 dir: None,
+                blockers: None,
                 retire: Some(Retire::new()?),
                 module: Some(module),
                 name,

@@ -8,12 +8,15 @@ use super::transition::Transition;
 use crate::sys::kobject::Root;
 use crate::sys::locks::REGISTRY;
 use crate::sys::module::ModuleId;
+use kernel::debugfs;
 use kernel::prelude::*;
 
 /// What the registry's lock guards.
 pub(crate) struct Registry {
     /// `/sys/kernel/livepatch`
     pub(crate) root: Option<Root>,
+    /// `/sys/kernel/debug/livepatch`
+    pub(crate) debug: Option<debugfs::Dir>,
     /// Enabled patches and those in transition, in the order in which they were enabled.
     pub(crate) patches: KVec<KBox<Patch>>,
     /// Which function runs in place of which.
@@ -30,6 +33,7 @@ impl Registry {
     pub(crate) const fn new() -> Self {
         Registry {
             root: None,
+            debug: None,
             patches: KVec::new(),
             redirects: Redirects::new(),
             transition: None,
@@ -78,7 +82,10 @@ impl Started {
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
         let root = Root::new(c"livepatch")?;
-        REGISTRY.lock().root = Some(root);
+        let mut registry = REGISTRY.lock();
+        registry.root = Some(root);
+        registry.debug = Some(debugfs::Dir::new(c"livepatch"));
+        drop(registry);
         Ok(Started(()))
     }
 }

@@ -283,10 +283,13 @@ impl Retained {
     pub(crate) fn apply(&mut self, index: SectionIndex) -> Result {
         self.check::<crate::format::Error>(index, |_, _, _| Ok(())).map_err(|_| ENOEXEC)?;
         let (sections, strings) = (self.sections.as_mut_ptr(), self.strings.as_ptr());
-        let (symbol_section, module) = (self.symbol_section.0, self.module.as_ptr());
+        let symbol_section = self.symbol_section.0;
+        if !self.arch.covers(self.symbols().len()) {
+            return Err(ENOEXEC);
+        }
         // SAFETY: The module outlives `self`.
         let loaded = unsafe { Module::from_raw(self.module) };
-        let ret = self.arch.with(&loaded, || {
+        let ret = self.arch.with(&loaded, |module| {
             // SAFETY: Every relocation of the section names a symbol of the table, is of a known
             // type and writes within its target section, which is part of a loaded module.
             unsafe {
@@ -298,25 +301,27 @@ impl Retained {
                     module,
                 )
             }
-        });
+        })?;
         kernel::error::to_result(ret)
     }
 
     /// Takes back what [`apply`](Self::apply) wrote, as far as this architecture needs it, so
     /// that the section can be applied again. Nothing may use the relocated places meanwhile.
     pub(crate) fn clear(&mut self, index: SectionIndex) {
-        let Ok(checked) = self.check::<crate::format::Error>(index, |_, _, _| Ok(())) else {
-            return;
-        };
-        let (start, _) = checked.target();
-        let width = |rela: &Relocation| crate::format::reloc::width(arch::MACHINE, rela.r_type);
-        for (_, rela) in checked.iter() {
-            if let Some(width) = width(&rela) {
-                // SAFETY: The relocation was checked: it lies within a section of the module.
-                unsafe { arch::clear_relocation(start.offset(rela.r_offset as usize), width) };
+        // What is borrowed for the check does not change with it.
+        let mut kept = core::mem::take(&mut self.arch);
+        if let Ok(checked) = self.check::<crate::format::Error>(index, |_, _, _| Ok(())) {
+            let (start, _) = checked.target();
+            for (_, rela) in checked.iter() {
+                if let Some(width) = crate::format::reloc::width(arch::MACHINE, rela.r_type) {
+                    let at = start.offset(rela.r_offset as usize);
+                    // SAFETY: The relocation was checked: it lies within a section of the module.
+                    unsafe { arch::clear_relocation(at, width) };
+                }
+                kept.forget_slots(rela.symbol);
             }
         }
-        self.arch.forget_slots();
+        self.arch = kept;
     }
 }
 

@@ -6,7 +6,9 @@
 //!   the word `livepatch_slot_<name>` with all arguments as they are;
 //! - `set_instruction_pointer()` is the kernel's `ftrace_regs_set_instruction_pointer()`;
 //! - `MACHINE` is the machine of the modules that are loaded here;
-//! - `Clear` takes relocations back when a target is unloaded.
+//! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
+//! - `clear_relocation()` takes a relocation back when its target is unloaded;
+//! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
 
 #[cfg(CONFIG_X86_64)]
 mod x86_64;

@@ -2,7 +2,7 @@
 
 //! x86_64.
 
-use crate::format::elf::Machine;
+use crate::format::elf::{Machine, SymbolIndex};
 use crate::sys::module::Module;
 use crate::sys::symbols::Symbol;
 use crate::sys::{bindings, Address};
@@ -107,6 +107,7 @@ pub(crate) unsafe fn clear_relocation(at: Address, width: u8) {
 }
 
 /// What has to be kept of `mod->arch` for later relocations: nothing.
+#[derive(Default)]
 pub(crate) struct Kept;
 
 impl Kept {
@@ -115,11 +116,24 @@ impl Kept {
         Ok(Kept)
     }
 
-    /// Runs `apply` with what was kept in its place.
-    pub(crate) fn with<R>(&mut self, _module: &Module<'_>, apply: impl FnOnce() -> R) -> R {
-        apply()
+    /// Runs `apply` with a module in which what was kept is in its place.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub(crate) fn with<R>(
+        &mut self,
+        module: &Module<'_>,
+        apply: impl FnOnce(*mut bindings::module) -> R,
+    ) -> Result<R> {
+        Ok(apply(module.as_ptr()))
     }
 
-    /// Has nothing to forget.
-    pub(crate) fn forget_slots(&mut self) {}
+    /// There are no entries to be written anew.
+    pub(crate) fn forget_slots(&mut self, _symbol: SymbolIndex) {}
+
+    /// Whether there is an entry for each of `count` symbols: none is needed.
+    pub(crate) fn covers(&self, _count: u32) -> bool {
+        true
+    }
 }

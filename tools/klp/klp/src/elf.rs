@@ -78,6 +78,20 @@ pub struct Section {
 }
 
 impl Section {
+    /// The section at index 0, whatever the file has there.
+    fn null() -> Self {
+        Section {
+            name: Vec::new(),
+            sh_type: elf::SHT_NULL,
+            flags: elf::SectionFlags(0),
+            link: 0,
+            info: 0,
+            align: 0,
+            entsize: 0,
+            contents: Contents::Bytes(Vec::new()),
+        }
+    }
+
     /// The name as text.
     pub fn display_name(&self) -> String {
         self.name.escape_ascii().to_string()
@@ -200,8 +214,19 @@ impl ElfFile {
         let strings = section_index(symbols.string_section().0)?;
         let section_names = section_index(raw.section_strings_index(endian, data)?.0)?;
 
+        for index in [strings, section_names] {
+            let section = sections.section(object::SectionIndex(index.0 as usize))?;
+            let is_table = section.sh_type(endian) == elf::SHT_STRTAB;
+            ensure!(
+                is_table,
+                "section {}, which is to hold names, is no SHT_STRTAB",
+                index.0
+            );
+        }
+
         let mut parsed = Vec::with_capacity(sections.len());
-        for (index, section) in sections.enumerate() {
+        parsed.push(Section::null());
+        for (index, section) in sections.enumerate().skip(1) {
             let index = section_index(index.0)?;
             let name = sections.section_name(endian, section)?;
             let contents = if index == symtab {
@@ -568,15 +593,17 @@ fn contents(
         return Ok(Contents::NoBits(section.sh_size(endian)));
     }
     if let Some((relocations, link)) = section.rela(endian, data)? {
-        if section_index(link.0)? == symtab {
-            let relocations = relocations.iter().map(|rela| Relocation {
-                offset: rela.r_offset(endian),
-                symbol: SymbolIndex(rela.r_sym(endian, false)),
-                r_type: rela.r_type(endian, false).0,
-                addend: rela.r_addend(endian),
-            });
-            return Ok(Contents::Relocations(relocations.collect()));
-        }
+        ensure!(
+            section_index(link.0)? == symtab,
+            "it is not linked to the symbol table"
+        );
+        let relocations = relocations.iter().map(|rela| Relocation {
+            offset: rela.r_offset(endian),
+            symbol: SymbolIndex(rela.r_sym(endian, false)),
+            r_type: rela.r_type(endian, false).0,
+            addend: rela.r_addend(endian),
+        });
+        return Ok(Contents::Relocations(relocations.collect()));
     }
     if let Some((flags, members)) = section.group(endian, data)? {
         let members = members.iter().map(|index| SectionIndex(index.get(endian)));

@@ -120,7 +120,7 @@ fn bytes_that_matter(file: &[u8]) -> Vec<(String, Range<usize>)> {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 20000,
+        cases: 2000,
         failure_persistence: None,
         ..ProptestConfig::default()
     }

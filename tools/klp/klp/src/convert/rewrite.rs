@@ -44,6 +44,8 @@ pub(super) enum Problem {
     Offset { place: Location, size: u64 },
     #[error("{place}: the section has no contents")]
     NoContents { place: Location },
+    #[error("{place}: the section has no name")]
+    NoName { place: Location },
     #[error("{place}: the section is of a type that cannot be relocated")]
     Opaque { place: Location },
     #[error("{place}: relocations without addends are not supported")]
@@ -169,6 +171,9 @@ fn check(
         offset: rela.offset,
         reference: reference.clone(),
     };
+    if matches!(&target.name[..], b"" | b".") {
+        return Err(Problem::NoName { place: place() });
+    }
     match deadline(&target.name) {
         Deadline::Never(why) => {
             return Err(Problem::TooLate {

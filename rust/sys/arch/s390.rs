@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! s390, 64-bit.
+
+use crate::format::elf::{Machine, SymbolIndex};
+use crate::sys::module::Module;
+use crate::sys::symbols::Symbol;
+use crate::sys::{bindings, Address};
+use core::slice;
+use kernel::prelude::*;
+
+/// The machine of the modules that are loaded here.
+pub(crate) const MACHINE: Machine = Machine::S390;
+
+/// Defines `livepatch_stub_<name>` and `livepatch_slot_<name>`. Register 1 is the caller's to
+/// lose.
+macro_rules! stub {
+    ($name:ident) => {
+        core::arch::global_asm!(
+            ".pushsection .data, \"aw\", @progbits",
+            ".balign 8",
+            concat!("livepatch_slot_", stringify!($name), ":"),
+            ".quad 0",
+            ".popsection",
+            ".pushsection .text, \"ax\", @progbits",
+            ".balign 16",
+            concat!(".type livepatch_stub_", stringify!($name), ", @function"),
+            concat!("livepatch_stub_", stringify!($name), ":"),
+            concat!("lgrl %r1, livepatch_slot_", stringify!($name)),
+            "br %r1",
+            concat!(
+                ".size livepatch_stub_",
+                stringify!($name),
+                ", . - livepatch_stub_",
+                stringify!($name)
+            ),
+            ".popsection",
+        );
+    };
+}
+pub(crate) use stub;
+
+/// Makes the traced call go on at `ip`.
+///
+/// # Safety
+///
+/// `fregs` must be what ftrace gave to a handler registered with `FTRACE_OPS_FL_IPMODIFY`, and
+/// `ip` a function that can be called in place of the traced one.
+pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, ip: usize) {
+    let fregs = fregs.cast::<bindings::__arch_ftrace_regs>();
+    // SAFETY: By contract; `ftrace_regs` is a `__arch_ftrace_regs` on this architecture. The
+    // pointer is to the whole register set, of which the address is a part.
+    unsafe {
+        (&raw mut (*fregs).regs.__bindgen_anon_1.__bindgen_anon_1.psw.addr).write(ip as c_ulong)
+    };
+}
+
+/// The functions of the kernel that only this architecture needs: none.
+pub(in crate::sys) const SYMBOLS: &[Symbol] = &[];
+
+/// Has nothing to take back: `apply_relocate_add()` here writes over whatever is there.
+///
+/// # Safety
+///
+/// None is needed.
+pub(crate) unsafe fn clear_relocation(_at: Address, _width: u8) {}
+
+/// What `apply_relocate_add()` finds global offset and procedure linkage table entries by. The
+/// kernel frees its own when the module's init function is done.
+pub(crate) struct Kept {
+    slots: KVVec<bindings::mod_arch_syminfo>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Kept { slots: KVVec::new() }
+    }
+}
+
+// SAFETY: Numbers.
+unsafe impl Send for Kept {}
+
+impl Kept {
+    /// Copies what the loader has found.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn new(module: &Module<'_>) -> Result<Kept> {
+        let mut slots = KVVec::new();
+        // SAFETY: The module is being loaded: the loader has made an entry for each symbol.
+        let found = unsafe {
+            let arch = &(*module.as_ptr()).arch;
+            if arch.syminfo.is_null() {
+                &[]
+            } else {
+                slice::from_raw_parts(arch.syminfo, usize::try_from(arch.nsyms).unwrap_or(0))
+            }
+        };
+        if !found.is_empty() {
+            slots.extend_from_slice(found, GFP_KERNEL)?;
+        }
+        Ok(Kept { slots })
+    }
+
+    /// Runs `apply` with a module in which what was kept is in its place. It is a copy: the
+    /// kernel may be about to free its own at the same time, and must not find ours there.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn with<R>(
+        &mut self,
+        module: &Module<'_>,
+        apply: impl FnOnce(*mut bindings::module) -> R,
+    ) -> Result<R> {
+        let mut copy: KBox<bindings::module> = {
+            let room = KBox::new_uninit(GFP_KERNEL)?;
+            let room = KBox::into_raw(room).cast::<bindings::module>();
+            // SAFETY: Both are a whole `struct module`, whose bytes may all be copied. Of the copy
+            // only the state, the name, and where memory is are read.
+            unsafe {
+                core::ptr::copy_nonoverlapping(module.as_ptr().cast_const(), room, 1);
+                KBox::from_raw(room)
+            }
+        };
+        copy.arch.syminfo = self.slots.as_mut_ptr();
+        copy.arch.nsyms = i32::try_from(self.slots.len()).unwrap_or(0);
+        Ok(apply(&raw mut *copy))
+    }
+
+    /// The entries of a symbol are to be written anew.
+    pub(crate) fn forget_slots(&mut self, SymbolIndex(symbol): SymbolIndex) {
+        if let Some(slot) = self.slots.get_mut(symbol as usize) {
+            slot.got_initialized = 0;
+            slot.plt_initialized = 0;
+        }
+    }
+
+    /// Whether there is an entry for each of `count` symbols.
+    pub(crate) fn covers(&self, count: u32) -> bool {
+        self.slots.len() >= count as usize
+    }
+}
