@@ -9,7 +9,7 @@
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
-VARIANT=plain
+VARIANT=${VARIANT:-plain}
 [ $# -eq 0 ] || [ "$1" = --build ] || VARIANT=$1
 TESTS=$TOP/tools/testing/selftests/livepatch/test_modules
 
@@ -18,6 +18,17 @@ author() {
 	mkdir -p "$2"
 	make -C "$1" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$2" KLP="$KLP" \
 		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS"
+}
+
+# kernel_samples: samples/livepatch of the kernel source, as it is.
+kernel_samples() {
+	local args
+	read -ra args <<<"$(kmake_args)"
+	[ "$VARIANT" != kasan ] || args+=(LLVM=1)
+	mkdir -p "$OUT/kernel-samples"
+	make -C "$KOBJ" M="$SRC/samples/livepatch" MO="$OUT/kernel-samples" "${args[@]}" \
+		CONFIG_SAMPLE_LIVEPATCH=m "NOSTDINC_FLAGS=-nostdinc -I$TOP/include" \
+		KBUILD_EXTRA_SYMBOLS="$OUT/Module.symvers" -j"$JOBS" modules
 }
 
 # damaged FILE FAULT...: FILE-FAULT.ko in the directory of damaged modules.
@@ -35,6 +46,7 @@ build() {
 		author "$TOP/samples/$sample" "$OUT/samples/$sample"
 	done
 	author "$TESTS" "$OUT/selftests"
+	kernel_samples
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
 	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"
@@ -65,7 +77,8 @@ fi
 OUT=$("$TOP/scripts/modules.sh" "$VARIANT")
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 KLP=$("$TOP/scripts/klp.sh")
-export OUT KOBJ KLP
+SRC=$("$TOP/scripts/source.sh")
 step "samples and test modules for $ARCH $VARIANT" "1 min" \
-	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" "$0" --build
-echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/selftests:$OUT/damaged"
+	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" SRC="$SRC" VARIANT="$VARIANT" \
+	"$0" --build
+echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/selftests:$OUT/damaged:$OUT/kernel-samples"
