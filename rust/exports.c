@@ -2,7 +2,9 @@
 /*
  * What needs the kernel's C macros: exports and parameters.
  */
+#include <linux/debugfs.h>
 #include <linux/moduleparam.h>
+#include <linux/seq_file.h>
 #include <linux/spinlock.h>
 
 #include "../include/linux/livepatch.h"
@@ -10,6 +12,16 @@
 unsigned int livepatch_debug;
 module_param_named(debug, livepatch_debug, uint, 0644);
 MODULE_PARM_DESC(debug, "Log: 1 the steps of transitions, 2 also the tasks in their way (default: 0)");
+
+/* What a transition waits for. While the file is open it keeps the module. */
+int livepatch_blockers_show(struct seq_file *file, void *unused);
+DEFINE_SHOW_ATTRIBUTE(livepatch_blockers);
+void livepatch_create_blockers(struct dentry *dir, unsigned long id);
+
+void livepatch_create_blockers(struct dentry *dir, unsigned long id)
+{
+	debugfs_create_file("blockers", 0400, dir, (void *)id, &livepatch_blockers_fops);
+}
 
 /* Guards the writing of shadow variables; the kernel crate has no such lock. */
 static DEFINE_SPINLOCK(shadow_lock);

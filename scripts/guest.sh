@@ -9,7 +9,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
-SUITE=trixie
+# The index of an architecture is at times out of step on a mirror: the release
+# before serves as well.
+SUITES=(trixie bookworm)
 PACKAGES=(
 	bash dash coreutils gawk sed grep diffutils findutils
 	util-linux mount procps kmod libc-bin gzip xz-utils
@@ -35,10 +37,11 @@ EXCLUDE=(
 
 OUT=$CACHE/guest/$ARCH-$(key "$0" "$("$TOP/scripts/toolchain.sh")").cpio
 
-# fetch DIRECTORY MIRROR: the packages and what they depend on. The tree's own
-# apt knows another architecture, and its directories may not be ours to write.
-fetch() {
-	local apt=$1 mirror=$2 arch
+# fetch_suite DIRECTORY MIRROR SUITE: the packages and what they depend on. The
+# tree's own apt knows another architecture, and its directories may not be ours
+# to write.
+fetch_suite() {
+	local apt=$1 mirror=$2 suite=$3 arch
 	arch=$(debian_arch)
 	local options=(
 		-o "Dir::State::lists=$apt/lists" -o "Dir::State::status=$apt/status" -o "Dir::Cache=$apt"
@@ -46,13 +49,22 @@ fetch() {
 		-o "APT::Architecture=$arch" -o "APT::Architectures=$arch"
 		-o APT::Install-Recommends=false -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any
 	)
+	rm -rf "$apt/lists" "$apt/archives"
 	mkdir -p "$apt/lists/partial" "$apt/archives/partial"
 	: >"$apt/status"
-	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $SUITE main" >"$apt/sources.list"
-	retry apt-get "${options[@]}" update ||
-		die "the mirror's package index of $SUITE for $arch cannot be had (is it being synchronised?): try again later, or set MIRROR="
-	retry apt-get "${options[@]}" install --yes --download-only "${PACKAGES[@]}" ||
-		die "packages for $arch could not be downloaded: try again later, or set MIRROR="
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$apt/sources.list"
+	retry apt-get "${options[@]}" update &&
+		retry apt-get "${options[@]}" install --yes --download-only "${PACKAGES[@]}"
+}
+
+# fetch DIRECTORY MIRROR
+fetch() {
+	local suite
+	for suite in "${SUITES[@]}"; do
+		fetch_suite "$1" "$2" "$suite" && return
+		echo "the packages of $suite for $(debian_arch) cannot be had"
+	done
+	die "the mirror offers no packages for $(debian_arch) (is it being synchronised?): try again later, or set MIRROR="
 }
 
 # prune ROOT: remove the programs and libraries that miss a library, until none

@@ -8,8 +8,9 @@
  * (scripts/Makefile.livepatch does). Names, types and meanings are those of
  * mainline, so that patch sources need no change.
  *
- * The structures describe a patch and stay the author's: livepatch.ko reads them
- * once, in klp_enable_patch(), and keeps its own records. What it writes is said
+ * The structures describe a patch and stay the author's: livepatch.ko reads
+ * objects and functions in klp_enable_patch() and keeps its own records of them;
+ * callbacks and states are read when they are needed. What it writes is said
  * below. They must stay where they are until the patch module is unloaded.
  */
 #ifndef _LINUX_LIVEPATCH_H_

@@ -4,8 +4,8 @@
 //! `apply_relocate_add()`, which trusts symbol indices, offsets and types as they come.
 
 use super::elf::{
-    Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable, SHT_NOBITS,
-    SHT_RELA,
+    Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable, SHF_ALLOC,
+    SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
 };
 use super::error::{Error, Result};
 use super::reloc;
@@ -23,22 +23,31 @@ pub fn section(section: &Section, target: &Section, symbols: SectionIndex) -> Re
             "not a section of relocations with addends",
         ));
     }
+    if section.sh_flags & SHF_ALLOC == 0 {
+        return Err(Error::RelocationTarget(
+            "not kept in memory: it has no flag SHF_ALLOC",
+        ));
+    }
     if section.sh_link != symbols.0 {
         return Err(Error::RelocationTarget(
             "linked to something else than the symbol table",
         ));
     }
-    if target.sh_flags & super::elf::SHF_ALLOC == 0 {
+    if target.sh_flags & SHF_ALLOC == 0 {
         return Err(Error::RelocationTarget(
             "the target section is not in memory",
         ));
     }
-    if target.sh_type == SHT_NOBITS {
-        return Err(Error::RelocationTarget(
+    match target.sh_type {
+        SHT_NULL | SHT_NOBITS => Err(Error::RelocationTarget(
             "the target section has no contents",
-        ));
+        )),
+        // What is read while relocations are applied must not change meanwhile.
+        SHT_RELA | SHT_SYMTAB | SHT_STRTAB => Err(Error::RelocationTarget(
+            "the target section is no code or data",
+        )),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Checks one relocation against the symbol table and the size of the target section, and

@@ -492,13 +492,9 @@ impl<'a> RelocationTable<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::EntrySize`] where `data` is not a whole number of entries.
+    /// [`Error::RelocationTarget`] where `data` is not a whole number of entries.
     pub fn new(data: &'a [u8], endian: Endian) -> Result<Self> {
-        let wrong = Error::EntrySize {
-            what: "a relocation section",
-            found: data.len() as u64,
-            expected: RELA_SIZE as u64,
-        };
+        let wrong = Error::RelocationTarget("its size is no multiple of that of a relocation");
         if !data.chunks_exact(RELA_SIZE).remainder().is_empty() {
             return Err(wrong);
         }

@@ -50,6 +50,9 @@ impl Installed {
     /// Those of [`Hooks::new`] and [`Registration::new`].
     pub(crate) fn new(found: &Found) -> Result<Self> {
         let notifier = Registration::new()?;
-        Ok(Installed { _loader: Hooks::new(found)?, _notifier: notifier })
+        Ok(Installed {
+            _loader: Hooks::new(found)?,
+            _notifier: notifier,
+        })
     }
 }

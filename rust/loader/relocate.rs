@@ -71,7 +71,8 @@ fn for_each_section(
                 if let Some(room) = copy.get_mut(..length) {
                     room.copy_from_slice(object);
                 }
-                copy.get(..length).and_then(|object| ObjectName::new(object).ok())
+                copy.get(..length)
+                    .and_then(|object| ObjectName::new(object).ok())
             }
             Err(error) => {
                 pr_err!("section {} has an incorrectly formatted name\n", Text(name));
@@ -129,6 +130,12 @@ fn wanted<'a>(
         Ok(())
     })?;
     let (start, size) = checked.target();
+    let target = elf.sections().get(SectionIndex(section.sh_info))?;
+    if elf.names().get(target.sh_name)? == b".gnu.linkonce.this_module" {
+        return Err(Fault::Format(format::Error::RelocationTarget(
+            "the target section is the kernel's own record of the module",
+        )));
+    }
     if !object.is_vmlinux() && !elf.module().keeps(start, size) {
         return Err(Fault::Format(format::Error::RelocationTarget(
             "relocations for a module can be applied late, but the target section is freed after init",
@@ -180,7 +187,8 @@ fn apply(elf: &mut Retained, index: SectionIndex, object: ObjectName<'_>) -> Res
     match found {
         Ok(found) => {
             resolve::enter(elf, &found);
-            elf.apply(index).map_err(|error| report(elf, index, Fault::Errno(error)))
+            elf.apply(index)
+                .map_err(|error| report(elf, index, Fault::Errno(error)))
         }
         Err(fault) => Err(report(elf, index, fault)),
     }

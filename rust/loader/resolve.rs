@@ -43,7 +43,11 @@ pub(crate) struct Search {
 impl Search {
     /// For the symbol at `position`.
     pub(crate) fn new(position: SymPos) -> Self {
-        Search { position, count: 0, address: None }
+        Search {
+            position,
+            count: 0,
+            address: None,
+        }
     }
 
     /// One more of that name. Breaks when more would not change the result.
@@ -141,7 +145,10 @@ impl<'a> WantedSymbols<'a> {
     /// None yet, of a table with `count` symbols.
     pub(crate) fn new(count: u32) -> Result<Self> {
         let words = (count as usize).div_ceil(64);
-        Ok(WantedSymbols { symbols: KVVec::new(), seen: KVVec::from_elem(0, words, GFP_KERNEL)? })
+        Ok(WantedSymbols {
+            symbols: KVVec::new(),
+            seen: KVVec::from_elem(0, words, GFP_KERNEL)?,
+        })
     }
 
     /// Whether a symbol is there already; from now on it is.
@@ -160,7 +167,9 @@ impl<'a> WantedSymbols<'a> {
     /// One more.
     pub(crate) fn push(&mut self, index: SymbolIndex, name: SymbolName<'a>) -> Result {
         let found = Search::new(name.position);
-        Ok(self.symbols.push(Wanted { index, name, found }, GFP_KERNEL)?)
+        Ok(self
+            .symbols
+            .push(Wanted { index, name, found }, GFP_KERNEL)?)
     }
 
     /// Looks all of them up.
@@ -191,7 +200,9 @@ impl<'a> WantedSymbols<'a> {
         }
         let mut found = KVVec::with_capacity(self.symbols.len(), GFP_KERNEL)?;
         for wanted in self.symbols.iter() {
-            let address = wanted.found.result(wanted.name.object, wanted.name.symbol)?;
+            let address = wanted
+                .found
+                .result(wanted.name.object, wanted.name.symbol)?;
             found.push((wanted.index, address), GFP_KERNEL)?;
         }
         Ok(found)

@@ -2,7 +2,6 @@
 
 //! `klp_enable_patch()`.
 
-use super::blockers::BlockersFile;
 use super::model::{Function, Object, Patch, PatchId};
 use super::registry::Registry;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
@@ -37,7 +36,7 @@ pub(crate) fn enable(spec: PatchSpec) -> Result {
                 let patch = take(&mut registry, id);
                 drop(registry);
                 if let Some(patch) = patch {
-                    retire::free(patch);
+                    abandon(patch);
                 }
                 Err(error)
             }
@@ -45,10 +44,19 @@ pub(crate) fn enable(spec: PatchSpec) -> Result {
         Err((error, patch)) => {
             // What is in sysfs must not be removed under the lock.
             drop(registry);
-            retire::free(patch);
+            abandon(patch);
             Err(error)
         }
     }
+}
+
+/// Frees a patch that could not be enabled; its module may try again.
+fn abandon(mut patch: KBox<Patch>) {
+    let module = patch.module_id();
+    for object in patch.objects.iter_mut().filter(|object| object.is_loaded()) {
+        object.release(module);
+    }
+    retire::free(patch);
 }
 
 /// Takes a patch out of the registry.
@@ -63,7 +71,11 @@ fn check(registry: &Registry, patch: &Patch) -> Result {
         pr_err!("module {} is not marked as a livepatch module\n", name);
         return Err(EINVAL);
     }
-    if registry.patches.iter().any(|other| other.module_id() == patch.module_id()) {
+    if registry
+        .patches
+        .iter()
+        .any(|other| other.module_id() == patch.module_id())
+    {
         pr_err!("module {} has enabled a patch already\n", name);
         return Err(EINVAL);
     }
@@ -103,7 +115,7 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
     };
     patch.dir = Some(Dir::new(&patch.name, root, dir)?);
     if let Some(root) = &registry.debug {
-        patch.blockers = Some(BlockersFile::new(root, &patch.name, patch.id)?);
+        patch.blockers = Some(root.patch(&patch.name, patch.id.0));
     }
     if patch.replace {
         replace::add_nops(&registry.patches, patch)?;
@@ -126,7 +138,13 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
 fn show(object: &mut Object, parent: Parent<'_>) -> Result {
     let vmlinux = c"vmlinux";
     let name = object.name.as_deref().unwrap_or(vmlinux);
-    let dir = Dir::new(name, parent, ObjectDir { patched: AtomicBool::new(false) })?;
+    let dir = Dir::new(
+        name,
+        parent,
+        ObjectDir {
+            patched: AtomicBool::new(false),
+        },
+    )?;
     for function in object.functions.iter_mut() {
         function.dir = Some(show_function(function, dir.as_parent())?);
     }
@@ -146,9 +164,15 @@ fn show_function(function: &Function, parent: Parent<'_>) -> Result<Dir<FuncDir>
 
 /// Starts the transition to a patch that is in the registry.
 fn start(registry: &mut Registry, id: PatchId) -> Result {
-    let name = registry.patch(id).map(|patch| patch.display_name()).ok_or(EINVAL)?;
+    let name = registry
+        .patch(id)
+        .map(|patch| patch.display_name())
+        .ok_or(EINVAL)?;
     if registry.transition.is_some() {
-        pr_err!("patch '{}' cannot be enabled: another one is in transition\n", name);
+        pr_err!(
+            "patch '{}' cannot be enabled: another one is in transition\n",
+            name
+        );
         return Err(EBUSY);
     }
     pr_notice!("enabling patch '{}'\n", name);
@@ -165,8 +189,13 @@ fn start(registry: &mut Registry, id: PatchId) -> Result {
 }
 
 fn patch_objects(registry: &mut Registry, id: PatchId) -> Result {
-    let Registry { patches, redirects, .. } = registry;
-    let patch = patches.iter_mut().find(|patch| patch.id == id).ok_or(EINVAL)?;
+    let Registry {
+        patches, redirects, ..
+    } = registry;
+    let patch = patches
+        .iter_mut()
+        .find(|patch| patch.id == id)
+        .ok_or(EINVAL)?;
     for object in patch.objects.iter_mut().filter(|object| object.is_loaded()) {
         let name = object.display_name();
         object.pre_patch().inspect_err(|_| {

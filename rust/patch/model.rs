@@ -2,10 +2,10 @@
 
 //! One patch, its objects and functions.
 
-use super::blockers::BlockersFile;
 use super::retire::Retire;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
 use crate::format::name::{ObjectName, SymPos, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX};
+use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Dir;
 use crate::sys::module::{ModuleId, ModuleRef};
 use crate::sys::spec::{FuncSpec, ObjectSpec, PatchSpec};
@@ -34,7 +34,7 @@ pub(crate) struct Patch {
     pub(crate) forced: bool,
     pub(crate) objects: KVec<Object>,
     pub(crate) dir: Option<Dir<PatchDir>>,
-    pub(crate) blockers: Option<BlockersFile>,
+    pub(crate) blockers: Option<DebugDir>,
     /// What frees the patch later; allocated early, so that freeing cannot fail.
     pub(crate) retire: Option<Pin<KBox<Retire>>>,
     pub(crate) module: Option<ModuleRef>,
@@ -91,11 +91,17 @@ impl Patch {
         };
         let name = CString::try_from(module.name())?;
         let incomplete = |what: fmt::Arguments<'_>| {
-            pr_err!("patch '{}' is incomplete: {}\n", Text(name.to_bytes()), what);
+            pr_err!(
+                "patch '{}' is incomplete: {}\n",
+                Text(name.to_bytes()),
+                what
+            );
             EINVAL
         };
         let mut objects: KVec<Object> = KVec::new();
-        let specs = spec.objects().ok_or_else(|| incomplete(fmt!("it has no objects")))?;
+        let specs = spec
+            .objects()
+            .ok_or_else(|| incomplete(fmt!("it has no objects")))?;
         for spec in specs {
             let object = Object::new(spec, &incomplete)?;
             if objects.iter().any(|other| other.is_named(object.name())) {
@@ -181,7 +187,14 @@ impl Object {
             }
             functions.push(function, GFP_KERNEL)?;
         }
-        Ok(Object { name, spec: Some(spec), functions, target: None, patched: false, dir: None })
+        Ok(Object {
+            name,
+            spec: Some(spec),
+            functions,
+            target: None,
+            patched: false,
+            dir: None,
+        })
     }
 
     /// The module's name; `None` for the kernel itself.
@@ -228,9 +241,9 @@ impl Function {
         object: Text<'_>,
         incomplete: &dyn Fn(fmt::Arguments<'_>) -> Error,
     ) -> Result<Function> {
-        let name = spec.old_name().ok_or_else(|| {
-            incomplete(fmt!("a function of object '{}' has no name", object))
-        })?;
+        let name = spec
+            .old_name()
+            .ok_or_else(|| incomplete(fmt!("a function of object '{}' has no name", object)))?;
         let shown = Text(name.to_bytes());
         if name.to_bytes().is_empty() || name.to_bytes().len() > SYMBOL_NAME_MAX {
             return Err(incomplete(fmt!("'{}' cannot be a function's name", shown)));

@@ -2,7 +2,7 @@
 
 //! Patching and unpatching one object.
 
-use super::model::{Object, Original, PatchId};
+use super::model::{Function, Object, Original, PatchId};
 use super::redirects::{Layer, Redirects};
 use crate::format::name::Text;
 use crate::loader::{relocate, resolve, retain};
@@ -19,11 +19,20 @@ impl Object {
     /// `EINVAL`, `ENOENT` for what is not found; those of the relocations; `ENOMEM`; all but the
     /// last are logged.
     pub(crate) fn prepare(&mut self, patch_module: Option<ModuleId>) -> Result {
-        if let Some(target) = self.name() {
-            let entry = patch_module.and_then(retain::get).ok_or(EINVAL)?;
-            relocate::apply_for(&mut entry.elf.lock(), target)?;
+        self.relocate(patch_module)
+            .and_then(|()| self.find_functions())
+            .inspect_err(|_| self.release(patch_module))
+    }
+
+    fn relocate(&self, patch_module: Option<ModuleId>) -> Result {
+        match self.name() {
+            Some(target) => {
+                let entry = patch_module.and_then(retain::get).ok_or(EINVAL)?;
+                let mut elf = entry.elf.lock();
+                relocate::apply_for(&mut elf, target)
+            }
+            None => Ok(()),
         }
-        self.find_functions().inspect_err(|_| self.release(patch_module))
     }
 
     fn find_functions(&mut self) -> Result {
@@ -45,6 +54,20 @@ impl Object {
                 })?,
                 None => 0,
             };
+            // One function may have several names.
+            let same = |other: &&Function| other.old.is_some_and(|old| old.address == address);
+            if let Some(other) = self.functions.iter().take(index).find(same) {
+                if function.is_nop() {
+                    // Something runs in place of it already.
+                    continue;
+                }
+                pr_err!(
+                    "'{}' and '{}' are the same function\n",
+                    Text(other.name.to_bytes()),
+                    name
+                );
+                return Err(EINVAL);
+            }
             if let Some(function) = self.functions.get_mut(index) {
                 function.old = Some(Original { address, size });
                 function.new_size = new_size;
@@ -79,7 +102,11 @@ impl Object {
             let Some(original) = function.old else {
                 continue;
             };
-            let layer = Layer { patch, new: function.new, new_size: function.new_size };
+            let layer = Layer {
+                patch,
+                new: function.new,
+                new_size: function.new_size,
+            };
             match redirects.push(original, &function.name, layer) {
                 Ok(()) => function.patched = true,
                 Err(error) => {
@@ -94,7 +121,11 @@ impl Object {
 
     /// Takes the functions out of the redirects. Calls must go elsewhere already.
     pub(crate) fn unpatch(&mut self, redirects: &mut Redirects, patch: PatchId) {
-        for function in self.functions.iter_mut().filter(|function| function.patched) {
+        for function in self
+            .functions
+            .iter_mut()
+            .filter(|function| function.patched)
+        {
             if let Some(original) = function.old {
                 redirects.remove(original.address, patch);
             }

@@ -24,7 +24,7 @@ pub(crate) struct Layer {
 pub(crate) struct Site {
     pub(crate) original: Original,
     pub(crate) location: Location,
-    pub(crate) redirect: Pin<KBox<Redirect>>,
+    pub(crate) redirect: Redirect,
     layers: KVec<Layer>,
 }
 
@@ -50,12 +50,15 @@ impl Redirects {
     }
 
     fn search(&self, function: Address) -> core::result::Result<usize, usize> {
-        self.0.binary_search_by_key(&function, |site| site.original.address)
+        self.0
+            .binary_search_by_key(&function, |site| site.original.address)
     }
 
     /// A patched function.
     pub(crate) fn site(&self, function: Address) -> Option<&Site> {
-        self.search(function).ok().and_then(|index| self.0.get(index))
+        self.search(function)
+            .ok()
+            .and_then(|index| self.0.get(index))
     }
 
     /// Adds a layer on top of the others. It takes effect with [`route`](Self::route).
@@ -86,8 +89,15 @@ impl Redirects {
                         error.to_errno()
                     )
                 })?;
-                let site = Site { original, location, redirect, layers };
-                self.0.insert_within_capacity(index, site).map_err(|_| ENOMEM)
+                let site = Site {
+                    original,
+                    location,
+                    redirect,
+                    layers,
+                };
+                self.0
+                    .insert_within_capacity(index, site)
+                    .map_err(|_| ENOMEM)
             }
         }
     }

@@ -5,10 +5,10 @@
 use super::model::{Patch, PatchId};
 use super::redirects::Redirects;
 use super::transition::Transition;
+use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Root;
 use crate::sys::locks::REGISTRY;
 use crate::sys::module::ModuleId;
-use kernel::debugfs;
 use kernel::prelude::*;
 
 /// What the registry's lock guards.
@@ -16,7 +16,7 @@ pub(crate) struct Registry {
     /// `/sys/kernel/livepatch`
     pub(crate) root: Option<Root>,
     /// `/sys/kernel/debug/livepatch`
-    pub(crate) debug: Option<debugfs::Dir>,
+    pub(crate) debug: Option<DebugDir>,
     /// Enabled patches and those in transition, in the order in which they were enabled.
     pub(crate) patches: KVec<KBox<Patch>>,
     /// Which function runs in place of which.
@@ -56,17 +56,25 @@ impl Registry {
 
     /// A patch.
     pub(crate) fn patch(&self, id: PatchId) -> Option<&Patch> {
-        self.patches.iter().find(|patch| patch.id == id).map(|patch| &**patch)
+        self.patches
+            .iter()
+            .find(|patch| patch.id == id)
+            .map(|patch| &**patch)
     }
 
     /// A patch, to be changed.
     pub(crate) fn patch_mut(&mut self, id: PatchId) -> Option<&mut Patch> {
-        self.patches.iter_mut().find(|patch| patch.id == id).map(|patch| &mut **patch)
+        self.patches
+            .iter_mut()
+            .find(|patch| patch.id == id)
+            .map(|patch| &mut **patch)
     }
 
     /// Whether this patch is in transition.
     pub(crate) fn in_transition(&self, id: PatchId) -> bool {
-        self.transition.as_ref().is_some_and(|transition| transition.patch == id)
+        self.transition
+            .as_ref()
+            .is_some_and(|transition| transition.patch == id)
     }
 }
 
@@ -84,7 +92,7 @@ impl Started {
         let root = Root::new(c"livepatch")?;
         let mut registry = REGISTRY.lock();
         registry.root = Some(root);
-        registry.debug = Some(debugfs::Dir::new(c"livepatch"));
+        registry.debug = Some(DebugDir::top(c"livepatch"));
         drop(registry);
         Ok(Started(()))
     }

@@ -19,7 +19,10 @@ use kernel::str::CString;
 /// `ENOMEM`
 pub(crate) fn add_nops(earlier: &[KBox<Patch>], patch: &mut Patch) -> Result {
     for old in earlier.iter().flat_map(|patch| patch.objects.iter()) {
-        let found = patch.objects.iter().position(|object| object.is_named(old.name()));
+        let found = patch
+            .objects
+            .iter()
+            .position(|object| object.is_named(old.name()));
         let index = match found {
             Some(index) => index,
             None => {
@@ -40,7 +43,11 @@ pub(crate) fn add_nops(earlier: &[KBox<Patch>], patch: &mut Patch) -> Result {
             continue;
         };
         for old in old.functions.iter() {
-            if !object.functions.iter().any(|new| new.is_same(&old.name, old.position)) {
+            if !object
+                .functions
+                .iter()
+                .any(|new| new.is_same(&old.name, old.position))
+            {
                 let nop = Function::with(&old.name, old.position, None)?;
                 object.functions.push(nop, GFP_KERNEL)?;
             }
@@ -65,12 +72,18 @@ pub(crate) fn unpatch_replaced(registry: &mut Registry, id: PatchId) {
 }
 
 fn discard_nops(registry: &mut Registry, id: PatchId) {
-    let Registry { patches, redirects, .. } = registry;
+    let Registry {
+        patches, redirects, ..
+    } = registry;
     let Some(patch) = patches.iter_mut().find(|patch| patch.id == id) else {
         return;
     };
     for object in patch.objects.iter_mut() {
-        for nop in object.functions.iter_mut().filter(|function| function.is_nop()) {
+        for nop in object
+            .functions
+            .iter_mut()
+            .filter(|function| function.is_nop())
+        {
             if let Some(original) = nop.old.filter(|_| nop.patched) {
                 redirects.remove(original.address, id);
             }

@@ -17,10 +17,12 @@ pub(crate) fn of_patch(patch: &PatchSpec, id: kernel::ffi::c_ulong) -> Option<St
 /// change in the same version or a later one. Only a patch that replaces them has to know all.
 pub(crate) fn is_compatible(registry: &Registry, patch: &PatchSpec) -> bool {
     registry.patches.iter().all(|old| {
-        old.spec.states().all(|old| match of_patch(patch, old.id()) {
-            Some(state) => state.version() >= old.version(),
-            None => !patch.replace(),
-        })
+        old.spec
+            .states()
+            .all(|old| match of_patch(patch, old.id()) {
+                Some(state) => state.version() >= old.version(),
+                None => !patch.replace(),
+            })
     })
 }
 

@@ -59,7 +59,9 @@ impl PatchDir {
     /// that is none of them.
     fn show_stack_order(&self) -> c_int {
         let registry = REGISTRY.lock();
-        let position = registry.position(self.id).map_or(registry.patches.len(), |at| at + 1);
+        let position = registry
+            .position(self.id)
+            .map_or(registry.patches.len(), |at| at + 1);
         position as c_int
     }
 }

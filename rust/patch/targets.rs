@@ -21,6 +21,9 @@ pub(crate) fn find(registry: &Registry, object: &mut Object) {
         return;
     };
     let spec = object.spec;
+    if let Some(spec) = &spec {
+        spec.set_target(None);
+    }
     let target = module::find(name, |module| {
         let alive = registry.alive.contains(&module.id()) || module.state() == State::Live;
         if alive {
@@ -52,7 +55,8 @@ pub(crate) fn coming(module: &Module<'_>) -> Result {
 /// that was being loaded when livepatch.ko came is patched now.
 pub(crate) fn live(module: &Module<'_>) {
     let mut registry = REGISTRY.lock();
-    if !registry.alive.contains(&module.id()) && registry.alive.push(module.id(), GFP_KERNEL).is_ok()
+    if !registry.alive.contains(&module.id())
+        && registry.alive.push(module.id(), GFP_KERNEL).is_ok()
     {
         // It is too late to refuse it.
         let _ = apply_all(&mut registry, module);
@@ -66,7 +70,10 @@ fn forget(registry: &mut Registry, module: &Module<'_>) {
 /// The index of the object of this name in a patch, if it has one.
 fn object_index(registry: &Registry, patch: usize, module: &Module<'_>) -> Option<usize> {
     let patch = registry.patches.get(patch)?;
-    patch.objects.iter().position(|object| object.name() == Some(module.name()))
+    patch
+        .objects
+        .iter()
+        .position(|object| object.name() == Some(module.name()))
 }
 
 fn apply_all(registry: &mut Registry, module: &Module<'_>) -> Result {
@@ -92,15 +99,14 @@ fn apply_all(registry: &mut Registry, module: &Module<'_>) -> Result {
 }
 
 /// Applies one patch to a module. On an error this patch is not applied.
-fn apply(
-    registry: &mut Registry,
-    position: usize,
-    index: usize,
-    module: &Module<'_>,
-) -> Result {
-    let in_transition =
-        registry.patches.get(position).is_some_and(|patch| registry.in_transition(patch.id));
-    let Registry { patches, redirects, .. } = registry;
+fn apply(registry: &mut Registry, position: usize, index: usize, module: &Module<'_>) -> Result {
+    let in_transition = registry
+        .patches
+        .get(position)
+        .is_some_and(|patch| registry.in_transition(patch.id));
+    let Registry {
+        patches, redirects, ..
+    } = registry;
     let target = Text(module.name().to_bytes());
     let is_active = |patches: &[KBox<super::model::Patch>], id: PatchId| {
         patches.iter().any(|patch| patch.id == id && patch.active)
@@ -141,7 +147,10 @@ fn apply(
         return Err(error);
     }
     // Nobody runs the module yet: what is in effect elsewhere is in effect here, at once.
-    if let Some(object) = patches.get(position).and_then(|patch| patch.objects.get(index)) {
+    if let Some(object) = patches
+        .get(position)
+        .and_then(|patch| patch.objects.get(index))
+    {
         object.route(redirects, |id| is_active(patches, id));
         if !in_transition {
             object.post_patch();
@@ -157,9 +166,13 @@ fn revert(registry: &mut Registry, module: &Module<'_>, limit: usize) {
         let Some(index) = object_index(registry, position, module) else {
             continue;
         };
-        let in_transition =
-            registry.patches.get(position).is_some_and(|patch| registry.in_transition(patch.id));
-        let Registry { patches, redirects, .. } = registry;
+        let in_transition = registry
+            .patches
+            .get(position)
+            .is_some_and(|patch| registry.in_transition(patch.id));
+        let Registry {
+            patches, redirects, ..
+        } = registry;
         let Some(patch) = patches.get_mut(position).map(|patch| &mut **patch) else {
             continue;
         };
@@ -174,7 +187,11 @@ fn revert(registry: &mut Registry, module: &Module<'_>, limit: usize) {
         if !in_transition {
             object.pre_unpatch();
         }
-        pr_notice!("reverting patch '{}' on unloading module '{}'\n", name, target);
+        pr_notice!(
+            "reverting patch '{}' on unloading module '{}'\n",
+            name,
+            target
+        );
         object.unpatch(redirects, id);
         object.post_unpatch();
         object.release(patch_module);
@@ -197,7 +214,10 @@ fn abandon(module: &Module<'_>) {
     let mut said = false;
     loop {
         let mut registry = REGISTRY.lock();
-        let found = registry.patches.iter().find(|patch| patch.module_id() == Some(module.id()));
+        let found = registry
+            .patches
+            .iter()
+            .find(|patch| patch.module_id() == Some(module.id()));
         let Some((id, enabled)) = found.map(|patch| (patch.id, patch.enabled)) else {
             break;
         };

@@ -27,9 +27,9 @@ use kernel::{impl_has_work, new_work};
 /// After how many tries, a second apart, tasks in the way are woken.
 const SIGNALS_TIMEOUT: u32 = 15;
 
-/// How long to wait after the first try that failed, in milliseconds; then twice as long each
-/// time, up to a second.
-const FIRST_DELAY: i64 = 8;
+/// Half of the time between the first try and the second, in milliseconds; it is doubled at each
+/// try that fails, up to a second.
+const FIRST_DELAY: i64 = 4;
 
 /// Time between two tries in the long run, in milliseconds.
 const LONGEST_DELAY: i64 = 1000;
@@ -138,7 +138,11 @@ pub(crate) fn begin(registry: &mut Registry, id: PatchId, goal: Goal) -> Result 
         retry,
     });
     if let Some(patch) = registry.patch(id) {
-        debug!("'{}': initializing {} transition\n", patch.display_name(), goal.verb());
+        debug!(
+            "'{}': initializing {} transition\n",
+            patch.display_name(),
+            goal.verb()
+        );
         patch.show_transition(true);
     }
     Ok(())
@@ -150,7 +154,11 @@ pub(crate) fn go(registry: &mut Registry, enabled: bool) {
     let Some((transition, patch)) = transition_patch(registry) else {
         return;
     };
-    pr_notice!("'{}': starting {} transition\n", patch.display_name(), transition.goal.verb());
+    pr_notice!(
+        "'{}': starting {} transition\n",
+        patch.display_name(),
+        transition.goal.verb()
+    );
     let id = patch.id;
     if let Some(patch) = registry.patch_mut(id) {
         patch.set_enabled(enabled);
@@ -179,7 +187,10 @@ fn attempt(registry: &mut Registry) {
         Ok(true) => finish(registry),
         Ok(false) => try_later(registry),
         Err(error) => {
-            pr_warn!("cannot look at tasks ({}), trying again\n", error.to_errno());
+            pr_warn!(
+                "cannot look at tasks ({}), trying again\n",
+                error.to_errno()
+            );
             try_later(registry);
         }
     }
@@ -209,7 +220,11 @@ fn try_later(registry: &mut Registry) {
 
 /// After the switch: completes the transition and frees what is done with.
 fn finish(registry: &mut Registry) {
-    let Some(id) = registry.transition.as_ref().map(|transition| transition.patch) else {
+    let Some(id) = registry
+        .transition
+        .as_ref()
+        .map(|transition| transition.patch)
+    else {
         return;
     };
     complete(registry);
@@ -227,13 +242,20 @@ fn finish(registry: &mut Registry) {
 
 /// Does what is left to do when all calls go where they should.
 fn complete(registry: &mut Registry) {
-    let Some(Transition { patch: id, goal, .. }) = registry.transition else {
+    let Some(Transition {
+        patch: id, goal, ..
+    }) = registry.transition
+    else {
         return;
     };
     let Some(patch) = registry.patch_mut(id) else {
         return;
     };
-    debug!("'{}': completing {} transition\n", patch.display_name(), goal.verb());
+    debug!(
+        "'{}': completing {} transition\n",
+        patch.display_name(),
+        goal.verb()
+    );
     patch.active = goal == Goal::Patched;
     match goal {
         Goal::Patched if patch.replace => replace::unpatch_replaced(registry, id),
@@ -257,7 +279,9 @@ fn complete(registry: &mut Registry) {
 
 /// Takes all functions of a patch out of the redirects.
 pub(crate) fn unpatch_objects(registry: &mut Registry, id: PatchId) {
-    let Registry { patches, redirects, .. } = registry;
+    let Registry {
+        patches, redirects, ..
+    } = registry;
     if let Some(patch) = patches.iter_mut().find(|patch| patch.id == id) {
         for object in patch.objects.iter_mut().filter(|object| object.patched) {
             object.unpatch(redirects, id);
@@ -334,7 +358,10 @@ pub(crate) fn force(registry: &mut Registry, id: PatchId) -> Result {
     }
     pr_warn!("forcing remaining tasks to the patched state\n");
     walk::switch(registry, walk::Mode::Forced)?;
-    let goal = registry.transition.as_ref().map(|transition| transition.goal);
+    let goal = registry
+        .transition
+        .as_ref()
+        .map(|transition| transition.goal);
     match goal {
         Some(Goal::Unpatched) => {
             if let Some(patch) = registry.patch_mut(id) {

@@ -14,7 +14,6 @@ use crate::sys::stop::stop_machine;
 use crate::sys::tasks::{self, Identity, StackBuffer, Task};
 use crate::sys::Address;
 use core::cmp::Ordering;
-use core::pin::Pin;
 use kernel::prelude::*;
 
 /// How many tasks in the way are remembered; more are counted.
@@ -59,7 +58,10 @@ impl Blockers {
     ///
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
-        Ok(Blockers { list: KVec::with_capacity(REMEMBERED, GFP_KERNEL)?, count: 0 })
+        Ok(Blockers {
+            list: KVec::with_capacity(REMEMBERED, GFP_KERNEL)?,
+            count: 0,
+        })
     }
 
     fn clear(&mut self) {
@@ -79,6 +81,7 @@ impl Blockers {
 }
 
 /// Code that no task may be in.
+#[derive(Clone, Copy)]
 struct Watched {
     start: Address,
     end: Address,
@@ -95,17 +98,17 @@ impl Compare for Watched {
 /// What changes: code that must not be in use, and redirects with where they lead.
 struct Plan<'a> {
     watched: KVVec<Watched>,
-    flips: KVVec<(Pin<&'a Redirect>, Option<Address>)>,
+    flips: KVVec<(&'a Redirect, Option<Address>)>,
 }
 
-/// The functions of all patched objects of a patch, with their indices.
+/// The functions of a patch that are among the redirects, with their indices among all.
 fn functions(patch: &Patch) -> impl Iterator<Item = (usize, &Function)> {
     patch
         .objects
         .iter()
-        .filter(|object| object.patched)
         .flat_map(|object| object.functions.iter())
         .enumerate()
+        .filter(|(_, function)| function.patched)
 }
 
 impl<'a> Plan<'a> {
@@ -115,8 +118,17 @@ impl<'a> Plan<'a> {
         goal: Goal,
         active: &impl Fn(PatchId) -> bool,
     ) -> Result<Self> {
-        let mut plan = Plan { watched: KVVec::new(), flips: KVVec::new() };
-        let switched = |id| if id == patch.id { goal == Goal::Patched } else { active(id) };
+        let mut plan = Plan {
+            watched: KVVec::new(),
+            flips: KVVec::new(),
+        };
+        let switched = |id| {
+            if id == patch.id {
+                goal == Goal::Patched
+            } else {
+                active(id)
+            }
+        };
         if patch.active == (goal == Goal::Patched) {
             // A transition that was reversed: nothing had changed.
             return Ok(plan);
@@ -128,10 +140,10 @@ impl<'a> Plan<'a> {
             plan.watch(site, function, index, goal, active)?;
             let route = site.route(switched);
             if route != site.route(active) {
-                plan.flips.push((site.redirect.as_ref(), route), GFP_KERNEL)?;
+                plan.flips.push((&site.redirect, route), GFP_KERNEL)?;
             }
         }
-        sort(&mut plan.watched);
+        plan.make_disjoint();
         Ok(plan)
     }
 
@@ -162,20 +174,48 @@ impl<'a> Plan<'a> {
 
     fn push(&mut self, start: Address, size: usize, function: usize) -> Result {
         let end = start.offset(size);
-        Ok(self.watched.push(Watched { start, end, function }, GFP_KERNEL)?)
+        Ok(self.watched.push(
+            Watched {
+                start,
+                end,
+                function,
+            },
+            GFP_KERNEL,
+        )?)
+    }
+
+    /// Sorts what is watched, and makes one of what overlaps: an entry lies within its function,
+    /// and functions may have several names.
+    fn make_disjoint(&mut self) {
+        sort(&mut self.watched);
+        let mut kept: usize = 0;
+        for index in 0..self.watched.len() {
+            let Some(current) = self.watched.get(index).copied() else {
+                break;
+            };
+            let last = kept
+                .checked_sub(1)
+                .and_then(|last| self.watched.get_mut(last));
+            match last.filter(|last| current.start < last.end) {
+                Some(last) => last.end = last.end.max(current.end),
+                None => {
+                    if let Some(slot) = self.watched.get_mut(kept) {
+                        *slot = current;
+                    }
+                    kept += 1;
+                }
+            }
+        }
+        self.watched.truncate(kept);
     }
 
     /// The function that `address` is in, if it is one of those that are watched.
     fn function_at(&self, address: Address) -> Option<usize> {
-        let next = self.watched.partition_point(|watched| watched.start <= address);
-        // An entry may lie within the range that began before it.
-        self.watched
-            .get(..next)?
-            .iter()
-            .rev()
-            .take(2)
-            .find(|watched| address < watched.end)
-            .map(|watched| watched.function)
+        let next = self
+            .watched
+            .partition_point(|watched| watched.start <= address);
+        let last = self.watched.get(next.checked_sub(1)?)?;
+        (address < last.end).then_some(last.function)
     }
 
     fn look_at(&self, task: &Task<'_>, buffer: &mut StackBuffer) -> Option<Reason> {
@@ -196,7 +236,12 @@ impl<'a> Plan<'a> {
 ///
 /// `ENOMEM`; those of `stop_machine()`.
 pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
-    let Registry { patches, redirects, transition, .. } = registry;
+    let Registry {
+        patches,
+        redirects,
+        transition,
+        ..
+    } = registry;
     let Some(transition) = transition else {
         return Ok(false);
     };
@@ -215,7 +260,10 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         if mode == Mode::Safe {
             tasks::for_each(stopped, |task| {
                 if let Some(reason) = plan.look_at(task, &mut buffer) {
-                    blockers.add(Blocker { task: task.identity(), reason });
+                    blockers.add(Blocker {
+                        task: task.identity(),
+                        reason,
+                    });
                 }
             });
         }
@@ -228,7 +276,10 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         true
     })?;
     if debug_level() >= 2 {
-        transition.blockers.iter().for_each(|blocker| describe(patch, blocker));
+        transition
+            .blockers
+            .iter()
+            .for_each(|blocker| describe(patch, blocker));
     }
     Ok(switched)
 }
@@ -243,13 +294,23 @@ fn describe(patch: &Patch, blocker: &Blocker) {
             function_name(patch, index)
         ),
         Reason::UnreliableStack => {
-            pr_info!("klp_try_switch_task: {}:{} has an unreliable stack\n", comm, pid)
+            pr_info!(
+                "klp_try_switch_task: {}:{} has an unreliable stack\n",
+                comm,
+                pid
+            )
         }
     }
 }
 
 /// The name of a function that a blocker is in.
 pub(crate) fn function_name(patch: &Patch, index: usize) -> Text<'_> {
-    let function = functions(patch).nth(index);
-    Text(function.map_or(b"?", |(_, function)| function.name.to_bytes()))
+    let mut all = patch
+        .objects
+        .iter()
+        .flat_map(|object| object.functions.iter());
+    Text(
+        all.nth(index)
+            .map_or(b"?", |function| function.name.to_bytes()),
+    )
 }

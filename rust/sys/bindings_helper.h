@@ -3,6 +3,7 @@
  * The kernel's headers that bindgen translates for rust/sys/bindings.rs. The
  * kernel crate's own bindings have neither ftrace nor the module loader.
  */
+#include <linux/debugfs.h>
 #include <linux/elf.h>
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>

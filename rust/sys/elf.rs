@@ -7,7 +7,7 @@ use super::{arch, bindings, symbols, Address};
 use crate::format::check;
 use crate::format::elf::{
     Endian, Relocation, RelocationTable, Section, SectionIndex, SectionTable, StringTable, Symbol,
-    SymbolIndex, SymbolTable, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
+    SymbolIndex, SymbolTable, SHDR_SIZE, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
 };
 use core::mem::size_of;
 use core::ptr::NonNull;
@@ -31,9 +31,16 @@ pub(super) unsafe fn file_copy<'a>(header: *mut bindings::elf64_hdr) -> Option<&
         } else {
             0
         };
-        let length = area.size.checked_sub(guard)?;
+        // The last page may be used in part only.
+        let mut length = area.size.checked_sub(guard)?;
+        if area.requested_size != 0 {
+            length = length.min(area.requested_size);
+        }
         let offset = (header as usize).checked_sub(area.addr as usize)?;
-        Some(slice::from_raw_parts_mut(header.cast(), length.checked_sub(offset)?))
+        Some(slice::from_raw_parts_mut(
+            header.cast(),
+            length.checked_sub(offset)?,
+        ))
     }
 }
 
@@ -54,10 +61,29 @@ unsafe impl PlainData for bindings::elf64_shdr {}
 // SAFETY: Twenty-four bytes of integers, without gaps.
 unsafe impl PlainData for bindings::elf64_sym {}
 
+/// As many items as `bytes` holds, wherever it lies.
+fn copy_of<T: PlainData + Default>(bytes: &[u8]) -> Result<KVVec<T>> {
+    let count = bytes.len() / size_of::<T>();
+    let mut items = KVVec::new();
+    if count != 0 {
+        items.extend_with(count, T::default(), GFP_KERNEL)?;
+        // SAFETY: `count` items were just made, and fit in `bytes`; any bytes are an item.
+        unsafe {
+            core::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                items.as_mut_ptr().cast::<u8>(),
+                count * size_of::<T>(),
+            )
+        };
+    }
+    Ok(items)
+}
+
 /// A module that the loader is putting together: everything is in its place and relocated, but
 /// for what livepatch has to relocate.
 pub(crate) struct Loading<'a> {
-    sections: &'a [bindings::elf64_shdr],
+    /// The section headers. They lie where the file has them, which need not be aligned.
+    sections: &'a [u8],
     names: SectionIndex,
     module: Module<'a>,
 }
@@ -75,7 +101,10 @@ impl<'a> Loading<'a> {
         // SAFETY: The loader has checked the header and made as many section headers as it says.
         unsafe {
             Loading {
-                sections: slice::from_raw_parts(sections, (*header).e_shnum.into()),
+                sections: slice::from_raw_parts(
+                    sections.cast(),
+                    usize::from((*header).e_shnum) * SHDR_SIZE,
+                ),
                 names: SectionIndex((*header).e_shstrndx.into()),
                 module: Module::from_raw(module),
             }
@@ -89,17 +118,17 @@ impl<'a> Loading<'a> {
 
     /// Its sections.
     pub(crate) fn sections(&self) -> SectionTable<'a> {
-        SectionTable::new(bytes_of(self.sections), Endian::NATIVE)
+        SectionTable::new(self.sections, Endian::NATIVE)
     }
 
     /// The contents of a section: in module memory where it has its place there, else in the
     /// loader's copy of the file.
     pub(crate) fn data(&self, index: SectionIndex) -> &'a [u8] {
-        match self.sections.get(index.0 as usize) {
+        match self.sections().get(index) {
             // SAFETY: The loader has checked that every section with contents is within the file,
             // and set `sh_addr` to where it is now. All of it stays for `'a`.
-            Some(section) if section.sh_type != SHT_NULL && section.sh_type != SHT_NOBITS => unsafe {
-                contents(section)
+            Ok(section) if section.sh_type != SHT_NULL && section.sh_type != SHT_NOBITS => unsafe {
+                contents(&section)
             },
             _ => &[],
         }
@@ -125,7 +154,7 @@ impl<'a> Loading<'a> {
 /// # Safety
 ///
 /// `sh_size` bytes at `sh_addr` must be readable for `'a`.
-unsafe fn contents<'a>(section: &bindings::elf64_shdr) -> &'a [u8] {
+unsafe fn contents<'a>(section: &Section) -> &'a [u8] {
     if section.sh_addr == 0 || section.sh_size == 0 {
         return &[];
     }
@@ -165,7 +194,10 @@ impl Checked<'_> {
 
     /// Where the section that is relocated begins, and how many bytes it has.
     pub(crate) fn target(&self) -> (Address, usize) {
-        (Address(self.target.sh_addr as usize), self.target.sh_size as usize)
+        (
+            Address(self.target.sh_addr as usize),
+            self.target.sh_size as usize,
+        )
     }
 }
 
@@ -181,22 +213,13 @@ impl Retained {
             .iter()
             .find(|(_, section)| section.sh_type == SHT_SYMTAB)
             .ok_or(ENOEXEC)?;
-        let mut sections = KVVec::new();
-        sections.extend_from_slice(loading.sections, GFP_KERNEL)?;
+        let mut sections: KVVec<bindings::elf64_shdr> = copy_of(loading.sections)?;
         let mut names = KVVec::new();
         names.extend_from_slice(loading.data(loading.names), GFP_KERNEL)?;
         let mut strings = KVVec::new();
         strings.extend_from_slice(loading.data(SectionIndex(header.sh_link)), GFP_KERNEL)?;
 
-        let data = loading.data(symbol_section);
-        let count = data.len() / size_of::<bindings::elf64_sym>();
-        // SAFETY: The loader places the table with its alignment, and `count` symbols of plain
-        // data are there.
-        let table = unsafe { slice::from_raw_parts(data.as_ptr().cast(), count) };
-        let mut symbols: KVVec<bindings::elf64_sym> = KVVec::new();
-        if count != 0 {
-            symbols.extend_from_slice(table, GFP_KERNEL)?;
-        }
+        let symbols: KVVec<bindings::elf64_sym> = copy_of(loading.data(symbol_section))?;
         // The table that relocations are applied with is the copy.
         if let Some(section) = sections.get_mut(symbol_section.0 as usize) {
             section.sh_addr = symbols.as_ptr() as u64;
@@ -264,12 +287,15 @@ impl Retained {
         let section = sections.get(index)?;
         let target = sections.get(SectionIndex(section.sh_info))?;
         check::section(&section, &target, self.symbol_section)?;
-        let data = match self.sections.get(index.0 as usize) {
-            // SAFETY: `check::section` has found relocations, which the loader has put where
-            // `sh_addr` says.
-            Some(section) => unsafe { contents(section) },
-            None => &[],
-        };
+        let module = self.module();
+        for section in [&section, &target] {
+            if !module.contains(Address(section.sh_addr as usize), section.sh_size as usize) {
+                let error = crate::format::Error::RelocationTarget("not in the module's memory");
+                return Err(error.into());
+            }
+        }
+        // SAFETY: It is in the module's memory, where the loader has put it.
+        let data = unsafe { contents(&section) };
         let table = RelocationTable::new(data, Endian::NATIVE)?;
         check::relocations(arch::MACHINE, &table, &self.symbols(), target.sh_size, each)?;
         Ok(Checked { target, table })
@@ -281,7 +307,8 @@ impl Retained {
     ///
     /// That of the check, or of `apply_relocate_add()`.
     pub(crate) fn apply(&mut self, index: SectionIndex) -> Result {
-        self.check::<crate::format::Error>(index, |_, _, _| Ok(())).map_err(|_| ENOEXEC)?;
+        self.check::<crate::format::Error>(index, |_, _, _| Ok(()))
+            .map_err(|_| ENOEXEC)?;
         let (sections, strings) = (self.sections.as_mut_ptr(), self.strings.as_ptr());
         let symbol_section = self.symbol_section.0;
         if !self.arch.covers(self.symbols().len()) {

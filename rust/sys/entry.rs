@@ -144,7 +144,10 @@ pub(crate) unsafe extern "C" fn klp_shadow_free(
 ///
 /// As for [`klp_shadow_free`].
 #[no_mangle]
-pub(crate) unsafe extern "C" fn klp_shadow_free_all(id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
+pub(crate) unsafe extern "C" fn klp_shadow_free_all(
+    id: c_ulong,
+    dtor: bindings::klp_shadow_dtor_t,
+) {
     // SAFETY: By contract.
     unsafe { shadow::free_all(id, dtor) };
 }

@@ -6,6 +6,7 @@
 //! `ftrace_ops` with `IPMODIFY` for a single call site.
 
 use super::{arch, bindings, symbols, Address};
+use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use kernel::container_of;
@@ -37,20 +38,22 @@ impl Location {
 /// Made by [`Redirect::new`] it changes nothing until [`Redirect::lead_to`] says where calls go.
 /// Dropping it takes it out of ftrace and waits until no task can be on its way through it, which
 /// may sleep.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Redirect {
+pub(crate) struct Redirect(ManuallyDrop<Pin<KBox<Inner>>>);
+
+/// What ftrace and the handler see of a redirect; it does not move.
+#[pin_data]
+struct Inner {
     #[pin]
     ops: Opaque<bindings::ftrace_ops>,
     /// Where calls go on; 0: in the function itself.
     target: AtomicUsize,
-    location: Location,
     registered: AtomicBool,
 }
 
 // SAFETY: `ops` is handed to ftrace, which does its own locking; the rest is atomic or constant.
-unsafe impl Send for Redirect {}
+unsafe impl Send for Inner {}
 // SAFETY: As above.
-unsafe impl Sync for Redirect {}
+unsafe impl Sync for Inner {}
 
 impl Redirect {
     /// Registers a redirect for the function at `location`. Calls run the function itself until
@@ -60,9 +63,9 @@ impl Redirect {
     ///
     /// `ENOMEM`; `EBUSY` where somebody else already redirects this function; what else
     /// `ftrace_set_filter_ip()` and `register_ftrace_function()` return.
-    pub(crate) fn new(location: Location) -> Result<Pin<KBox<Redirect>>> {
-        let redirect = KBox::pin_init(
-            pin_init!(Redirect {
+    pub(crate) fn new(location: Location) -> Result<Redirect> {
+        let inner = KBox::pin_init(
+            pin_init!(Inner {
                 ops <- Opaque::ffi_init(|slot: *mut bindings::ftrace_ops| {
                     // SAFETY: `slot` is valid for writes; all zeroes is an unused `ftrace_ops`.
                     unsafe {
@@ -72,42 +75,46 @@ impl Redirect {
                     }
                 }),
                 target: AtomicUsize::new(0),
-                location,
                 registered: AtomicBool::new(false),
             }),
             GFP_KERNEL,
         )?;
-        let ops = redirect.ops.get();
+        let redirect = Redirect(ManuallyDrop::new(inner));
+        let ops = redirect.0.ops.get();
         // SAFETY: `ops` is initialised and pinned; `drop` frees the filter that is set here.
-        to_result(unsafe {
-            bindings::ftrace_set_filter_ip(ops, location.0 .0 as c_ulong, 0, 0)
-        })?;
+        to_result(unsafe { bindings::ftrace_set_filter_ip(ops, location.0 .0 as c_ulong, 0, 0) })?;
         // SAFETY: As above, and `drop` unregisters it.
         to_result(unsafe { bindings::register_ftrace_function(ops) })?;
-        redirect.registered.store(true, Ordering::Relaxed);
+        redirect.0.registered.store(true, Ordering::Relaxed);
         Ok(redirect)
     }
 
     /// Calls run the function at `target` from now on, or the original for `None`.
     pub(crate) fn lead_to(&self, target: Option<Address>) {
-        self.target.store(target.map_or(0, |address| address.0), Ordering::Release);
+        self.0
+            .target
+            .store(target.map_or(0, |address| address.0), Ordering::Release);
     }
 }
 
-#[pinned_drop]
-impl PinnedDrop for Redirect {
-    fn drop(self: Pin<&mut Self>) {
-        let ops = self.ops.get();
-        if self.registered.load(Ordering::Relaxed) {
+impl Drop for Redirect {
+    fn drop(&mut self) {
+        let ops = self.0.ops.get();
+        if self.0.registered.load(Ordering::Relaxed) {
             // SAFETY: It is registered. For an `ops` that is marked DYNAMIC, ftrace returns only
             // when nobody runs its trampoline any more.
             let ret = unsafe { bindings::unregister_ftrace_function(ops) };
             if ret != 0 {
+                // ftrace goes on using it: it has to stay.
                 pr_crit!("cannot unregister a function from ftrace ({})\n", ret);
+                return;
             }
         }
-        // SAFETY: It is not registered; whatever filter it had is not used any more.
-        unsafe { bindings::ftrace_free_filter(ops) };
+        // SAFETY: It is not registered, so that nobody uses its filter or itself any more.
+        unsafe {
+            bindings::ftrace_free_filter(ops);
+            ManuallyDrop::drop(&mut self.0);
+        }
     }
 }
 
@@ -127,7 +134,7 @@ const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
 ///
 /// # Safety
 ///
-/// Only for ftrace, with an `ops` that is part of a [`Redirect`].
+/// Only for ftrace, with an `ops` that is part of an [`Inner`].
 unsafe extern "C" fn handler(
     _ip: c_ulong,
     _parent_ip: c_ulong,
@@ -136,7 +143,7 @@ unsafe extern "C" fn handler(
 ) {
     // SAFETY: `Opaque` is transparent, and the `ops` of a redirect is its field. The redirect
     // lives until ftrace has no more use for its `ops`.
-    let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Redirect, ops) };
+    let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner, ops) };
     let target = redirect.target.load(Ordering::Relaxed);
     if target != 0 {
         // SAFETY: `fregs` comes from ftrace; whoever set the target vouches for it.

@@ -42,11 +42,7 @@ where
     /// # Safety
     ///
     /// `data` must point to an `F`, `name` to a NUL-terminated string.
-    unsafe extern "C" fn call<F>(
-        data: *mut c_void,
-        name: *const c_char,
-        address: c_ulong,
-    ) -> c_int
+    unsafe extern "C" fn call<F>(data: *mut c_void, name: *const c_char, address: c_ulong) -> c_int
     where
         F: FnMut(&CStr, Address) -> ControlFlow<()>,
     {
@@ -69,11 +65,7 @@ pub(crate) fn size(address: Address) -> Option<usize> {
     let (mut size, mut offset) = (0, 0);
     // SAFETY: It looks any number up; both results have a place.
     let found = unsafe {
-        symbols::kallsyms_lookup_size_offset(
-            address.0 as c_ulong,
-            &raw mut size,
-            &raw mut offset,
-        )
+        symbols::kallsyms_lookup_size_offset(address.0 as c_ulong, &raw mut size, &raw mut offset)
     };
     (found != 0).then_some(size)
 }

@@ -27,7 +27,10 @@ unsafe impl Sync for KobjType {}
 
 impl KobjType {
     /// A type whose directories hold the files in `groups`.
-    pub(crate) const fn new<T: Directory>(ops: &'static Operations, groups: &'static Groups) -> Self {
+    pub(crate) const fn new<T: Directory>(
+        ops: &'static Operations,
+        groups: &'static Groups,
+    ) -> Self {
         KobjType(bindings::kobj_type {
             release: Some(release::<T>),
             sysfs_ops: &raw const ops.0,
@@ -49,7 +52,10 @@ unsafe impl Sync for Operations {}
 impl Operations {
     /// Reads and writes the files of `T`.
     pub(crate) const fn new<T: Files>() -> Self {
-        Operations(bindings::sysfs_ops { show: Some(show::<T>), store: Some(store::<T>) })
+        Operations(bindings::sysfs_ops {
+            show: Some(show::<T>),
+            store: Some(store::<T>),
+        })
     }
 }
 
@@ -250,7 +256,12 @@ impl<T: Directory> Dir<T> {
         let dir = Dir(unsafe { NonNull::new_unchecked(node) });
         // SAFETY: The kobject is initialised, the parent exists, and the name is printed as it is.
         let ret = unsafe {
-            bindings::kobject_add(dir.kobj(), parent.0, c"%s".as_char_ptr(), name.as_char_ptr())
+            bindings::kobject_add(
+                dir.kobj(),
+                parent.0,
+                c"%s".as_char_ptr(),
+                name.as_char_ptr(),
+            )
         };
         if ret != 0 {
             // What was not added must not be removed, only freed.
@@ -369,9 +380,8 @@ impl Root {
     /// `ENOMEM`, also where there is something of that name.
     pub(crate) fn new(name: &CStr) -> Result<Root> {
         // SAFETY: The kernel's own directory exists from boot on.
-        let kobj = unsafe {
-            bindings::kobject_create_and_add(name.as_char_ptr(), bindings::kernel_kobj)
-        };
+        let kobj =
+            unsafe { bindings::kobject_create_and_add(name.as_char_ptr(), bindings::kernel_kobj) };
         NonNull::new(kobj).map(Root).ok_or(ENOMEM)
     }
 
@@ -386,6 +396,7 @@ impl Drop for Root {
         while NODES.load(Ordering::Acquire) != 0 {
             fsleep(Delta::from_millis(10));
         }
+        super::loader::wait_for_returns();
         // SAFETY: The reference that `self` is.
         unsafe { bindings::kobject_put(self.0.as_ptr()) };
     }

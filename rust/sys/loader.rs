@@ -46,7 +46,7 @@ impl Drop for InFlight {
 
 /// The hooks, for as long as it lives.
 pub(crate) struct Hooks<T: LoaderEvents> {
-    redirects: KVec<Pin<KBox<Redirect>>>,
+    redirects: KVec<Redirect>,
     _events: PhantomData<T>,
 }
 
@@ -61,11 +61,24 @@ impl<T: LoaderEvents> Hooks<T> {
         // From the last to the first in the life of a module: what is admitted is finalized, and
         // what is finalized is cleaned up.
         let hooks = [
-            (c"module_arch_cleanup", module_arch_cleanup::<T> as *const () as usize),
-            (c"module_finalize", module_finalize::<T> as *const () as usize),
-            (c"module_elf_check_arch", module_elf_check_arch::<T> as *const () as usize),
+            (
+                c"module_arch_cleanup",
+                module_arch_cleanup::<T> as *const () as usize,
+            ),
+            (
+                c"module_finalize",
+                module_finalize::<T> as *const () as usize,
+            ),
+            (
+                c"module_elf_check_arch",
+                module_elf_check_arch::<T> as *const () as usize,
+            ),
         ];
-        let mut redirects = KVec::with_capacity(hooks.len(), GFP_KERNEL)?;
+        // What is hooked when a later hook fails is unhooked as it is in the end.
+        let mut installed = Hooks {
+            redirects: KVec::with_capacity(hooks.len(), GFP_KERNEL)?,
+            _events: PhantomData,
+        };
         for (name, replacement) in hooks {
             let location = Location::of(found.address(name)?).ok_or(ENOENT)?;
             let redirect = Redirect::new(location).inspect_err(|error| {
@@ -76,9 +89,9 @@ impl<T: LoaderEvents> Hooks<T> {
                 )
             })?;
             redirect.lead_to(Some(Address(replacement)));
-            redirects.push(redirect, GFP_KERNEL)?;
+            installed.redirects.push(redirect, GFP_KERNEL)?;
         }
-        Ok(Hooks { redirects, _events: PhantomData })
+        Ok(installed)
     }
 }
 
@@ -96,9 +109,9 @@ impl<T: LoaderEvents> Drop for Hooks<T> {
     }
 }
 
-/// Waits until every task that was preempted between leaving [`InFlight`] and returning to the
-/// kernel has done so.
-fn wait_for_returns() {
+/// Waits until every task that was preempted on its last steps out of this module, where nothing
+/// counts it any more, has returned to the kernel.
+pub(super) fn wait_for_returns() {
     // SAFETY: It may sleep here.
     #[cfg(CONFIG_TASKS_RCU)]
     unsafe {

@@ -8,6 +8,7 @@
 
 pub(crate) mod arch;
 pub(crate) mod bindings;
+pub(crate) mod debugfs;
 pub(crate) mod elf;
 pub(crate) mod entry;
 pub(crate) mod ftrace;

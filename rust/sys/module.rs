@@ -38,7 +38,10 @@ impl<'a> Module<'a> {
     ///
     /// `module` must be one that is not freed during `'a`.
     pub(super) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
-        Module { module, _lifetime: PhantomData }
+        Module {
+            module,
+            _lifetime: PhantomData,
+        }
     }
 
     pub(super) fn as_ptr(&self) -> *mut bindings::module {
@@ -81,21 +84,28 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Whether the `size` bytes at `start` stay when the module's init function is done.
+    /// Whether the `size` bytes at `start` are the module's, and stay when its init function is
+    /// done.
     pub(crate) fn keeps(&self, start: Address, size: usize) -> bool {
+        self.is_in_first(bindings::mod_mem_type_MOD_INIT_TEXT as usize, start, size)
+    }
+
+    /// Whether the `size` bytes at `start` are the module's.
+    pub(crate) fn contains(&self, start: Address, size: usize) -> bool {
+        self.is_in_first(usize::MAX, start, size)
+    }
+
+    fn is_in_first(&self, count: usize, start: Address, size: usize) -> bool {
         // SAFETY: The module lives for `'a`; its memory regions are set once at load.
         let regions = unsafe { &(*self.as_ptr()).mem };
-        regions
-            .iter()
-            .take(bindings::mod_mem_type_MOD_INIT_TEXT as usize)
-            .any(|region| {
-                let base = region.base as usize;
-                start.0 >= base
-                    && start
-                        .0
-                        .checked_add(size)
-                        .is_some_and(|end| end <= base.saturating_add(region.size as usize))
-            })
+        regions.iter().take(count).any(|region| {
+            let base = region.base as usize;
+            start.0 >= base
+                && start
+                    .0
+                    .checked_add(size)
+                    .is_some_and(|end| end <= base.saturating_add(region.size as usize))
+        })
     }
 
     /// Takes a reference, which keeps the module from being unloaded.

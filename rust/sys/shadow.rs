@@ -17,8 +17,8 @@ const BUCKETS: usize = 4096;
 
 static TABLE: [AtomicPtr<Node>; BUCKETS] = [const { AtomicPtr::new(ptr::null_mut()) }; BUCKETS];
 
-/// What stands before a variable's data. As large as the alignment that `kmalloc()` guarantees
-/// for the data asks for.
+/// What stands before a variable's data. Its size keeps the data as aligned as `kmalloc()` makes
+/// a node.
 #[repr(C, align(16))]
 struct Node {
     next: AtomicPtr<Node>,
@@ -163,7 +163,9 @@ pub(super) unsafe fn get_or_alloc(
     unsafe {
         (&raw mut (*node).object).write(object);
         (&raw mut (*node).id).write(id);
-        (*node).next.store(head.load(Ordering::Relaxed), Ordering::Relaxed);
+        (*node)
+            .next
+            .store(head.load(Ordering::Relaxed), Ordering::Relaxed);
     }
     head.store(node, Ordering::Release);
     drop(writing);
@@ -202,11 +204,7 @@ unsafe fn destroy(node: *mut Node, dtor: bindings::klp_shadow_dtor_t) {
 ///
 /// `dtor` must be callable with the object and the variable's data, with interrupts off and a
 /// lock held.
-pub(super) unsafe fn free(
-    object: *mut c_void,
-    id: c_ulong,
-    dtor: bindings::klp_shadow_dtor_t,
-) {
+pub(super) unsafe fn free(object: *mut c_void, id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
     let writing = Writing::lock();
     let node = writing.unlink(bucket(object), |node| node.is(object, id));
     if !node.is_null() {

@@ -28,7 +28,10 @@ where
     F: FnOnce(&Stopped<'_>) -> R + Send,
     R: Send,
 {
-    let mut call = Call { function: Some(function), result: None };
+    let mut call = Call {
+        function: Some(function),
+        result: None,
+    };
     // SAFETY: `run` gets a pointer to `call`, which outlives this synchronous call; `F` and `R`
     // may be used on another processor, as they are `Send`.
     to_result(unsafe {

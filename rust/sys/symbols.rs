@@ -93,7 +93,7 @@ symbols! {
         module: *const c_char,
         callback: Option<unsafe extern "C" fn(*mut c_void, *const c_char, c_ulong) -> c_int>,
         data: *mut c_void,
-    ) -> c_int, "CONFIG_KALLSYMS and CONFIG_FPROBE";
+    ) -> c_int, "CONFIG_KALLSYMS";
     plain fn kallsyms_lookup_size_offset(
         address: c_ulong,
         size: *mut c_ulong,
@@ -197,7 +197,7 @@ impl Found {
 ///
 /// # Errors
 ///
-/// `EEXIST` on a kernel that has livepatch support of its own, `ENOENT` on one that lacks
+/// `EOPNOTSUPP` on a kernel that has livepatch support of its own, `ENOENT` on one that lacks
 /// something; either is logged.
 pub(crate) fn find() -> Result<Found> {
     let lookup = Lookup::new()?;
@@ -206,7 +206,7 @@ pub(crate) fn find() -> Result<Found> {
         pr_err!(
             "this kernel has CONFIG_LIVEPATCH: it loads livepatches by itself, livepatch.ko is not needed\n"
         );
-        return Err(EEXIST);
+        return Err(EOPNOTSUPP);
     }
     let mut missing = false;
     for symbol in [SYMBOLS, arch::SYMBOLS].into_iter().flatten() {

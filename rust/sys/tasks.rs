@@ -35,7 +35,10 @@ pub(crate) struct Identity {
 impl Identity {
     /// The name of the task, up to its NUL.
     pub(crate) fn comm(&self) -> &[u8] {
-        self.comm.split(|&byte| byte == 0).next().unwrap_or_default()
+        self.comm
+            .split(|&byte| byte == 0)
+            .next()
+            .unwrap_or_default()
     }
 }
 
@@ -119,7 +122,10 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
             let mut thread = (&raw const (*threads).next).read_volatile();
             while thread != threads {
                 let task = container_of!(thread, bindings::task_struct, thread_node);
-                each(&Task { task, _lifetime: PhantomData });
+                each(&Task {
+                    task,
+                    _lifetime: PhantomData,
+                });
                 thread = (&raw const (*thread).next).read_volatile();
             }
             process = (&raw const (*process).next).read_volatile();
@@ -148,7 +154,10 @@ pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) 
         if online != 0 {
             // SAFETY: An online processor has an idle task, which is never freed.
             let task = unsafe { symbols::idle_task(cpu as c_int) };
-            visit(&Task { task, _lifetime: PhantomData });
+            visit(&Task {
+                task,
+                _lifetime: PhantomData,
+            });
         }
     }
 }

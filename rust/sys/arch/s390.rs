@@ -73,7 +73,9 @@ pub(crate) struct Kept {
 
 impl Default for Kept {
     fn default() -> Self {
-        Kept { slots: KVVec::new() }
+        Kept {
+            slots: KVVec::new(),
+        }
     }
 }
 
@@ -115,7 +117,7 @@ impl Kept {
         apply: impl FnOnce(*mut bindings::module) -> R,
     ) -> Result<R> {
         let mut copy: KBox<bindings::module> = {
-            let room = KBox::new_uninit(GFP_KERNEL)?;
+            let room = KBox::<bindings::module>::new_uninit(GFP_KERNEL)?;
             let room = KBox::into_raw(room).cast::<bindings::module>();
             // SAFETY: Both are a whole `struct module`, whose bytes may all be copied. Of the copy
             // only the state, the name, and where memory is are read.

@@ -41,6 +41,12 @@ bad "a section name with an unknown prefix" klp_test_late-section-unknown-prefix
 	"$IN .klp.relo.vmlinux.text: unknown prefix"
 bad "a livepatch section without its flag" klp_test_late-section-without-flag ENOEXEC \
 	"$IN .* is named like a livepatch relocation section"
+bad "a livepatch section that is not kept in memory" klp_test_late-section-not-allocated EINVAL \
+	"$IN .*: not kept in memory: it has no flag SHF_ALLOC"
+bad "relocations of the symbol table" klp_test_late-target-symtab EINVAL \
+	"$IN .*: the target section is no code or data"
+bad "livepatch relocations without the mark" klp_test_late-not-marked ENOEXEC \
+	"module 'klp_test_late' has livepatch relocations, but is not marked as a livepatch module"
 bad "a relocation whose symbol is not a livepatch symbol" klp_test_late-not-livepatch-symbol EINVAL \
 	"is not marked as a livepatch symbol"
 bad "a symbol index that is out of range" klp_test_late-symbol-index EINVAL \

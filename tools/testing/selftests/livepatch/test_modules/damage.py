@@ -101,6 +101,22 @@ def fault_section_without_flag(module):
     module.set_field(index, 2, section[2] & ~0x00100000)
 
 
+def fault_section_not_allocated(module):
+    index, section = module.klp_section(b".klp.rela.klp_test_target")
+    module.set_field(index, 2, section[2] & ~0x2)
+
+
+def fault_target_symtab(module):
+    index, section = module.klp_section()
+    module.set_field(index, 7, section[6])
+
+
+def fault_not_marked(module):
+    start = next(s for s in module.sections if module.name(s) == b".modinfo")[4]
+    at = module.data.index(b"livepatch=", start)
+    module.data[at] = ord("x")
+
+
 def fault_not_livepatch_symbol(module):
     module.set_rela(symbol=1)
 

@@ -84,7 +84,11 @@ static int run(void *unused)
 			look(object);
 			break;
 		}
-		cond_resched();
+		/* A thread that never sleeps would keep ftrace waiting. */
+		if (get_random_u32_below(256))
+			cond_resched_tasks_rcu_qs();
+		else
+			msleep(1);
 	}
 	return 0;
 }
