@@ -15,8 +15,11 @@ TESTS=$TOP/tools/testing/selftests/livepatch/test_modules
 
 # author DIRECTORY OUT: what a patch author does.
 author() {
+	local args
+	read -ra args <<<"$(kmake_args)"
+	[ "$VARIANT" != kasan ] || args+=(LLVM=1)
 	mkdir -p "$2"
-	make -C "$1" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$2" KLP="$KLP" \
+	make -C "$1" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$2" KLP="$KLP" \
 		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS"
 }
 
