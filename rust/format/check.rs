@@ -4,7 +4,7 @@
 //! `apply_relocate_add()`, which trusts symbol indices, offsets and types as they come.
 
 use super::elf::{
-    Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable, SHF_ALLOC,
+    Image, Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable, SHF_ALLOC,
     SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
 };
 use super::error::{Error, Result};
@@ -108,6 +108,36 @@ pub fn relocations<E: From<Error>>(
     for (nr, rela) in table.iter() {
         let symbol = relocation(machine, nr, &rela, symbols, target_size)?;
         each(nr, &rela, &symbol)?;
+    }
+    Ok(())
+}
+
+/// Checks, in a file that nobody has looked at, that the relocations of all livepatch sections
+/// name symbols that are there. Some architectures' loaders count global offset and procedure
+/// linkage table entries by these indices long before livepatch sees the module.
+///
+/// # Errors
+///
+/// The section at fault, with [`Error::RelocationSymbol`] or what keeps it from being read.
+pub fn symbol_indices(image: &Image<'_>) -> core::result::Result<(), (SectionIndex, Error)> {
+    let mut count = None;
+    for (index, section) in image.sections.iter() {
+        if section.sh_type != SHT_RELA || !section.is_livepatch_relocation() {
+            continue;
+        }
+        let here = |error| (index, error);
+        let count = match count {
+            Some(count) => count,
+            None => *count.insert(image.symbols().map_err(here)?.0.len()),
+        };
+        let data = image.data(&section).map_err(here)?;
+        let table = RelocationTable::new(data, image.header.endian).map_err(here)?;
+        for (nr, rela) in table.iter() {
+            if rela.symbol.0 >= count {
+                let symbol = rela.symbol;
+                return Err((index, Error::RelocationSymbol { nr, symbol, count }));
+            }
+        }
     }
     Ok(())
 }

@@ -7,14 +7,41 @@
 //! of the file: renaming the key in this copy hides it from the kernel, and tells
 //! [`finalize`](super::finalize) that it was there.
 
+use crate::format::check;
+use crate::format::elf::Image;
 use crate::format::modinfo;
+use crate::format::name::Text;
+use kernel::prelude::*;
 
 /// Renames the key, if there is one. A file that is not even an ELF file is left to the kernel,
 /// which refuses it with a message of its own.
-pub(crate) fn admit(file: &mut [u8]) {
-    if let Ok(Some(range)) = modinfo::locate(file) {
-        if let Some(info) = file.get_mut(range) {
-            modinfo::admit(info);
-        }
+///
+/// # Errors
+///
+/// `ENOEXEC` for a livepatch whose relocations name symbols that it does not have: not every
+/// architecture's loader survives that. It is logged.
+pub(crate) fn admit(file: &mut [u8]) -> Result {
+    let Ok(Some(range)) = modinfo::locate(file) else {
+        return Ok(());
+    };
+    let Some(info) = file.get_mut(range.clone()) else {
+        return Ok(());
+    };
+    if !modinfo::admit(info) {
+        return Ok(());
     }
+    let Ok(image) = Image::parse(file) else {
+        return Ok(());
+    };
+    check::symbol_indices(&image).map_err(|(index, error)| {
+        let info = file.get(range).unwrap_or_default();
+        let section = image.sections.get(index);
+        pr_err!(
+            "module '{}': section {}: {}\n",
+            Text(modinfo::value(info, b"name").unwrap_or(b"?")),
+            Text(section.and_then(|section| image.name(&section)).unwrap_or(b"?")),
+            error
+        );
+        ENOEXEC
+    })
 }

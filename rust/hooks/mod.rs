@@ -23,8 +23,8 @@ use kernel::prelude::*;
 struct Events;
 
 impl LoaderEvents for Events {
-    fn admit(file: &mut [u8]) {
-        admit::admit(file);
+    fn admit(file: &mut [u8]) -> Result {
+        admit::admit(file)
     }
 
     fn finalize(loading: &Loading<'_>) -> Result {

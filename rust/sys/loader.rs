@@ -16,8 +16,8 @@ use kernel::time::{delay::fsleep, Delta};
 /// What is done at the hooks. All are called in process context and may sleep.
 pub(crate) trait LoaderEvents: 'static {
     /// A file is about to be checked. It is the loader's private copy; its signature was checked,
-    /// nothing else was.
-    fn admit(file: &mut [u8]);
+    /// nothing else was. An error refuses it, with `ENOEXEC`.
+    fn admit(file: &mut [u8]) -> Result;
     /// A module is in its place and relocated, but for what livepatch has to relocate. An error
     /// refuses it.
     fn finalize(loading: &Loading<'_>) -> Result;
@@ -133,13 +133,12 @@ unsafe extern "C" fn module_elf_check_arch<T: LoaderEvents>(
     let _in_flight = InFlight::enter();
     // SAFETY: By contract.
     let supported = unsafe { symbols::module_elf_check_arch(header) };
-    if supported {
-        // SAFETY: By contract.
-        if let Some(file) = unsafe { elf::file_copy(header) } {
-            T::admit(file);
-        }
+    if !supported {
+        return false;
     }
-    supported
+    // SAFETY: By contract.
+    let file = unsafe { elf::file_copy(header) };
+    file.is_none_or(|file| T::admit(file).is_ok())
 }
 
 /// # Safety

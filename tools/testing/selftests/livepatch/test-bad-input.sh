@@ -49,7 +49,7 @@ bad "livepatch relocations without the mark" klp_test_late-not-marked ENOEXEC \
 	"module 'klp_test_late' has livepatch relocations, but is not marked as a livepatch module"
 bad "a relocation whose symbol is not a livepatch symbol" klp_test_late-not-livepatch-symbol EINVAL \
 	"is not marked as a livepatch symbol"
-bad "a symbol index that is out of range" klp_test_late-symbol-index EINVAL \
+bad "a symbol index that is out of range" klp_test_late-symbol-index ENOEXEC \
 	"$IN .*: relocation 0: symbol index 16777215 is out of range"
 bad "an offset that is out of range" klp_test_late-offset EINVAL \
 	"$IN .*: relocation 0: . bytes at offset 0x[0-9a-f]* are outside of the target section"
