@@ -4,6 +4,8 @@
 
 # kbuild reads the file Kbuild instead of this one.
 
+# Without an ARCH everything is for x86_64, but the tests are for both.
+TEST_ARCHS := $(if $(filter undefined,$(origin ARCH)),x86_64 s390,$(ARCH))
 ARCH ?= x86_64
 export ARCH
 
@@ -63,7 +65,7 @@ demo:
 	@tools/testing/demo.sh
 
 test:
-	@tools/testing/test.sh
+	@tools/testing/test.sh $(TEST_ARCHS)
 
 kselftest:
 	@MODULES_DIR=$$(tools/testing/modules.sh $(VARIANT)) \

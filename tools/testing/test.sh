@@ -1,7 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Everything that is tested. Ends with one line `N passed, N failed`.
+# Everything that is tested, on the host and on kernels of the architectures that
+# are named. Ends with one line `N passed, N failed`.
+#
+#   test.sh ARCH...
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -45,9 +48,12 @@ selftests() {
 }
 
 part "host" host
-part "harness" "$TOP/tools/testing/harness/run.sh"
-part "selftests-$ARCH" selftests
-part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
+ARCH=x86_64 part "harness" "$TOP/tools/testing/harness/run.sh"
+for ARCH in "${@:-$ARCH}"; do
+	export ARCH
+	part "selftests-$ARCH" selftests
+	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
+done
 
 echo
 printf '%s\n' "${summary[@]}"
