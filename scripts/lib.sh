@@ -47,13 +47,19 @@ debian_mirror() {
 	fi
 }
 
+# cross: the prefix of the compiler for $ARCH.
+cross() {
+	case "$ARCH" in
+	x86_64) [ "$(uname -m)" = x86_64 ] || echo x86_64-linux-gnu- ;;
+	s390) [ "$(uname -m)" = s390x ] || echo s390x-linux-gnu- ;;
+	esac
+}
+
 # kmake_args: what a kernel or module build needs on its command line, in one line.
 kmake_args() {
-	case "$ARCH" in
-	x86_64) [ "$(uname -m)" = x86_64 ] || echo -n "CROSS_COMPILE=x86_64-linux-gnu- " ;;
-	s390) [ "$(uname -m)" = s390x ] || echo -n "CROSS_COMPILE=s390x-linux-gnu- " ;;
-	esac
-	echo "ARCH=$ARCH"
+	local prefix
+	prefix=$(cross)
+	echo "${prefix:+CROSS_COMPILE=$prefix }ARCH=$ARCH"
 }
 
 # key FILE-OR-TEXT...: a short digest of what a product is made from. An

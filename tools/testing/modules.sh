@@ -50,6 +50,8 @@ build() {
 	done
 	author "$TESTS" "$OUT/selftests"
 	kernel_samples
+	mkdir -p "$OUT/overlay/usr/bin"
+	"$(cross)gcc" -static -O2 -Wall -o "$OUT/overlay/usr/bin/klp_finit" "$TESTS/../klp_finit.c"
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
 	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"

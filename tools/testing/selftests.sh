@@ -53,6 +53,9 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
+# Programs that the tests need are built beside the first modules.
+MODULES_DIR=${MODULES_DIR:-}
+[ ! -d "${MODULES_DIR%%:*}/overlay" ] || OVERLAYS+=(--overlay "${MODULES_DIR%%:*}/overlay")
 if [ "${#SCRIPTS[@]}" -eq 0 ]; then
 	mapfile -t SCRIPTS < <(cd "$TESTS" && printf '%s\n' test-*.sh | LC_ALL=C sort)
 fi

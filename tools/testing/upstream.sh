@@ -28,11 +28,7 @@ build() {
 	fi
 	mkdir -p "$OUT"
 	make -C "$KOBJ" M="$SUITE/test_modules" MO="$OUT" "${args[@]}" "${flags[@]}" -j"$JOBS" modules
-	cross=
-	for arg in "${args[@]}"; do
-		case $arg in CROSS_COMPILE=*) cross=${arg#CROSS_COMPILE=} ;; esac
-	done
-	"${cross}gcc" -static -O2 -o "$OUT/test_klp-call_getpid" "$SUITE/test_klp-call_getpid.c"
+	"$(cross)gcc" -static -O2 -o "$OUT/test_klp-call_getpid" "$SUITE/test_klp-call_getpid.c"
 }
 
 if [ "${1:-}" = --build ]; then

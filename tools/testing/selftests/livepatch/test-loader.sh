@@ -32,7 +32,7 @@ ordinary() {
 		[ $core = without ] || load_core
 		load klp_test_plain
 		unload klp_test_plain
-		load klp_test_plain_gz.ko.gz
+		klp_finit "$MODULES/klp_test_plain_gz.ko.gz"
 		unload klp_test_plain
 		load klp_test_plain_xz.ko.xz
 		unload klp_test_plain
@@ -42,7 +42,7 @@ test_case "ordinary modules load as before, compressed ones too" ordinary
 
 compressed_livepatch() {
 	load_core
-	load livepatch-cmdline-gz.ko.gz
+	klp_finit "$MODULES/livepatch-cmdline-gz.ko.gz"
 	wait_for_transition livepatch_cmdline
 	grep -q 'livepatched=1$' /proc/cmdline || fail "/proc/cmdline is not patched"
 	unload_patch livepatch_cmdline
