@@ -306,7 +306,11 @@ all_modules_unloaded() {
 # clean_up: say what cannot be removed; it is then part of the scenery, so that
 # later cases are not blamed for it.
 clean_up() {
-	local patch module status=0
+	local patch module release status=0
+	# Tasks that sleep in a test module, deaf to signals, hold patches and modules.
+	for release in /sys/module/*/parameters/release; do
+		[ ! -e "$release" ] || echo 1 >"$release"
+	done
 	if ! wait_for "$CLEANUP_TIMEOUT" all_patches_disabled; then
 		for patch in $(busy_patches); do
 			echo "LEFTOVER: patch $patch cannot be disabled: enabled $(cat "$KLP_SYSFS/$patch/enabled"), transition $(cat "$KLP_SYSFS/$patch/transition")"
