@@ -4,10 +4,10 @@
 
 # kbuild reads the file Kbuild instead of this one.
 
-# Without an ARCH everything is for x86_64, but the tests are for both.
-TEST_ARCHS := $(if $(filter undefined,$(origin ARCH)),x86_64 s390,$(ARCH))
 ARCH ?= x86_64
 export ARCH
+# TEST_ARCHS="x86_64 s390" tests both.
+TEST_ARCHS ?= $(ARCH)
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
 	install clean
