@@ -4,8 +4,8 @@
 //! `apply_relocate_add()`, which trusts symbol indices, offsets and types as they come.
 
 use super::elf::{
-    Image, Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable, SHF_ALLOC,
-    SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
+    Image, Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable,
+    SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
 };
 use super::error::{Error, Result};
 use super::reloc;

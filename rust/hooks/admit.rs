@@ -39,7 +39,11 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
         pr_err!(
             "module '{}': section {}: {}\n",
             Text(modinfo::value(info, b"name").unwrap_or(b"?")),
-            Text(section.and_then(|section| image.name(&section)).unwrap_or(b"?")),
+            Text(
+                section
+                    .and_then(|section| image.name(&section))
+                    .unwrap_or(b"?")
+            ),
             error
         );
         ENOEXEC

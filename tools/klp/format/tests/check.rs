@@ -117,6 +117,28 @@ fn rejects_sections_that_cannot_be_relocated() {
                 good.2,
             ),
         ),
+        (
+            "not kept in memory",
+            (
+                Section {
+                    sh_flags: good.0.sh_flags & !2,
+                    ..good.0
+                },
+                good.1,
+                good.2,
+            ),
+        ),
+        (
+            "a symbol table as the target",
+            (
+                good.0,
+                Section {
+                    sh_type: 2,
+                    ..good.1
+                },
+                good.2,
+            ),
+        ),
         ("another symbol table", (good.0, good.1, SectionIndex(6))),
     ] {
         let result = check::section(&section, &target, symtab);

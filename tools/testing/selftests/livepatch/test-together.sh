@@ -119,13 +119,13 @@ switched_off() {
 test_case "ftrace cannot be switched off under a patch" switched_off
 
 readers() {
-	local pids=() i
+	local pids=()
 	load_core
-	for i in 1 2 3 4; do
+	for _ in 1 2 3 4; do
 		while :; do cat /proc/cmdline /proc/meminfo; done >/dev/null &
 		pids+=($!)
 	done
-	for i in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		load_patch livepatch-cmdline
 		load_patch livepatch-meminfo
 		grep -q livepatched /proc/cmdline || fail "/proc/cmdline is not patched"
