@@ -189,13 +189,7 @@ fn start(registry: &mut Registry, id: PatchId) -> Result {
 }
 
 fn patch_objects(registry: &mut Registry, id: PatchId) -> Result {
-    let Registry {
-        patches, redirects, ..
-    } = registry;
-    let patch = patches
-        .iter_mut()
-        .find(|patch| patch.id == id)
-        .ok_or(EINVAL)?;
+    let (patch, redirects) = registry.patch_and_redirects(id).ok_or(EINVAL)?;
     for object in patch.objects.iter_mut().filter(|object| object.is_loaded()) {
         let name = object.display_name();
         object.pre_patch().inspect_err(|_| {

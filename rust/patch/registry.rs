@@ -70,6 +70,15 @@ impl Registry {
             .map(|patch| &mut **patch)
     }
 
+    /// A patch, to be changed together with the redirects.
+    pub(crate) fn patch_and_redirects(
+        &mut self,
+        id: PatchId,
+    ) -> Option<(&mut Patch, &mut Redirects)> {
+        let patch = self.patches.iter_mut().find(|patch| patch.id == id)?;
+        Some((&mut **patch, &mut self.redirects))
+    }
+
     /// Whether this patch is in transition.
     pub(crate) fn in_transition(&self, id: PatchId) -> bool {
         self.transition

@@ -72,10 +72,7 @@ pub(crate) fn unpatch_replaced(registry: &mut Registry, id: PatchId) {
 }
 
 fn discard_nops(registry: &mut Registry, id: PatchId) {
-    let Registry {
-        patches, redirects, ..
-    } = registry;
-    let Some(patch) = patches.iter_mut().find(|patch| patch.id == id) else {
+    let Some((patch, redirects)) = registry.patch_and_redirects(id) else {
         return;
     };
     for object in patch.objects.iter_mut() {

@@ -279,10 +279,7 @@ fn complete(registry: &mut Registry) {
 
 /// Takes all functions of a patch out of the redirects.
 pub(crate) fn unpatch_objects(registry: &mut Registry, id: PatchId) {
-    let Registry {
-        patches, redirects, ..
-    } = registry;
-    if let Some(patch) = patches.iter_mut().find(|patch| patch.id == id) {
+    if let Some((patch, redirects)) = registry.patch_and_redirects(id) {
         for object in patch.objects.iter_mut().filter(|object| object.patched) {
             object.unpatch(redirects, id);
         }

@@ -2,8 +2,7 @@
 
 //! What differs between architectures, behind one interface:
 //!
-//! - `stub!(name)` defines the function `livepatch_stub_<name>`, which jumps to the address in
-//!   the word `livepatch_slot_<name>` with all arguments as they are;
+//! - `jump!(stub, slot)` is the body of a [`stub!`]: it jumps to the address in the slot;
 //! - `set_instruction_pointer()` is the kernel's `ftrace_regs_set_instruction_pointer()`;
 //! - `MACHINE` is the machine of the modules that are loaded here;
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
@@ -19,3 +18,33 @@ pub(crate) use x86_64::*;
 mod s390;
 #[cfg(CONFIG_S390)]
 pub(crate) use s390::*;
+
+/// Defines the function `livepatch_stub_<name>`, which jumps to the address in the word
+/// `livepatch_slot_<name>` with all arguments as they are.
+macro_rules! stub {
+    ($name:ident) => {
+        core::arch::global_asm!(
+            ".pushsection .data, \"aw\", @progbits",
+            ".balign 8",
+            concat!("livepatch_slot_", stringify!($name), ":"),
+            ".quad 0",
+            ".popsection",
+            ".pushsection .text, \"ax\", @progbits",
+            ".balign 16",
+            concat!(".type livepatch_stub_", stringify!($name), ", @function"),
+            concat!("livepatch_stub_", stringify!($name), ":"),
+            $crate::sys::arch::jump!(
+                concat!("livepatch_stub_", stringify!($name)),
+                concat!("livepatch_slot_", stringify!($name))
+            ),
+            concat!(
+                ".size livepatch_stub_",
+                stringify!($name),
+                ", . - livepatch_stub_",
+                stringify!($name)
+            ),
+            ".popsection",
+        );
+    };
+}
+pub(crate) use stub;

@@ -12,33 +12,13 @@ use kernel::prelude::*;
 /// The machine of the modules that are loaded here.
 pub(crate) const MACHINE: Machine = Machine::S390;
 
-/// Defines `livepatch_stub_<name>` and `livepatch_slot_<name>`. Register 1 is the caller's to
-/// lose.
-macro_rules! stub {
-    ($name:ident) => {
-        core::arch::global_asm!(
-            ".pushsection .data, \"aw\", @progbits",
-            ".balign 8",
-            concat!("livepatch_slot_", stringify!($name), ":"),
-            ".quad 0",
-            ".popsection",
-            ".pushsection .text, \"ax\", @progbits",
-            ".balign 16",
-            concat!(".type livepatch_stub_", stringify!($name), ", @function"),
-            concat!("livepatch_stub_", stringify!($name), ":"),
-            concat!("lgrl %r1, livepatch_slot_", stringify!($name)),
-            "br %r1",
-            concat!(
-                ".size livepatch_stub_",
-                stringify!($name),
-                ", . - livepatch_stub_",
-                stringify!($name)
-            ),
-            ".popsection",
-        );
+/// Jumps to the address in the slot of a stub. Register 1 is the caller's to lose.
+macro_rules! jump {
+    ($stub:expr, $slot:expr) => {
+        concat!("lgrl %r1, ", $slot, "\nbr %r1")
     };
 }
-pub(crate) use stub;
+pub(crate) use jump;
 
 /// Makes the traced call go on at `ip`.
 ///

@@ -27,41 +27,29 @@ macro_rules! ret {
 }
 pub(crate) use ret;
 
-/// Defines `livepatch_stub_<name>` and `livepatch_slot_<name>`.
+/// Jumps to the address in the slot of a stub.
 ///
 /// The jump is a return to an address that was pushed: indirect branch tracking applies to
 /// indirect jumps and calls, not to returns. Between the two instructions the stack is not as
 /// the unwinder tables would have it, so that objtool is told to leave the function out; once in
 /// the target, nothing of the stub is left on the stack.
-macro_rules! stub {
-    ($name:ident) => {
-        core::arch::global_asm!(
-            ".pushsection .data, \"aw\", @progbits",
-            ".balign 8",
-            concat!("livepatch_slot_", stringify!($name), ":"),
-            ".quad 0",
-            ".popsection",
-            ".pushsection .text, \"ax\", @progbits",
-            ".balign 16",
-            concat!(".type livepatch_stub_", stringify!($name), ", @function"),
-            concat!("livepatch_stub_", stringify!($name), ":"),
-            concat!("pushq livepatch_slot_", stringify!($name), "(%rip)"),
+macro_rules! jump {
+    ($stub:expr, $slot:expr) => {
+        concat!(
+            "push qword ptr [rip + ",
+            $slot,
+            "]\n",
             $crate::sys::arch::ret!(),
-            concat!(
-                ".size livepatch_stub_",
-                stringify!($name),
-                ", . - livepatch_stub_",
-                stringify!($name)
-            ),
-            ".popsection",
-            ".pushsection .discard.func_stack_frame_non_standard, \"aw\", @progbits",
-            concat!(".quad livepatch_stub_", stringify!($name)),
-            ".popsection",
-            options(att_syntax)
-        );
+            "\n",
+            ".pushsection .discard.func_stack_frame_non_standard, \"aw\", @progbits\n",
+            ".quad ",
+            $stub,
+            "\n",
+            ".popsection"
+        )
     };
 }
-pub(crate) use stub;
+pub(crate) use jump;
 
 /// Makes the traced call go on at `ip`.
 ///
@@ -75,7 +63,7 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     unsafe { (*fregs).regs.ip = ip as c_ulong };
 }
 
-stub!(text_poke_copy);
+super::stub!(text_poke_copy);
 
 extern "C" {
     #[link_name = "livepatch_stub_text_poke_copy"]
@@ -88,7 +76,7 @@ extern "C" {
 pub(in crate::sys) const SYMBOLS: &[Symbol] = &[Symbol {
     name: c"text_poke_copy",
     option: "CONFIG_MODULES",
-    // SAFETY: `stub!` defines the slot as an aligned word of writable data.
+    // SAFETY: `arch::stub!` defines the slot as an aligned word of writable data.
     slot: unsafe { &TEXT_POKE_COPY },
     hooked: false,
 }];
