@@ -10,7 +10,7 @@ export ARCH
 TEST_ARCHS ?= $(ARCH)
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
-	install clean
+	clean
 .DEFAULT_GOAL := help
 
 help:
@@ -44,7 +44,6 @@ own modules:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
-# Mind that scripts/Makefile.livepatch builds patches.
 
 else
 

@@ -31,7 +31,7 @@ OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" "$(grep -hE '^(# )
 
 configure() {
 	local args line missing=0
-	read -ra args <<<"$(kmake_args) $LLVM"
+	read -ra args <<<"$(kmake_args "$VARIANT")"
 	make -C "$SRC" O="$OBJ" "${args[@]}" rustavailable
 	make -C "$SRC" O="$OBJ" "${args[@]}" allnoconfig
 	(cd "$OBJ" && "$SRC/scripts/kconfig/merge_config.sh" -m -O "$OBJ" .config "${CONFIGS[@]}")
@@ -48,7 +48,7 @@ configure() {
 
 compile() {
 	local args
-	read -ra args <<<"$(kmake_args) $LLVM"
+	read -ra args <<<"$(kmake_args "$VARIANT")"
 	[ -e "$OBJ/.configured" ] || configure
 	touch "$OBJ/.configured"
 	make -C "$SRC" O="$OBJ" "${args[@]}" -j"$JOBS" all

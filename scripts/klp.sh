@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 build() {
-	CARGO_TARGET_DIR=$CACHE/cargo-target cargo build --release --locked \
+	cargo build --release --locked \
 		--manifest-path "$TOP/tools/klp/Cargo.toml"
 }
 

@@ -55,11 +55,13 @@ cross() {
 	esac
 }
 
-# kmake_args: what a kernel or module build needs on its command line, in one line.
+# kmake_args VARIANT: what a build of or for that kernel needs on its command line,
+# in one line. Rust and KASAN together need clang.
 kmake_args() {
-	local prefix
+	local prefix llvm=
 	prefix=$(cross)
-	echo "${prefix:+CROSS_COMPILE=$prefix }ARCH=$ARCH"
+	[ "$1" != kasan ] || llvm=1
+	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }ARCH=$ARCH"
 }
 
 # key FILE-OR-TEXT...: a short digest of what a product is made from. An

@@ -19,12 +19,10 @@ done
 
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 OUT=$CACHE/modules/$(basename "$KOBJ")-$(key "$TOP")${CLIPPY:+-clippy}
-LLVM=
-[ "$VARIANT" = kasan ] && LLVM=LLVM=1
 
 build() {
 	local args
-	read -ra args <<<"$(kmake_args) $LLVM"
+	read -ra args <<<"$(kmake_args "$VARIANT")"
 	mkdir -p "$OUT"
 	step "livepatch.ko for $ARCH $VARIANT${CLIPPY:+, clippy}" "20 s" \
 		"$TOP/scripts/enter" make -C "$KOBJ" M="$TOP" MO="$OUT" "${args[@]}" \

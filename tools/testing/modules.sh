@@ -16,8 +16,7 @@ TESTS=$TOP/tools/testing/selftests/livepatch/test_modules
 # author DIRECTORY OUT: what a patch author does.
 author() {
 	local args
-	read -ra args <<<"$(kmake_args)"
-	[ "$VARIANT" != kasan ] || args+=(LLVM=1)
+	read -ra args <<<"$(kmake_args "$VARIANT")"
 	mkdir -p "$2"
 	make -C "$1" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$2" KLP="$KLP" \
 		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS"
@@ -26,8 +25,7 @@ author() {
 # kernel_samples: samples/livepatch of the kernel source, as it is.
 kernel_samples() {
 	local args
-	read -ra args <<<"$(kmake_args)"
-	[ "$VARIANT" != kasan ] || args+=(LLVM=1)
+	read -ra args <<<"$(kmake_args "$VARIANT")"
 	mkdir -p "$OUT/kernel-samples"
 	make -C "$KOBJ" M="$SRC/samples/livepatch" MO="$OUT/kernel-samples" "${args[@]}" \
 		CONFIG_SAMPLE_LIVEPATCH=m "NOSTDINC_FLAGS=-nostdinc -I$TOP/include" \

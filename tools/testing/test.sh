@@ -35,7 +35,7 @@ part() {
 # host: the tests of rust/format and of klp, counted from cargo's own lines.
 host() {
 	local log=$CACHE/log/cargo-test.txt status=0
-	"$TOP/scripts/enter" env CARGO_TARGET_DIR="$CACHE/cargo-target" \
+	"$TOP/scripts/enter" \
 		cargo test --locked --workspace --manifest-path "$TOP/tools/klp/Cargo.toml" 2>&1 |
 		tee "$log" | grep -E '^test result|^error|FAILED|panicked' || status=$?
 	awk '/^test result:/ { passed += $4; failed += $6 }

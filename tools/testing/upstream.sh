@@ -21,8 +21,7 @@ STAGE=$CACHE/tmp/upstream-$(basename "$MODULES")
 
 build() {
 	local args flags=()
-	read -ra args <<<"$(kmake_args)"
-	[ "$VARIANT" = kasan ] && args+=(LLVM=1)
+	read -ra args <<<"$(kmake_args "$VARIANT")"
 	if [ "$VARIANT" != peer ]; then
 		flags=("NOSTDINC_FLAGS=-nostdinc -I$TOP/include" "KBUILD_EXTRA_SYMBOLS=$MODULES/Module.symvers")
 	fi
