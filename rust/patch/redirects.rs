@@ -24,7 +24,7 @@ pub(crate) struct Layer {
 pub(crate) struct Site {
     pub(crate) original: Original,
     pub(crate) location: Location,
-    pub(crate) redirect: Redirect,
+    redirect: Redirect<1>,
     layers: KVec<Layer>,
 }
 
@@ -32,6 +32,11 @@ impl Site {
     /// The layer that decides, going by which patches are `active`.
     pub(crate) fn top(&self, active: impl Fn(PatchId) -> bool) -> Option<&Layer> {
         self.layers.iter().rev().find(|layer| active(layer.patch))
+    }
+
+    /// Calls go to `target` from now on, or to the original for `None`.
+    pub(crate) fn lead_to(&self, target: Option<Address>) {
+        self.redirect.lead_to(self.location, target);
     }
 
     /// Where calls go, going by which patches are `active`; `None`: to the original.
@@ -82,7 +87,7 @@ impl Redirects {
                 let mut layers = KVec::with_capacity(1, GFP_KERNEL)?;
                 layers.push(layer, GFP_KERNEL)?;
                 self.0.reserve(1, GFP_KERNEL)?;
-                let redirect = Redirect::new(location).inspect_err(|error| {
+                let redirect = Redirect::new([location]).inspect_err(|error| {
                     pr_err!(
                         "failed to register ftrace handler for function '{}' ({})\n",
                         name,
@@ -105,7 +110,7 @@ impl Redirects {
     /// Sends calls of one function where the `active` patches want them.
     pub(crate) fn route(&self, function: Address, active: impl Fn(PatchId) -> bool) {
         if let Some(site) = self.site(function) {
-            site.redirect.lead_to(site.route(active));
+            site.lead_to(site.route(active));
         }
     }
 

@@ -7,10 +7,9 @@ use super::redirects::{Redirects, Site};
 use super::registry::Registry;
 use super::transition::Goal;
 use crate::format::name::Text;
-use crate::sys::ftrace::Redirect;
 use crate::sys::param::debug_level;
 use crate::sys::sort::{sort, Compare};
-use crate::sys::stop::stop_machine;
+use crate::sys::stop::{stop_machine, Stopped};
 use crate::sys::tasks::{self, Identity, StackBuffer, Task};
 use crate::sys::Address;
 use core::cmp::Ordering;
@@ -98,7 +97,7 @@ impl Compare for Watched {
 /// What changes: code that must not be in use, and redirects with where they lead.
 struct Plan<'a> {
     watched: KVVec<Watched>,
-    flips: KVVec<(&'a Redirect, Option<Address>)>,
+    flips: KVVec<(&'a Site, Option<Address>)>,
 }
 
 /// The functions of a patch that are among the redirects, with their indices among all.
@@ -140,7 +139,7 @@ impl<'a> Plan<'a> {
             plan.watch(site, function, index, goal, active)?;
             let route = site.route(switched);
             if route != site.route(active) {
-                plan.flips.push((&site.redirect, route), GFP_KERNEL)?;
+                plan.flips.push((site, route), GFP_KERNEL)?;
             }
         }
         plan.make_disjoint();
@@ -218,14 +217,21 @@ impl<'a> Plan<'a> {
         (address < last.end).then_some(last.function)
     }
 
-    fn look_at(&self, task: &Task<'_>, buffer: &mut StackBuffer) -> Option<Reason> {
-        match task.stack(buffer) {
-            Ok(stack) => stack
+    /// Why a task is in the way, if it is.
+    fn look_at(
+        &self,
+        stopped: &Stopped<'_>,
+        task: &Task<'_>,
+        buffer: &mut StackBuffer,
+    ) -> Option<Reason> {
+        if let Ok(stack) = task.stack(buffer) {
+            return stack
                 .iter()
                 .find_map(|&address| self.function_at(Address(address)))
-                .map(Reason::InFunction),
-            Err(_) => Some(Reason::UnreliableStack),
+                .map(Reason::InFunction);
         }
+        let is_free = task.is_free_of(stopped, |word| self.function_at(Address(word)).is_some());
+        (is_free != Some(true)).then_some(Reason::UnreliableStack)
     }
 }
 
@@ -259,7 +265,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
     let switched = stop_machine(|stopped| {
         if mode == Mode::Safe {
             tasks::for_each(stopped, |task| {
-                if let Some(reason) = plan.look_at(task, &mut buffer) {
+                if let Some(reason) = plan.look_at(stopped, task, &mut buffer) {
                     blockers.add(Blocker {
                         task: task.identity(),
                         reason,
@@ -270,8 +276,8 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         if blockers.count != 0 {
             return false;
         }
-        for (redirect, route) in plan.flips.iter() {
-            redirect.lead_to(*route);
+        for (site, route) in plan.flips.iter() {
+            site.lead_to(*route);
         }
         true
     })?;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The one primitive: a call of one function is made to run another.
+//! The one primitive: calls of functions are made to run others.
 //!
 //! The same redirect hooks the kernel's module loader and patches functions. It rests on an
-//! `ftrace_ops` with `IPMODIFY` for a single call site.
+//! `ftrace_ops` with `IPMODIFY` for exactly the call sites in question. Unregistering one waits
+//! for grace periods, however many call sites it has: functions that come and go together share
+//! one.
 
 use super::{arch, bindings, symbols, Address};
 use core::mem::ManuallyDrop;
@@ -23,7 +25,7 @@ impl Location {
     pub(crate) fn of(function: Address) -> Option<Location> {
         // SAFETY: It looks any number up in ftrace's table of call sites.
         let ip = unsafe { symbols::ftrace_location(function.0 as c_ulong) };
-        (ip != 0).then_some(Location(Address(ip as usize)))
+        (ip != 0).then_some(Location(Address(ip)))
     }
 
     /// The first instruction after the call site. It is also the address that is on a task's
@@ -33,71 +35,93 @@ impl Location {
     }
 }
 
-/// Calls of one function are made to run another, or the function itself.
+/// Calls of `N` functions are made to run others, or the functions themselves.
 ///
 /// Made by [`Redirect::new`] it changes nothing until [`Redirect::lead_to`] says where calls go.
 /// Dropping it takes it out of ftrace and waits until no task can be on its way through it, which
 /// may sleep.
-pub(crate) struct Redirect(ManuallyDrop<Pin<KBox<Inner>>>);
+pub(crate) struct Redirect<const N: usize>(ManuallyDrop<Pin<KBox<Inner<N>>>>);
 
 /// What ftrace and the handler see of a redirect; it does not move.
 #[pin_data]
-struct Inner {
+struct Inner<const N: usize> {
     #[pin]
     ops: Opaque<bindings::ftrace_ops>,
-    /// Where calls go on; 0: in the function itself.
-    target: AtomicUsize,
+    routes: [Route; N],
     registered: AtomicBool,
 }
 
-// SAFETY: `ops` is handed to ftrace, which does its own locking; the rest is atomic or constant.
-unsafe impl Send for Inner {}
-// SAFETY: As above.
-unsafe impl Sync for Inner {}
+/// Where calls of one function go on.
+struct Route {
+    location: Location,
+    /// 0: in the function itself.
+    target: AtomicUsize,
+}
 
-impl Redirect {
-    /// Registers a redirect for the function at `location`. Calls run the function itself until
-    /// [`lead_to`](Self::lead_to) is called.
+// SAFETY: `ops` is handed to ftrace, which does its own locking; the rest is atomic or constant.
+unsafe impl<const N: usize> Send for Inner<N> {}
+// SAFETY: As above.
+unsafe impl<const N: usize> Sync for Inner<N> {}
+
+impl<const N: usize> Redirect<N> {
+    /// Registers a redirect for the functions at `locations`. Calls run the functions themselves
+    /// until [`lead_to`](Self::lead_to) is called.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EBUSY` where somebody else already redirects this function; what else
-    /// `ftrace_set_filter_ip()` and `register_ftrace_function()` return.
-    pub(crate) fn new(location: Location) -> Result<Redirect> {
+    /// `ENOMEM`; `EBUSY` where somebody else already redirects one of them; what else
+    /// `ftrace_set_filter_ips()` and `register_ftrace_function()` return.
+    pub(crate) fn new(locations: [Location; N]) -> Result<Self> {
         let inner = KBox::pin_init(
             pin_init!(Inner {
                 ops <- Opaque::ffi_init(|slot: *mut bindings::ftrace_ops| {
                     // SAFETY: `slot` is valid for writes; all zeroes is an unused `ftrace_ops`.
                     unsafe {
                         slot.write_bytes(0, 1);
-                        (*slot).func = Some(handler);
+                        (*slot).func = Some(handler::<N>);
                         (*slot).flags = OPS_FLAGS;
                     }
                 }),
-                target: AtomicUsize::new(0),
+                routes: locations.map(|location| Route {
+                    location,
+                    target: AtomicUsize::new(0),
+                }),
                 registered: AtomicBool::new(false),
             }),
             GFP_KERNEL,
         )?;
         let redirect = Redirect(ManuallyDrop::new(inner));
         let ops = redirect.0.ops.get();
+        let mut ips = locations.map(|location| location.0 .0);
+        let count = N as c_uint;
         // SAFETY: `ops` is initialised and pinned; `drop` frees the filter that is set here.
-        to_result(unsafe { bindings::ftrace_set_filter_ip(ops, location.0 .0 as c_ulong, 0, 0) })?;
+        // There are `count` addresses, which are only read.
+        to_result(unsafe {
+            bindings::ftrace_set_filter_ips(ops, ips.as_mut_ptr(), count, 0, 0)
+        })?;
         // SAFETY: As above, and `drop` unregisters it.
         to_result(unsafe { bindings::register_ftrace_function(ops) })?;
         redirect.0.registered.store(true, Ordering::Relaxed);
         Ok(redirect)
     }
 
-    /// Calls run the function at `target` from now on, or the original for `None`.
-    pub(crate) fn lead_to(&self, target: Option<Address>) {
-        self.0
-            .target
-            .store(target.map_or(0, |address| address.0), Ordering::Release);
+    /// Calls of the function at `location` run the one at `target` from now on, or the original
+    /// for `None`. A location that is none of the redirect's is ignored.
+    pub(crate) fn lead_to(&self, location: Location, target: Option<Address>) {
+        if let Some(route) = self.0.route(location) {
+            let target = target.map_or(0, |address| address.0);
+            route.target.store(target, Ordering::Release);
+        }
     }
 }
 
-impl Drop for Redirect {
+impl<const N: usize> Inner<N> {
+    fn route(&self, location: Location) -> Option<&Route> {
+        self.routes.iter().find(|route| route.location == location)
+    }
+}
+
+impl<const N: usize> Drop for Redirect<N> {
     fn drop(&mut self) {
         let ops = self.0.ops.get();
         if self.0.registered.load(Ordering::Relaxed) {
@@ -134,17 +158,21 @@ const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
 ///
 /// # Safety
 ///
-/// Only for ftrace, with an `ops` that is part of an [`Inner`].
-unsafe extern "C" fn handler(
-    _ip: c_ulong,
+/// Only for ftrace, with an `ops` that is part of an [`Inner<N>`].
+unsafe extern "C" fn handler<const N: usize>(
+    ip: c_ulong,
     _parent_ip: c_ulong,
     ops: *mut bindings::ftrace_ops,
     fregs: *mut bindings::ftrace_regs,
 ) {
     // SAFETY: `Opaque` is transparent, and the `ops` of a redirect is its field. The redirect
     // lives until ftrace has no more use for its `ops`.
-    let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner, ops) };
-    let target = redirect.target.load(Ordering::Relaxed);
+    let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner<N>, ops) };
+    let route = match &redirect.routes[..] {
+        [only] => Some(only),
+        _ => redirect.route(Location(Address(ip))),
+    };
+    let target = route.map_or(0, |route| route.target.load(Ordering::Relaxed));
     if target != 0 {
         // SAFETY: `fregs` comes from ftrace; whoever set the target vouches for it.
         unsafe { arch::set_instruction_pointer(fregs, target) };

@@ -44,9 +44,18 @@ impl Drop for InFlight {
     }
 }
 
+/// The functions of the loader that are hooked.
+const HOOKED: [&CStr; 3] = [
+    c"module_elf_check_arch",
+    c"module_finalize",
+    c"module_arch_cleanup",
+];
+
 /// The hooks, for as long as it lives.
 pub(crate) struct Hooks<T: LoaderEvents> {
-    redirects: KVec<Redirect>,
+    redirect: Option<Redirect<3>>,
+    /// Where `module_elf_check_arch()` is hooked.
+    admit: Location,
     _events: PhantomData<T>,
 }
 
@@ -55,51 +64,40 @@ impl<T: LoaderEvents> Hooks<T> {
     ///
     /// # Errors
     ///
-    /// `EBUSY` where somebody else hooks one of the functions; those of
-    /// [`Redirect::new`]; all are logged.
+    /// `ENOENT` where ftrace cannot reach one of the functions, `EBUSY` where somebody else
+    /// redirects one; those of [`Redirect::new`]; all are logged.
     pub(crate) fn new(found: &Found) -> Result<Self> {
+        let [admit, finalize, cleanup] = HOOKED.map(|name| found.location(name));
+        let locations = [admit?, finalize?, cleanup?];
+        let redirect = Redirect::new(locations).inspect_err(|error| {
+            pr_err!(
+                "cannot hook the module loader ({}): is it redirected by somebody else?\n",
+                error.to_errno()
+            )
+        })?;
         // From the last to the first in the life of a module: what is admitted is finalized, and
         // what is finalized is cleaned up.
-        let hooks = [
-            (
-                c"module_arch_cleanup",
-                module_arch_cleanup::<T> as *const () as usize,
-            ),
-            (
-                c"module_finalize",
-                module_finalize::<T> as *const () as usize,
-            ),
-            (
-                c"module_elf_check_arch",
-                module_elf_check_arch::<T> as *const () as usize,
-            ),
-        ];
-        // What is hooked when a later hook fails is unhooked as it is in the end.
-        let mut installed = Hooks {
-            redirects: KVec::with_capacity(hooks.len(), GFP_KERNEL)?,
-            _events: PhantomData,
-        };
-        for (name, replacement) in hooks {
-            let location = Location::of(found.address(name)?).ok_or(ENOENT)?;
-            let redirect = Redirect::new(location).inspect_err(|error| {
-                pr_err!(
-                    "cannot hook '{}' ({}): is it redirected by somebody else?\n",
-                    name.to_str().unwrap_or("?"),
-                    error.to_errno()
-                )
-            })?;
-            redirect.lead_to(Some(Address(replacement)));
-            installed.redirects.push(redirect, GFP_KERNEL)?;
+        let [admit, finalize, cleanup] = locations;
+        for (location, replacement) in [
+            (cleanup, module_arch_cleanup::<T> as *const () as usize),
+            (finalize, module_finalize::<T> as *const () as usize),
+            (admit, module_elf_check_arch::<T> as *const () as usize),
+        ] {
+            redirect.lead_to(location, Some(Address(replacement)));
         }
-        Ok(installed)
+        Ok(Hooks {
+            redirect: Some(redirect),
+            admit,
+            _events: PhantomData,
+        })
     }
 }
 
 impl<T: LoaderEvents> Drop for Hooks<T> {
     fn drop(&mut self) {
-        // The first hook in the life of a module goes first.
-        while let Some(redirect) = self.redirects.pop() {
-            drop(redirect);
+        if let Some(redirect) = self.redirect.take() {
+            // No livepatch is let in that would not be finalized.
+            redirect.lead_to(self.admit, None);
         }
         // Nobody enters any more. Those inside may sleep, but they do not wait for this.
         while IN_FLIGHT.load(Ordering::Acquire) != 0 {

@@ -177,19 +177,20 @@ impl Lookup {
     }
 }
 
-/// The addresses of the hooked functions, for those who hook them.
+/// The call sites of the hooked functions, for those who hook them.
 pub(crate) struct Found {
     lookup: Lookup,
 }
 
 impl Found {
-    /// Where `name` begins.
+    /// The ftrace call site of the function `name`.
     ///
     /// # Errors
     ///
-    /// `ENOENT` where the kernel has no such symbol.
-    pub(crate) fn address(&self, name: &CStr) -> Result<Address> {
-        self.lookup.address(name).ok_or(ENOENT)
+    /// `ENOENT` where the kernel has no such function, or ftrace cannot reach it.
+    pub(crate) fn location(&self, name: &CStr) -> Result<ftrace::Location> {
+        let address = self.lookup.address(name).ok_or(ENOENT)?;
+        ftrace::Location::of(address).ok_or(ENOENT)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Tasks and their stacks.
 
 use super::stop::Stopped;
-use super::{bindings, symbols};
+use super::{arch, bindings, symbols};
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::container_of;
@@ -78,6 +78,50 @@ impl Task<'_> {
         };
         let count = usize::try_from(count).map_err(|_| EINVAL)?;
         buffer.0.get(..count).ok_or(EINVAL)
+    }
+
+    /// Whether `wanted` says yes to no word of its stack; `None` where that cannot be told. It is
+    /// for tasks whose stack cannot be told frame by frame, and means that the task is not in
+    /// the functions whose addresses are wanted, and will not return to them: a task that does
+    /// not run has its registers on its stack as well. That an address is there does not mean
+    /// that it is one to return to.
+    pub(crate) fn is_free_of(
+        &self,
+        _stopped: &Stopped<'_>,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Option<bool> {
+        if !arch::STACKS_ARE_SCANNED || self.hides_returns() || self.is_on_cpu() {
+            return None;
+        }
+        // SAFETY: The task lives for `'_`, does not run, and cannot begin to while all
+        // processors are stopped.
+        let (pointer, bottom) = unsafe {
+            let pointer = arch::stack_pointer(self.task);
+            (pointer, (*self.task).stack as usize)
+        };
+        let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
+        if bottom == 0 || pointer < bottom || pointer >= end || pointer % size_of::<usize>() != 0 {
+            return None;
+        }
+        let mut words = (pointer..end).step_by(size_of::<usize>());
+        // SAFETY: They are within the task's stack, which stays as long as the task is not freed.
+        Some(!words.any(|at| wanted(unsafe { arch::stack_word(at) })))
+    }
+
+    /// Whether a tracer has replaced addresses that the task returns to by its own.
+    fn hides_returns(&self) -> bool {
+        let mut hidden = false;
+        #[cfg(CONFIG_FUNCTION_GRAPH_TRACER)]
+        {
+            // SAFETY: The task lives for `'_`.
+            hidden |= unsafe { !(*self.task).ret_stack.is_null() && (*self.task).curr_ret_stack > 0 };
+        }
+        #[cfg(CONFIG_RETHOOK)]
+        {
+            // SAFETY: As above.
+            hidden |= unsafe { !(*self.task).rethooks.first.is_null() };
+        }
+        hidden
     }
 
     /// Wakes the task so that it leaves the kernel, or runs once through its loop: a kernel

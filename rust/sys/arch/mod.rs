@@ -6,6 +6,8 @@
 //! - `set_instruction_pointer()` is the kernel's `ftrace_regs_set_instruction_pointer()`;
 //! - `MACHINE` is the machine of the modules that are loaded here;
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
+//! - `STACKS_ARE_SCANNED` says whether the words of a stack are looked at where it cannot be
+//!   unwound, `stack_pointer()` and `stack_word()` how;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
 

@@ -6,6 +6,7 @@ use crate::format::elf::{Machine, SymbolIndex};
 use crate::sys::module::Module;
 use crate::sys::symbols::Symbol;
 use crate::sys::{bindings, Address};
+use core::arch::asm;
 use core::slice;
 use kernel::prelude::*;
 
@@ -22,6 +23,10 @@ pub(crate) use jump;
 
 /// Makes the traced call go on at `ip`.
 ///
+/// The address that is set in the registers may be lost: the handler of a kprobe at the same call
+/// site sets it to the original again. Where ftrace's direct calls go, which the end of the
+/// trampoline prefers, is left alone by that handler; if nobody has set it, it is set as well.
+///
 /// # Safety
 ///
 /// `fregs` must be what ftrace gave to a handler registered with `FTRACE_OPS_FL_IPMODIFY`, and
@@ -31,12 +36,44 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     // SAFETY: By contract; `ftrace_regs` is a `__arch_ftrace_regs` on this architecture. The
     // pointer is to the whole register set, of which the address is a part.
     unsafe {
-        (&raw mut (*fregs).regs.__bindgen_anon_1.__bindgen_anon_1.psw.addr).write(ip as c_ulong)
+        (&raw mut (*fregs).regs.__bindgen_anon_1.__bindgen_anon_1.psw.addr).write(ip as c_ulong);
+        #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+        {
+            let direct = &raw mut (*fregs).regs.__bindgen_anon_2.orig_gpr2;
+            if direct.read() == 0 {
+                direct.write(ip as c_ulong);
+            }
+        }
     };
 }
 
 /// The functions of the kernel that only this architecture needs: none.
 pub(in crate::sys) const SYMBOLS: &[Symbol] = &[];
+
+/// The unwinder gives up on every task that was interrupted in the kernel.
+pub(crate) const STACKS_ARE_SCANNED: bool = true;
+
+/// The stack pointer of a task that does not run: nothing that it needs is below.
+///
+/// # Safety
+///
+/// `task` must be a task that does not run.
+pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize {
+    // SAFETY: By contract.
+    unsafe { (*task).thread.ksp }
+}
+
+/// Reads a word of any stack: the compiler's checks for bytes between variables are left out.
+///
+/// # Safety
+///
+/// `at` must be the aligned address of a word that can be read.
+pub(crate) unsafe fn stack_word(at: usize) -> usize {
+    let word;
+    // SAFETY: By contract; nothing else is touched.
+    unsafe { asm!("lg {}, 0({})", out(reg) word, in(reg_addr) at, options(nostack, readonly)) };
+    word
+}
 
 /// Has nothing to take back: `apply_relocate_add()` here writes over whatever is there.
 ///

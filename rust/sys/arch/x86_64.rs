@@ -6,6 +6,7 @@ use crate::format::elf::{Machine, SymbolIndex};
 use crate::sys::module::Module;
 use crate::sys::symbols::Symbol;
 use crate::sys::{bindings, Address};
+use core::arch::asm;
 use core::sync::atomic::AtomicUsize;
 use kernel::prelude::*;
 
@@ -61,6 +62,38 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     let fregs = fregs.cast::<bindings::__arch_ftrace_regs>();
     // SAFETY: By contract; `ftrace_regs` is a `__arch_ftrace_regs` on this architecture.
     unsafe { (*fregs).regs.ip = ip as c_ulong };
+}
+
+/// The unwinder can tell the stack of a task wherever it was interrupted.
+pub(crate) const STACKS_ARE_SCANNED: bool = false;
+
+/// The stack pointer of a task that does not run: nothing that it needs is below.
+///
+/// # Safety
+///
+/// `task` must be a task that does not run.
+pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize {
+    // SAFETY: By contract.
+    unsafe { (*task).thread.sp }
+}
+
+/// Reads a word of any stack: the compiler's checks for bytes between variables are left out.
+///
+/// # Safety
+///
+/// `at` must be the aligned address of a word that can be read.
+pub(crate) unsafe fn stack_word(at: usize) -> usize {
+    let word;
+    // SAFETY: By contract; nothing else is touched.
+    unsafe {
+        asm!(
+            "mov {}, [{}]",
+            out(reg) word,
+            in(reg) at,
+            options(nostack, readonly, preserves_flags)
+        )
+    };
+    word
 }
 
 super::stub!(text_poke_copy);
