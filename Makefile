@@ -4,10 +4,14 @@
 
 # kbuild reads the file Kbuild instead of this one.
 
+# Both architectures are tested unless one is chosen.
+ifeq ($(origin ARCH),undefined)
+TEST_ARCHS ?= x86_64 s390
+else
+TEST_ARCHS ?= $(ARCH)
+endif
 ARCH ?= x86_64
 export ARCH
-# TEST_ARCHS="x86_64 s390" tests both.
-TEST_ARCHS ?= $(ARCH)
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
 	clean
@@ -17,7 +21,8 @@ help:
 	@echo 'livepatch.ko: livepatch support for kernels built without it.'
 	@echo
 	@echo '  make demo                 boot a kernel in QEMU and patch it while it runs'
-	@echo '  make test                 everything that is tested; ends with one line of totals'
+	@echo '  make test                 everything that is tested, on both architectures; ends'
+	@echo '                            with one line of totals (ARCH=... for one of them)'
 	@echo
 	@echo '  make KDIR=/lib/modules/$$(uname -r)/build'
 	@echo '                            livepatch.ko for a kernel of yours, here in this directory'

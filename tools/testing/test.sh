@@ -8,6 +8,7 @@
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
+ARCHS=("${@:-$ARCH}")
 passed=0
 failed=0
 summary=()
@@ -47,9 +48,19 @@ selftests() {
 	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh"
 }
 
+# What is tested is built first: with its own progress lines, and an end where
+# something cannot be had.
+"$TOP/scripts/toolchain.sh" >/dev/null
+for ARCH in "${ARCHS[@]}"; do
+	export ARCH
+	"$TOP/tools/testing/modules.sh" >/dev/null
+	"$TOP/scripts/guest.sh" >/dev/null
+done
+
 part "host" host
-ARCH=x86_64 part "harness" "$TOP/tools/testing/harness/run.sh"
-for ARCH in "${@:-$ARCH}"; do
+# The harness is the same for all.
+ARCH=${ARCHS[0]} part "harness" "$TOP/tools/testing/harness/run.sh"
+for ARCH in "${ARCHS[@]}"; do
 	export ARCH
 	part "selftests-$ARCH" selftests
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"

@@ -13,7 +13,7 @@ export MODULES_DIR
 
 build() {
 	local args
-	read -ra args <<<"$(kmake_args)"
+	read -ra args <<<"$(kmake_args plain)"
 	mkdir -p "$MODULES_DIR"
 	make -C "$KOBJ" M="$HERE/modules" MO="$MODULES_DIR" "${args[@]}" modules
 }

@@ -109,6 +109,31 @@ signaled() {
 }
 test_case "a task that can be woken is woken after 15 tries" signaled
 
+# More tasks than CPUs, which hardly ever leave the kernel and never sleep: the
+# transition finds them all preempted somewhere in it.
+cpus_busy() {
+	local pids=() start
+	load_core debug=2
+	load klp_test_target
+	for _ in $(seq $(($(nproc) * 2))); do
+		while :; do cat /proc/klp_test_busy; done >/dev/null &
+		pids+=($!)
+	done
+	sleep 1
+	for _ in 1 2 3; do
+		start=$SECONDS
+		load_patch klp_test_stack_5
+		unique 9005
+		unload_patch klp_test_stack_5
+		unique 42
+		[ $((SECONDS - start)) -lt 30 ] || fail "it took $((SECONDS - start)) s"
+	done
+	# Nobody was in the way: it was not luck, either.
+	expect_no_log "klp_try_switch_task: .* has an unreliable stack"
+	kill "${pids[@]}"
+}
+test_case "CPUs that are busy in the kernel do not hold a transition back" cpus_busy
+
 fresh_targets() {
 	load_core
 	load klp_test_target

@@ -13,15 +13,15 @@ extern int counter_3 KLP_SYM(klp_test_target, shared_counter, 3);
 extern int value_3(void) KLP_SYM(klp_test_target, shared_value, 3);
 extern int unique KLP_SYM(klp_test_target, klp_test_unique, 0);
 
-/* 64-bit data that is relocated late. */
-static int *counters[] = { &counter_2, &counter_3 };
+/* 64-bit data that is relocated late, and that the compiler has to read. */
+int *klp_test_late_counters[] = { &counter_2, &counter_3 };
 
 static int new_unique_value(void)
 {
 	/* 42, 3, and two counters that have counted alike. */
 	return unique * 1000 + value_3() * 100 +
-	       (*READ_ONCE(counters[1]) - counter_2) / 100 +
-	       (counter_3 - *READ_ONCE(counters[0])) / 100 +
+	       (*READ_ONCE(klp_test_late_counters[1]) - counter_2) / 100 +
+	       (counter_3 - *READ_ONCE(klp_test_late_counters[0])) / 100 +
 	       (saved_command_line[0] != '\0');
 }
 

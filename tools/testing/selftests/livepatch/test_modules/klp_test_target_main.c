@@ -6,10 +6,13 @@
  * /proc/klp_test_sleep		a read sleeps in klp_test_sleeper() until the
  *				parameter release is set
  * /proc/klp_test_sleep_deaf	the same, deaf to signals
+ * /proc/klp_test_busy		a read keeps a CPU in the kernel for 2 s or
+ *				until there is a signal; it can be preempted
  */
 #include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 
 #include "klp_test_target.h"
@@ -66,6 +69,21 @@ static int sleep_deaf_show(struct seq_file *file, void *unused)
 	return 0;
 }
 
+static noinline void klp_test_spin(u64 ns)
+{
+	u64 end = ktime_get_ns() + ns;
+
+	while (ktime_get_ns() < end && !signal_pending(current))
+		cpu_relax();
+}
+
+static int busy_show(struct seq_file *file, void *unused)
+{
+	klp_test_spin(2 * NSEC_PER_SEC);
+	seq_puts(file, "spun\n");
+	return 0;
+}
+
 static int __init klp_test_target_init(void)
 {
 	if (fail_init)
@@ -73,11 +91,13 @@ static int __init klp_test_target_init(void)
 	proc_create_single("klp_test_values", 0, NULL, values_show);
 	proc_create_single("klp_test_sleep", 0, NULL, sleep_show);
 	proc_create_single("klp_test_sleep_deaf", 0, NULL, sleep_deaf_show);
+	proc_create_single("klp_test_busy", 0, NULL, busy_show);
 	return 0;
 }
 
 static void __exit klp_test_target_exit(void)
 {
+	remove_proc_entry("klp_test_busy", NULL);
 	remove_proc_entry("klp_test_sleep_deaf", NULL);
 	remove_proc_entry("klp_test_sleep", NULL);
 	remove_proc_entry("klp_test_values", NULL);
