@@ -12,6 +12,8 @@
 
 VARIANT=${VARIANT:-plain}
 [ -z "${PEER:-}" ] || VARIANT=peer
+# In the tree there is no environment to read it from.
+[ "${1:-}" != --build ] || VARIANT=$2
 SRC=$("$TOP/scripts/source.sh")
 SUITE=$SRC/tools/testing/selftests/livepatch
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
@@ -36,7 +38,7 @@ if [ "${1:-}" = --build ]; then
 fi
 
 PROGRESS=60 step "mainline's selftest modules for $ARCH $VARIANT" "30 s" \
-	env VARIANT="$VARIANT" "$TOP/scripts/enter" "$0" --build
+	"$TOP/scripts/enter" "$0" --build "$VARIANT"
 
 rm -rf "$STAGE"
 mkdir -p "$STAGE/upstream/test_modules"
