@@ -43,7 +43,7 @@ damaged() {
 
 build() {
 	local sample
-	for sample in cmdline meminfo module-target; do
+	for sample in cmdline meminfo module-target rust/cmdline rust/meminfo; do
 		author "$TOP/samples/$sample" "$OUT/samples/$sample"
 	done
 	author "$TESTS" "$OUT/selftests"
@@ -84,4 +84,4 @@ SRC=$("$TOP/scripts/source.sh")
 step "samples and test modules for $ARCH $VARIANT" "1 min" \
 	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build
-echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/selftests:$OUT/damaged:$OUT/kernel-samples"
+echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/damaged:$OUT/kernel-samples"
