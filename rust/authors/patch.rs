@@ -137,6 +137,9 @@ impl Patch {
 ///     authors: ["Jane Doe"],                          // may be left out
 ///     description: "Makes foo say bar",               // may be left out
 ///     license: "GPL",
+///     params: {                                       // may be left out; as `module!` has it
+///         level: u8 { default: 0, description: "..." },
+///     },
 ///     replace: true,                                  // may be left out
 ///     states: [{ id: 7, version: 1 }],                // may be left out
 ///     objects: [
@@ -179,6 +182,7 @@ macro_rules! livepatch {
         $(authors: $authors:tt,)?
         $(description: $description:tt,)?
         license: $license:tt,
+        $(params: $params:tt,)?
         $(replace: $replace:literal,)?
         $(states: [$({ id: $id:expr, version: $version:expr $(,)? }),* $(,)?],)?
         objects: [$($object:ident { $($contents:tt)* }),* $(,)?] $(,)?
@@ -238,6 +242,7 @@ macro_rules! livepatch {
             $(authors: $authors,)?
             $(description: $description,)?
             license: $license,
+            $(params: $params,)?
         }
     };
 

@@ -240,16 +240,14 @@ macro_rules! symbols {
                 #[link_name = $crate::symbols!(@link $object $symbol $position)]
                 static stated: $type;
             }
-            let stated = &raw const stated;
-            // SAFETY: As above; the declaration is the header's, in the layout of this type.
-            let found = unsafe {
+            // SAFETY: As above; that it has the header's type is checked as well.
+            unsafe {
                 if false {
                     $crate::private::variable(&raw const crate::bindings::$name)
                 } else {
-                    &*stated
+                    &*(&raw const stated)
                 }
-            };
-            found
+            }
         }
         $crate::symbols!(@items $($rest)*);
     };
