@@ -33,7 +33,8 @@ class Place(unittest.TestCase):
             "rust/livepatch.rs",
             "rust/patch/redirect.rs",
             "rust/system.rs",
-            "samples/cmdline/cmdline.rs",
+            "samples/rust/cmdline/cmdline.rs",
+            "rust/authors.rs",
             "tools/klp/src/main.rs",
             "tools/klp/rust/sys/main.rs",
         ):
@@ -41,6 +42,17 @@ class Place(unittest.TestCase):
 
     def test_allowed_in_sys(self):
         self.assertEqual(lines(self.JUSTIFIED), [])
+
+    def test_allowed_in_the_library_for_patches(self):
+        self.assertEqual(lines(self.JUSTIFIED, "rust/authors/patch.rs"), [])
+
+    def test_a_patch_declares_symbols(self):
+        path = "samples/rust/cmdline/cmdline.rs"
+        declared = "livepatch::symbols! {\n    // SAFETY: it is.\n    unsafe { fn f(); }\n}\n"
+        self.assertEqual(lines(declared, path), [])
+        self.assertEqual(lines(declared.replace("// SAFETY: it is.", "//"), path), [3])
+        self.assertEqual(lines(declared.replace("symbols", "other"), path), [3])
+        self.assertEqual(lines(declared.replace("fn f();", "unsafe {}"), path), [3])
 
     def test_words_that_only_look_like_it(self):
         text = (

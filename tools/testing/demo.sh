@@ -11,7 +11,7 @@ STAGE=$CACHE/tmp/demo-$ARCH
 rm -rf "$STAGE"
 mkdir -p "$STAGE/demo"
 IFS=: read -ra dirs <<<"$MODULES_DIR"
-for module in livepatch livepatch-cmdline livepatch-meminfo livepatch-target klp_target; do
+for module in livepatch livepatch-{cmdline,meminfo}{,-rust} livepatch-target klp_target; do
 	for dir in "${dirs[@]}"; do
 		[ ! -f "$dir/$module.ko" ] || cp "$dir/$module.ko" "$STAGE/demo/"
 	done

@@ -13,13 +13,14 @@ VARIANT=${VARIANT:-plain}
 [ $# -eq 0 ] || [ "$1" = --build ] || VARIANT=$1
 TESTS=$TOP/tools/testing/selftests/livepatch/test_modules
 
-# author DIRECTORY OUT: what a patch author does.
+# author DIRECTORY OUT [ARGUMENT]...: what a patch author does.
 author() {
-	local args
+	local args dir=$1 out=$2
+	shift 2
 	read -ra args <<<"$(kmake_args "$VARIANT")"
-	mkdir -p "$2"
-	make -C "$1" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$2" KLP="$KLP" \
-		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS"
+	mkdir -p "$out"
+	make -C "$dir" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$out" KLP="$KLP" \
+		LIVEPATCH_SYMVERS="$OUT/Module.symvers" "$@" -j"$JOBS"
 }
 
 # kernel_samples: samples/livepatch of the kernel source, as it is.
@@ -43,10 +44,11 @@ damaged() {
 
 build() {
 	local sample
-	for sample in cmdline meminfo module-target; do
+	for sample in cmdline meminfo module-target rust/cmdline rust/meminfo; do
 		author "$TOP/samples/$sample" "$OUT/samples/$sample"
 	done
 	author "$TESTS" "$OUT/selftests"
+	author "${TESTS}_rust" "$OUT/selftests-rust" KLP_TARGETS="$OUT/selftests/klp_test_target.ko"
 	kernel_samples
 	mkdir -p "$OUT/overlay/usr/bin"
 	"$(cross)gcc" -static -O2 -Wall -o "$OUT/overlay/usr/bin/klp_finit" "$TESTS/../klp_finit.c"
@@ -84,4 +86,4 @@ SRC=$("$TOP/scripts/source.sh")
 step "samples and test modules for $ARCH $VARIANT" "1 min" \
 	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build
-echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/selftests:$OUT/damaged:$OUT/kernel-samples"
+echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/damaged:$OUT/kernel-samples"

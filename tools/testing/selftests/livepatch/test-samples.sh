@@ -5,24 +5,29 @@
 
 . "$(dirname "$0")/functions.sh"
 
+# cmdline MODULE
 cmdline() {
-	local original
+	local original name
+	name=$(module_name "$1")
 	original=$(cat /proc/cmdline)
 	load_core
 	for _ in 1 2; do
-		load_patch livepatch-cmdline
+		load_patch "$1"
 		expect_file /proc/cmdline "$original livepatched=1"
-		expect_file "$KLP_SYSFS/livepatch_cmdline/vmlinux/patched" 1
-		[ -d "$KLP_SYSFS/livepatch_cmdline/vmlinux/cmdline_proc_show,1" ] ||
+		expect_file "$KLP_SYSFS/$name/vmlinux/patched" 1
+		[ -d "$KLP_SYSFS/$name/vmlinux/cmdline_proc_show,1" ] ||
 			fail "the function has no directory"
-		unload_patch livepatch-cmdline
+		unload_patch "$1"
 		expect_file /proc/cmdline "$original"
-		[ ! -e "$KLP_SYSFS/livepatch_cmdline" ] || fail "the patch's directory is still there"
+		[ ! -e "$KLP_SYSFS/$name" ] || fail "the patch's directory is still there"
 	done
 	unload_core
 	[ ! -e "$KLP_SYSFS" ] || fail "$KLP_SYSFS is still there"
 }
-test_case "/proc/cmdline is patched, restored and patched again" cmdline
+cmdline_in_c() { cmdline livepatch-cmdline; }
+cmdline_in_rust() { cmdline livepatch-cmdline-rust; }
+test_case "/proc/cmdline is patched, restored and patched again" cmdline_in_c
+test_case "/proc/cmdline is patched in Rust, restored and patched again" cmdline_in_rust
 
 # labels: the first column of /proc/meminfo, without what the patch adds.
 labels() { sed 's/:.*//' /proc/meminfo | grep -v '^CommitFree$'; }
@@ -30,21 +35,39 @@ labels() { sed 's/:.*//' /proc/meminfo | grep -v '^CommitFree$'; }
 # steady: lines whose figures do not change by themselves.
 steady() { grep -E '^(MemTotal|SwapTotal|CommitLimit|VmallocTotal|Percpu|DirectMap)' /proc/meminfo; }
 
+# meminfo MODULE
 meminfo() {
 	local labels steady
 	load_core
 	labels=$(labels)
 	steady=$(steady)
 	for _ in 1 2; do
-		load_patch livepatch-meminfo
+		load_patch "$1"
 		expect_eq "the list of figures" "$(labels)" "$labels"
 		expect_eq "the figures that are constant" "$(steady)" "$steady"
 		grep -Eq '^CommitFree: +[0-9]+ kB$' /proc/meminfo || fail "no line CommitFree"
-		unload_patch livepatch-meminfo
+		unload_patch "$1"
 		! grep -q CommitFree /proc/meminfo || fail "still patched"
 	done
 }
-test_case "/proc/meminfo is patched, restored and patched again" meminfo
+meminfo_in_c() { meminfo livepatch-meminfo; }
+meminfo_in_rust() { meminfo livepatch-meminfo-rust; }
+test_case "/proc/meminfo is patched, restored and patched again" meminfo_in_c
+test_case "/proc/meminfo is patched in Rust, restored and patched again" meminfo_in_rust
+
+# shape: the labels of /proc/meminfo, and how long each line is.
+shape() { awk '{ print $1, length($0) }' /proc/meminfo; }
+
+same_lines() {
+	local in_c
+	load_core
+	load_patch livepatch-meminfo
+	in_c=$(shape)
+	unload_patch livepatch-meminfo
+	load_patch livepatch-meminfo-rust
+	expect_eq "the labels and lengths of all lines" "$(shape)" "$in_c"
+}
+test_case "both /proc/meminfo patches show the same lines" same_lines
 
 module_target() {
 	load_core
