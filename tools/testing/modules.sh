@@ -83,7 +83,7 @@ OUT=$("$TOP/scripts/modules.sh" "$VARIANT")
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 KLP=$("$TOP/scripts/klp.sh")
 SRC=$("$TOP/scripts/source.sh")
-step "samples and test modules for $ARCH $VARIANT" "1 min" \
+locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARIANT" "1 min" \
 	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build
 echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/damaged:$OUT/kernel-samples"

@@ -65,7 +65,7 @@ fi
 for script; do
 	timeout 300 bash "./$script" || echo "$script: exit status $?"
 done
-if dmesg | grep -E 'WARNING:|BUG:|Oops|possible circular locking|INFO: |general protection'; then
+if dmesg | grep -E -f /.vm/kernel-bugs; then
 	echo "TEST: kernel log ... not ok"
 fi
 END

@@ -107,6 +107,7 @@ prepare_initrd() {
 	cp "$TOP/tools/testing/vm/init" "$root/init"
 	echo "$PORT" >"$root/.vm/port"
 	echo "$TOKEN" >"$root/.vm/token"
+	grep -v '^#' "$TOP/tools/testing/kernel-bugs" >"$root/.vm/kernel-bugs"
 	if [ $# -eq 1 ]; then
 		printf '%s\n' "$1"
 	else

@@ -28,12 +28,8 @@ KLP_SYSFS=${KLP_SYSFS:-/sys/kernel/livepatch}
 TRANSITION_TIMEOUT=${TRANSITION_TIMEOUT:-60}
 CLEANUP_TIMEOUT=${CLEANUP_TIMEOUT:-60}
 
-# Text by which the kernel tells that it found a bug in itself; the second half
-# is how s390 and the sanitizers put it.
-KERNEL_BUG='WARNING:|BUG:|BUG at |Oops|INFO: |Call Trace|general protection'
-KERNEL_BUG+='|possible circular locking|possible recursive locking|inconsistent lock state|suspicious RCU usage'
-KERNEL_BUG+='|unreferenced object|new suspected memory leaks|cut here|ftrace bug'
-KERNEL_BUG+='|UBSAN:|KASAN:|Unable to handle kernel|Krnl PSW|specification exception|illegal operation:'
+# Text by which the kernel tells that it found a bug in itself, an expression a line.
+KERNEL_BUGS=${KERNEL_BUGS:-/.vm/kernel-bugs}
 
 CASE_NAMES=()
 CASE_FUNCTIONS=()
@@ -351,7 +347,7 @@ run_case() {
 	clean_up >"$CASE_DIR/leftovers" || status=1
 	[ ! -e "$CASE_DIR/failed" ] || status=1
 	case_log >"$CASE_DIR/log"
-	bugs=$(grep -E "$KERNEL_BUG" "$CASE_DIR/log") && status=1
+	bugs=$(grep -E -f "$KERNEL_BUGS" "$CASE_DIR/log") && status=1
 	[ "$status" -eq 0 ] && return 0
 
 	cat "$CASE_DIR/output" "$CASE_DIR/leftovers"
@@ -377,6 +373,10 @@ run_tests() {
 	)
 	if [ -n "$strict" ]; then
 		echo "Bail out! run_tests stands in a condition, where no failure would be seen"
+		exit 1
+	fi
+	if [ ! -s "$KERNEL_BUGS" ]; then
+		echo "Bail out! there is no $KERNEL_BUGS, by which to judge the kernel's log"
 		exit 1
 	fi
 	CASE_DIR=$(mktemp -d)

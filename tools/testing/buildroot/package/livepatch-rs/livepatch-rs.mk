@@ -29,6 +29,8 @@ define LIVEPATCH_RS_INSTALL_TARGET_CMDS
 		$(INSTALL) -m 0644 -t $(TARGET_DIR)/usr/lib/livepatch-tests {} +
 	$(INSTALL) -m 0755 -t $(TARGET_DIR)/usr/lib/livepatch-tests \
 		$(@D)/$(LIVEPATCH_RS_TESTS)/*.sh
+	grep -v '^#' $(@D)/tools/testing/kernel-bugs \
+		>$(TARGET_DIR)/usr/lib/livepatch-tests/kernel-bugs
 endef
 
 $(eval $(kernel-module))
