@@ -51,15 +51,27 @@ pub(crate) fn coming(module: &Module<'_>) -> Result {
     apply_all(&mut registry, module).inspect_err(|_| forget(&mut registry, module))
 }
 
-/// A module's init function has run. Nothing is left to do for a module that [`coming`] saw; one
-/// that was being loaded when livepatch.ko came is patched now.
+/// A module's init function has run. Nothing is left to do for a module that [`coming`] saw. One
+/// that was being loaded when livepatch.ko came has run since, unpatched: it stays so, as a switch
+/// takes a transition. A patch that is enabled from now on patches it, too.
 pub(crate) fn live(module: &Module<'_>) {
-    let mut registry = REGISTRY.lock();
-    if !registry.alive.contains(&module.id())
-        && registry.alive.push(module.id(), GFP_KERNEL).is_ok()
-    {
-        // It is too late to refuse it.
-        let _ = apply_all(&mut registry, module);
+    let registry = REGISTRY.lock();
+    if registry.alive.contains(&module.id()) {
+        return;
+    }
+    for position in 0..registry.patches.len() {
+        let Some(index) = object_index(&registry, position, module) else {
+            continue;
+        };
+        let patch = registry.patches.get(position);
+        let object = patch.and_then(|patch| patch.objects.get(index));
+        if let (Some(patch), Some(false)) = (patch, object.map(|object| object.patched)) {
+            pr_warn!(
+                "patch '{}' is not applied to module '{}', which was being loaded before livepatch.ko: load the module again\n",
+                patch.display_name(),
+                Text(module.name().to_bytes())
+            );
+        }
     }
 }
 

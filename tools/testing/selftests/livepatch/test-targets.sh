@@ -69,4 +69,25 @@ earlier_target() {
 }
 test_case "a target that was there before livepatch.ko is patched, and may go" earlier_target
 
+target_being_loaded() {
+	insmod "$MODULES/klp_test_target.ko" init_delay=6000 &
+	wait_for 20 grep -q '^klp_test_target .* Loading' /proc/modules || fail "the target does not load"
+	load_core
+	load_patch klp_test_late
+	expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
+	grep -q '^klp_test_target .* Loading' /proc/modules || fail "the target was too fast"
+	wait
+	# Its code has run: only a transition could patch it.
+	expect_log "patch 'klp_test_late' is not applied to module 'klp_test_target', which was being loaded"
+	expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
+	values 1 2 3 42
+	load_patch klp_test_stack_5
+	values 1 2 3 9005
+	unload_patch klp_test_stack_5
+	unload klp_test_target
+	load klp_test_target
+	values 1 2 3 42303
+}
+test_case "a target that was being loaded before livepatch.ko stays as it is" target_being_loaded
+
 run_tests

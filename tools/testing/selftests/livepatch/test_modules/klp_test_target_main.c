@@ -29,6 +29,10 @@ static bool fail_init;
 module_param(fail_init, bool, 0444);
 MODULE_PARM_DESC(fail_init, "Fail the init function");
 
+static uint init_delay;
+module_param(init_delay, uint, 0444);
+MODULE_PARM_DESC(init_delay, "How long the init function takes, in ms");
+
 int klp_test_unique = 42;
 
 static noinline int unique_value(void)
@@ -88,6 +92,7 @@ static int __init klp_test_target_init(void)
 {
 	if (fail_init)
 		return -ENODEV;
+	msleep(init_delay);
 	proc_create_single("klp_test_values", 0, NULL, values_show);
 	proc_create_single("klp_test_sleep", 0, NULL, sleep_show);
 	proc_create_single("klp_test_sleep_deaf", 0, NULL, sleep_deaf_show);
