@@ -147,9 +147,13 @@ struct Lookup(());
 impl Lookup {
     /// A kprobe is told the address of what it probes, by name. That may be behind a landing
     /// pad, which a stub has no need of.
+    ///
+    /// The probe is a disabled one: nothing is changed in the kernel's code, which could not be
+    /// taken back for sure where memory is short.
     fn new() -> Result<Lookup> {
         let mut probe = bindings::kprobe {
             symbol_name: c"kallsyms_lookup_name".as_char_ptr(),
+            flags: bindings::KPROBE_FLAG_DISABLED,
             ..Default::default()
         };
         // SAFETY: `probe` names a symbol, has no handlers, and is unregistered before it goes out
@@ -160,7 +164,7 @@ impl Lookup {
                 "cannot probe 'kallsyms_lookup_name' ({}): this kernel needs CONFIG_KPROBES and CONFIG_KALLSYMS\n",
                 ret
             );
-            return Err(ENOENT);
+            return Err(Error::from_errno(ret));
         }
         let address = probe.addr as usize;
         // SAFETY: It was registered above.

@@ -51,7 +51,10 @@ build() {
 	author "${TESTS}_rust" "$OUT/selftests-rust" KLP_TARGETS="$OUT/selftests/klp_test_target.ko"
 	kernel_samples
 	mkdir -p "$OUT/overlay/usr/bin"
-	"$(cross)gcc" -static -O2 -Wall -o "$OUT/overlay/usr/bin/klp_finit" "$TESTS/../klp_finit.c"
+	local program
+	for program in klp_finit klp_fail_nth; do
+		"$(cross)gcc" -static -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
+	done
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
 	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"

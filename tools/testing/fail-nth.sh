@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Memory that runs out: each allocation in a patch's whole life is made to fail, one
+# after the other, on the kernel with fault injection, lockdep and kmemleak
+# (VARIANT= for another one). Ends with `N passed, N failed`, one for each sample.
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+VARIANT=${VARIANT:-lockdep}
+MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
+IFS=: read -ra dirs <<<"$MODULES_DIR"
+STAGE=$CACHE/tmp/fail-nth-$ARCH-$VARIANT
+rm -rf "$STAGE"
+mkdir -p "$STAGE/fail-nth"
+for dir in "${dirs[@]}"; do
+	find -L "$dir" -maxdepth 1 -name '[!.]*.ko' -exec cp {} "$STAGE/fail-nth/" \;
+done
+cp "$TOP/tools/testing/vm/fail-nth" "$STAGE/fail-nth/run"
+
+passed=0
+failed=0
+# sample PATCH TARGET FILE MARK: as for vm/fail-nth.
+sample() {
+	local log=$CACHE/log/fail-nth-$ARCH-$VARIANT-$1.txt status=0
+	say "each allocation in the life of $1 fails, on the $ARCH $VARIANT kernel (about 10 min)"
+	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
+		--overlay "${dirs[0]}/overlay" --timeout 3600 --console-log "${log%.txt}.console" \
+		-- bash /fail-nth/run "$@" | tee "$log" || status=$?
+	if [ "$status" -eq 0 ] && tail -n 1 "$log" | grep -qx clean; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "not clean: $1; the kernel's log is ${log%.txt}.console"
+	fi
+}
+sample livepatch-meminfo - /proc/meminfo CommitFree
+sample livepatch-target klp_target /proc/klp_target_second livepatched
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
