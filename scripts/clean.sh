@@ -6,5 +6,5 @@
 
 . "$(dirname "$0")/lib.sh"
 
-rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy
+rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy "$CACHE/klp/$(key "$TOP")"
 say "removed the modules of this checkout; to remove everything, remove $CACHE"
