@@ -3,7 +3,7 @@
 //! Who is in the way of a transition, and the switch itself.
 
 use super::model::{Function, Patch, PatchId};
-use super::redirects::{Redirects, Site};
+use super::redirects::{Redirects, Site, Switch};
 use super::registry::Registry;
 use super::transition::Goal;
 use crate::format::name::Text;
@@ -97,7 +97,7 @@ impl Compare for Watched {
 /// What changes: code that must not be in use, and redirects with where they lead.
 struct Plan<'a> {
     watched: KVVec<Watched>,
-    flips: KVVec<(&'a Site, Option<Address>)>,
+    flips: KVVec<(Switch<'a>, Option<Address>)>,
 }
 
 /// The functions of a patch that are among the redirects, with their indices among all.
@@ -139,7 +139,9 @@ impl<'a> Plan<'a> {
             plan.watch(site, function, index, goal, active)?;
             let route = site.route(switched);
             if route != site.route(active) {
-                plan.flips.push((site, route), GFP_KERNEL)?;
+                // It was made switchable when the transition began.
+                let switch = site.switch().ok_or(EAGAIN)?;
+                plan.flips.push((switch, route), GFP_KERNEL)?;
             }
         }
         plan.make_disjoint();
@@ -276,8 +278,8 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         if blockers.count != 0 {
             return false;
         }
-        for (site, route) in plan.flips.iter() {
-            site.lead_to(*route);
+        for (switch, route) in plan.flips.iter() {
+            switch.lead_to(*route);
         }
         true
     })?;

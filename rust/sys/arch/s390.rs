@@ -47,6 +47,13 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     };
 }
 
+/// What a direct call to the function at `target` is registered with. A call site saves where the
+/// traced function goes on in a register of its own, and leaves the caller's return address alone,
+/// so that to the function it is as if it was called.
+pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
+    cfg!(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS).then_some(target.0 as c_ulong)
+}
+
 /// The functions of the kernel that only this architecture needs: none.
 pub(in crate::sys) const SYMBOLS: &[Symbol] = &[];
 
