@@ -17,6 +17,7 @@
 //! | [`settle`] | after a transition: calls go straight to the new functions |
 //! | [`retire`] | freeing patches that are done with |
 //! | [`state`] | system states and who may change them |
+//! | [`survey`] | looking at tasks before processors are stopped |
 //! | [`sysfs`] | `/sys/kernel/livepatch` |
 //! | [`targets`] | modules that come and go |
 
@@ -30,6 +31,7 @@ pub(crate) mod replace;
 pub(crate) mod retire;
 pub(crate) mod settle;
 pub(crate) mod state;
+pub(crate) mod survey;
 pub(crate) mod sysfs;
 pub(crate) mod targets;
 pub(crate) mod transition;

@@ -8,8 +8,7 @@
 //!   with, if it can lead to one;
 //! - `MACHINE` is the machine of the modules that are loaded here;
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
-//! - `STACKS_ARE_SCANNED` says whether the words of a stack are looked at where it cannot be
-//!   unwound, `stack_pointer()` and `stack_word()` how;
+//! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
 

@@ -57,14 +57,12 @@ pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
 /// The functions of the kernel that only this architecture needs: none.
 pub(in crate::sys) const SYMBOLS: &[Symbol] = &[];
 
-/// The unwinder gives up on every task that was interrupted in the kernel.
-pub(crate) const STACKS_ARE_SCANNED: bool = true;
-
-/// The stack pointer of a task that does not run: nothing that it needs is below.
+/// The stack pointer of a task that does not run: nothing that it needs is below. That of a task
+/// that runs is any number.
 ///
 /// # Safety
 ///
-/// `task` must be a task that does not run.
+/// `task` must be a task.
 pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize {
     // SAFETY: By contract.
     unsafe { (*task).thread.ksp }

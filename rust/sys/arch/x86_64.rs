@@ -71,14 +71,12 @@ pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
     (cfg!(CONFIG_DYNAMIC_FTRACE_WITH_JMP) && target.0 % 2 == 0).then_some(target.0 as c_ulong | 1)
 }
 
-/// The unwinder can tell the stack of a task wherever it was interrupted.
-pub(crate) const STACKS_ARE_SCANNED: bool = false;
-
-/// The stack pointer of a task that does not run: nothing that it needs is below.
+/// The stack pointer of a task that does not run: nothing that it needs is below. That of a task
+/// that runs is any number.
 ///
 /// # Safety
 ///
-/// `task` must be a task that does not run.
+/// `task` must be a task.
 pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize {
     // SAFETY: By contract.
     unsafe { (*task).thread.sp }
