@@ -5,25 +5,22 @@
 # `N passed, N failed`: figures that are about as good as the recorded ones, and those
 # that are worse. Documentation/livepatch/performance.md says what is measured, and how.
 #
-#   bench.sh                 QUICK=1: fewer points, once
-#                            RECORD=1: these figures are what later ones are compared with
-#                            RUNS=n: how often everything is measured (default 3)
-#                            CORES=ours: without the C core
-#   bench.sh --profile LABEL [CORE]
-#                            by function, for livepatch.ko (ours) or the C core (peer); the
-#                            labels of a run are in the file output of its directory
+#   QUICK=1         fewer points, once
+#   RECORD=1        these figures are what later ones are compared with, and what the
+#                   document shows
+#   RUNS=n          how often everything is measured (default 3)
+#   CORES=ours      without the C core
+#   PROFILE=LABEL   nothing but one measurement, by function, of livepatch.ko or, with
+#                   CORE=peer, of the C core. The labels are in the files `output` of a run
+#   TIMEOUT=s       for each boot (default 1800)
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 BENCH=$TOP/tools/testing/bench
 OUT=$CACHE/bench/$ARCH-$(key "$TOP")
-LABEL=
+LABEL=${PROFILE:-}
 read -ra CORES <<<"${CORES:-ours peer}"
-if [ "${1:-}" = --profile ]; then
-	[ $# -ge 2 ] || die "a profile of what? (see the top of $0)"
-	LABEL=$2
-	CORES=("${3:-ours}")
-fi
+[ -z "$LABEL" ] || CORES=("${CORE:-ours}")
 RUNS=${RUNS:-$([ -n "${QUICK:-}$LABEL" ] && echo 1 || echo 3)}
 [[ $RUNS =~ ^[1-9][0-9]*$ ]] || die "RUNS is a number"
 [ -z "${QUICK:-}" ] || [ -z "${RECORD:-}" ] || die "what is recorded is a complete run: no QUICK with RECORD"
@@ -69,17 +66,32 @@ case "${1:-}" in
 	;;
 esac
 
-# range SYSTEM_MAP FUNCTION: its first address and that of what comes next.
+# offset CORE: what is added to the addresses in System.map when that kernel starts.
+offset() {
+	local file=$CACHE/bench/offset-$(basename "$KOBJ") line
+	if [ ! -e "$file" ]; then
+		line=$("$TOP/tools/testing/vm/run.sh" --variant "$(variant "$1")" \
+			-- 'grep -m 1 " _stext$" /proc/kallsyms')
+		echo $((16#${line%% *} - 16#$(awk '$3 == "_stext" { print $1 }' "$MAP"))) >"$file.new"
+		mv "$file.new" "$file"
+	fi
+	cat "$file"
+}
+
+# range FUNCTION: its first address in the running kernel, and that of what comes next.
 range() {
-	LC_ALL=C sort "$1" | awk -v name="$2" '
+	local start end
+	read -r start end < <(LC_ALL=C sort "$MAP" | awk -v name="$1" '
 		start && !end && $1 != start { end = $1 }
 		$3 == name { start = $1 }
-		END { if (end) print start "-" end }'
+		END { print start, end }')
+	[ -n "$end" ] || die "$MAP has no $1"
+	printf '%x-%x\n' $((16#$start + OFFSET)) $((16#$end + OFFSET))
 }
 
 # run CORE NUMBER: boots the kernel and measures.
 run() {
-	local core=$1 dir=$OUT/$1-$2 stage=$CACHE/tmp/bench-$ARCH-$1-$(key "$TOP") map=$MAP plugin stop stopper
+	local core=$1 dir=$OUT/$1-$2 stage=$CACHE/tmp/bench-$ARCH-$1-$(key "$TOP") plugin stop stopper
 	rm -rf "$dir" "$stage"
 	mkdir -p "$dir" "$stage/bench"
 	cp "$OUT/tools/runner" "$stage/bench/"
@@ -87,9 +99,8 @@ run() {
 	"$TOP/scripts/enter" "$OUT/tools/livepatch-bench" prepare --core "$core" ${QUICK:+--quick} \
 		--modules "$MODULES/bench" "${MAPS[@]/#/--system-map=}" ${LABEL:+--only "$LABEL"} "$stage/bench"
 
-	stop=$(range "$map" multi_cpu_stop)
-	stopper=$(range "$map" cpu_stopper_thread)
-	[ -n "$stop" ] && [ -n "$stopper" ] || die "$map does not say where processors are stopped"
+	stop=$(range multi_cpu_stop)
+	stopper=$(range cpu_stopper_thread)
 	plugin=$OUT/tools/counter.so,out=$dir/counts,stop=${stop%-*},stopper=$stopper${LABEL:+,profile=on}
 	# Nothing that goes to the console: it costs more than what is measured.
 	ACCEL=tcg,thread=single "$TOP/tools/testing/vm/run.sh" --variant "$(variant "$core")" \
@@ -106,6 +117,7 @@ measure() {
 		MODULES=$("$TOP/scripts/modules.sh" "$(variant "$core")")
 		KOBJ=$("$TOP/scripts/kernel.sh" "$(variant "$core")")
 		MAP=$KOBJ/System.map
+		OFFSET=$(offset "$core")
 		step "modules to measure, $ARCH $core" "20 s" "$TOP/scripts/enter" "$0" \
 			--build-modules "$(variant "$core")" "$KOBJ" "$MODULES"
 		for number in $(seq "$RUNS"); do
@@ -125,8 +137,8 @@ done
 measure
 
 if [ -n "$LABEL" ]; then
-	"$TOP/scripts/enter" "$OUT/tools/livepatch-bench" profile --system-map "${MAPS[0]}" \
-		--run "$OUT/${CORES[0]}-1" "$LABEL"
+	"$TOP/scripts/enter" "$OUT/tools/livepatch-bench" profile --system-map "$MAP" \
+		--offset="$OFFSET" --run "$OUT/${CORES[0]}-1" "$LABEL"
 	exit
 fi
 

@@ -207,9 +207,13 @@ impl Rows<'_> {
                 grouped(used)
             );
             let (label, empty) = (load.label(), load.empty().label());
-            self.compare(label.clone(), ("Load", point), "instructions", target, |run| {
-                Ok(run.least(&label)? as f64 - run.least(&empty)? as f64)
-            })?;
+            self.compare(
+                label.clone(),
+                ("Load", point),
+                "instructions",
+                target,
+                |run| Ok(run.least(&label)? as f64 - run.least(&empty)? as f64),
+            )?;
         }
         Ok(())
     }
@@ -225,9 +229,13 @@ impl Rows<'_> {
                 };
                 let point = point + if traced { ", traced" } else { "" };
                 let target = (arch == "s390" && !traced && patches > 0).then_some(0.7);
-                self.compare(label.clone(), ("Call", point), "instructions", target, |run| {
-                    call(run.last(&label)?)
-                })?;
+                self.compare(
+                    label.clone(),
+                    ("Call", point),
+                    "instructions",
+                    target,
+                    |run| call(run.last(&label)?),
+                )?;
             }
         }
         if arch == "x86_64" {
@@ -246,16 +254,31 @@ impl Rows<'_> {
 
     fn switches(&mut self, matrix: &Matrix) -> Result<()> {
         let smallest = matrix.threads.iter().copied().min().unwrap_or(0);
+        let most = matrix.threads.iter().copied().max().unwrap_or(0);
         for enable in [true, false] {
             let what = if enable { "enabling" } else { "disabling" };
             for &threads in &matrix.threads {
                 let label = label::switch(enable, threads);
                 let target = (enable && threads == 5_000).then_some(0.7);
                 let point = format!("{what}, {} threads", grouped(threads));
-                self.compare(label, ("Switch-over", point), "instructions", target, |run| {
-                    switch(run, enable, threads)
-                })?;
+                self.compare(
+                    label,
+                    ("Switch-over", point),
+                    "instructions",
+                    target,
+                    |run| switch(run, enable, threads),
+                )?;
             }
+            self.compare(
+                format!("switch.{what}.each"),
+                ("Switch-over", format!("{what}, each thread")),
+                "instructions",
+                None,
+                |run| {
+                    let more = switch(run, enable, most)? - switch(run, enable, smallest)?;
+                    Ok(more / (most - smallest).max(1) as f64)
+                },
+            )?;
         }
         for &threads in matrix.threads.iter().filter(|&&threads| threads > smallest) {
             let label = label::switch(true, threads);

@@ -17,7 +17,8 @@ pub const TARGET: &str = "klp_bench_target";
 /// Where the relocations of a patch are.
 const DATA: &str = ".data.klp_bench";
 
-const SHF_RELA_LIVEPATCH: elf::SectionFlags = elf::SectionFlags(livepatch_format::elf::SHF_RELA_LIVEPATCH);
+const SHF_RELA_LIVEPATCH: elf::SectionFlags =
+    elf::SectionFlags(livepatch_format::elf::SHF_RELA_LIVEPATCH);
 
 /// The name of the patch with that number.
 pub fn patch_name(number: usize) -> String {
@@ -142,7 +143,9 @@ pub fn patch(
         })
         .collect::<Result<_>>()?;
     file.sections.push(Section {
-        name: format!(".klp.rela.{object}.{DATA}").replace("..", ".").into_bytes(),
+        name: format!(".klp.rela.{object}.{DATA}")
+            .replace("..", ".")
+            .into_bytes(),
         sh_type: elf::SHT_RELA,
         flags: elf::SHF_ALLOC | elf::SHF_INFO_LINK | SHF_RELA_LIVEPATCH,
         link: file.symtab().0,
@@ -218,4 +221,116 @@ fn rename(file: &mut ElfFile, old: &str, new: &str) {
 
 fn index(number: usize) -> Result<u32> {
     u32::try_from(number).context("the file gets too large")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use livepatch_fixtures::{Arch, Module, ARCHES};
+    use livepatch_format::check;
+    use livepatch_format::elf::Image;
+
+    const MAP: &str = "\
+ffffffff80000000 T before_text
+ffffffff81000000 T _stext
+ffffffff81000010 T exported
+ffffffff81000020 t twin
+ffffffff81000030 t twin
+ffffffff81000040 t first
+ffffffff81000050 t second.part.0
+ffffffff81000060 T third
+ffffffff81000070 T _etext
+ffffffff82000000 D variable
+ffffffff82000020 r __ksymtab_exported
+";
+
+    fn template(arch: Arch) -> Vec<u8> {
+        Module::new(arch, PATCH)
+            .source("patch.c", "int answer(void) { return 42; }")
+            .build()
+    }
+
+    #[test]
+    fn uses_unexported_functions_whose_names_stand_once() {
+        let candidates = Candidates::of_kernels(&[MAP.to_owned()]).unwrap();
+        assert_eq!(candidates.0, ["_stext", "first", "third"]);
+    }
+
+    #[test]
+    fn uses_symbols_that_all_kernels_have() {
+        let other = MAP.replace(" third\n", " fourth\n");
+        let candidates = Candidates::of_kernels(&[MAP.to_owned(), other]).unwrap();
+        assert_eq!(candidates.0, ["_stext", "first"]);
+    }
+
+    #[test]
+    fn more_symbols_than_there_are_is_an_error() {
+        let candidates = Candidates::of_module(3);
+        assert!(patch(&template(Arch::X86_64), 0, TARGET, &candidates, 8, 4).is_err());
+    }
+
+    #[test]
+    fn relocations_are_what_livepatch_accepts() {
+        for arch in ARCHES {
+            let bytes = patch(
+                &template(arch),
+                7,
+                TARGET,
+                &Candidates::of_module(50),
+                100,
+                10,
+            )
+            .unwrap();
+            let file = ElfFile::parse(&bytes).unwrap();
+            let (_, section) = file
+                .find(".klp.rela.klp_bench_target.data.klp_bench")
+                .unwrap();
+            let Contents::Relocations(relocations) = &section.contents else {
+                panic!("not relocations");
+            };
+            assert_eq!(relocations.len(), 100);
+            let used: BTreeSet<_> = relocations.iter().map(|rela| rela.symbol.0).collect();
+            assert_eq!(used.len(), 10);
+            for index in used {
+                let symbol = &file.symbols[index as usize];
+                assert!(symbol
+                    .name
+                    .starts_with(b".klp.sym.klp_bench_target.klp_bench_symbol_"));
+                assert_eq!(symbol.place, Place::Reserved(SHN_LIVEPATCH));
+            }
+
+            let image = Image::parse(&bytes).unwrap();
+            let mut sections = image.sections.iter();
+            let (_, section) = sections
+                .find(|(_, section)| section.is_livepatch_relocation())
+                .unwrap();
+            let target = image.sections.get(SectionIndex(section.sh_info)).unwrap();
+            check::section(&section, &target, file.symtab()).unwrap();
+            assert!(check::symbol_indices(&image).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_patch_gets_its_number() {
+        let candidates = Candidates::of_module(1);
+        let bytes = patch(&template(Arch::X86_64), 7, TARGET, &candidates, 0, 0).unwrap();
+        let file = ElfFile::parse(&bytes).unwrap();
+        let modinfo = file.bytes(".modinfo").unwrap();
+        assert!(String::from_utf8_lossy(modinfo).contains("name=klp_bench_patch007"));
+    }
+
+    #[test]
+    fn a_module_gets_its_size() {
+        let bytes = with_size(&template(Arch::X86_64), 100).unwrap();
+        assert_eq!(bytes.len(), 100 * 1024);
+        assert!(with_size(&bytes, 10).is_err());
+    }
+
+    #[test]
+    fn a_module_gets_its_symbols() {
+        let before = ElfFile::parse(&template(Arch::S390)).unwrap();
+        let bytes = with_symbols(&template(Arch::S390), 1_000).unwrap();
+        let after = ElfFile::parse(&bytes).unwrap();
+        assert_eq!(after.symbols.len(), before.symbols.len() + 1_000);
+    }
 }

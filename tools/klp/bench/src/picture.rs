@@ -29,7 +29,8 @@ const PANELS: [Panel; 4] = [
         y: "instructions",
         place: |id| match *id {
             ["load", "vmlinux", relocations, used] => {
-                let (relocations, used): (f64, f64) = (relocations.parse().ok()?, used.parse().ok()?);
+                let (relocations, used): (f64, f64) =
+                    (relocations.parse().ok()?, used.parse().ok()?);
                 (used == relocations.min(1_000.0)).then_some(relocations)
             }
             _ => None,
@@ -79,7 +80,11 @@ fn failed(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("cannot draw the curves: {error}")
 }
 
-fn draw<B: DrawingBackend>(root: &DrawingArea<B, plotters::coord::Shift>, rows: &[Row], arch: &str) -> Result<()> {
+fn draw<B: DrawingBackend>(
+    root: &DrawingArea<B, plotters::coord::Shift>,
+    rows: &[Row],
+    arch: &str,
+) -> Result<()> {
     root.fill(&WHITE).map_err(failed)?;
     let title = format!("livepatch.ko and the C core, {arch}");
     let below = root.titled(&title, (FONT, 24)).map_err(failed)?;
@@ -109,12 +114,18 @@ fn draw<B: DrawingBackend>(root: &DrawingArea<B, plotters::coord::Shift>, rows: 
 type Curve<'a> = (&'a str, RGBColor, Vec<(f64, f64)>);
 
 impl Panel {
-    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, plotters::coord::Shift>, curves: &[Curve]) -> Result<()> {
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, plotters::coord::Shift>,
+        curves: &[Curve],
+    ) -> Result<()> {
         let points = || curves.iter().flat_map(|curve| &curve.2);
         let bounds = |of: fn(&(f64, f64)) -> f64| {
-            let (low, high) = points().map(of).fold((f64::MAX, f64::MIN), |(low, high), value| {
-                (low.min(value), high.max(value))
-            });
+            let (low, high) = points()
+                .map(of)
+                .fold((f64::MAX, f64::MIN), |(low, high), value| {
+                    (low.min(value), high.max(value))
+                });
             // Whole powers of ten, at least one.
             let (low, high) = (low.log10().floor(), high.log10().ceil());
             10f64.powf(low)..10f64.powf(high.max(low + 1.0))
@@ -140,7 +151,9 @@ impl Panel {
                 .map_err(failed)?
                 .label(*name)
                 .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
-            let dots = points.iter().map(|&point| Circle::new(point, 4, color.filled()));
+            let dots = points
+                .iter()
+                .map(|&point| Circle::new(point, 4, color.filled()));
             chart.draw_series(dots).map_err(failed)?;
         }
         chart
@@ -192,6 +205,10 @@ pub fn png(svg: &str) -> Result<Vec<u8>> {
     fonts.load_font_data(dejavu::sans::regular().to_vec());
     let tree = usvg::Tree::from_str(svg, &options)?;
     let mut pixels = tiny_skia::Pixmap::new(SIZE.0, SIZE.1).context("no room for a picture")?;
-    resvg::render(&tree, tiny_skia::Transform::identity(), &mut pixels.as_mut());
+    resvg::render(
+        &tree,
+        tiny_skia::Transform::identity(),
+        &mut pixels.as_mut(),
+    );
     Ok(pixels.encode_png()?)
 }

@@ -96,7 +96,11 @@ impl Plan<'_> {
     }
 
     /// Puts a module there, if it is not, and returns where it is in the guest.
-    fn module(&mut self, name: &str, make: impl FnOnce(&Self) -> Result<Vec<u8>>) -> Result<String> {
+    fn module(
+        &mut self,
+        name: &str,
+        make: impl FnOnce(&Self) -> Result<Vec<u8>>,
+    ) -> Result<String> {
         let name = format!("{name}.ko");
         if !self.written.contains(&name) {
             let bytes = make(self).with_context(|| name.clone())?;

@@ -16,6 +16,9 @@ pub struct ProfileArgs {
     /// System.map of the kernel
     #[arg(long)]
     system_map: PathBuf,
+    /// What is added to the addresses there when the kernel starts
+    #[arg(long, default_value_t = 0)]
+    offset: i64,
     /// A directory with the files `output` and `counts` of a run
     #[arg(long)]
     run: PathBuf,
@@ -30,7 +33,7 @@ struct Symbols(BTreeMap<u64, String>);
 
 impl Symbols {
     /// Takes over lines as in `/proc/kallsyms`.
-    fn add<'a>(&mut self, lines: impl Iterator<Item = &'a str>) {
+    fn add<'a>(&mut self, lines: impl Iterator<Item = &'a str>, offset: i64) {
         for line in lines {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             let [address, kind, name, ref module @ ..] = words[..] else {
@@ -42,8 +45,10 @@ impl Symbols {
             if !matches!(kind, "t" | "T" | "w" | "W") || name.starts_with("__pfx_") {
                 continue;
             }
-            let name = module.iter().fold(name.to_owned(), |name, module| format!("{name} {module}"));
-            self.0.insert(address, name);
+            let name = module
+                .iter()
+                .fold(name.to_owned(), |name, module| format!("{name} {module}"));
+            self.0.insert(address.wrapping_add_signed(offset), name);
         }
     }
 
@@ -55,14 +60,20 @@ impl Symbols {
 
 /// Prints the profile.
 pub fn profile(args: &ProfileArgs) -> Result<()> {
-    let read = |path: &PathBuf| fs::read_to_string(path).with_context(|| path.display().to_string());
+    let read =
+        |path: &PathBuf| fs::read_to_string(path).with_context(|| path.display().to_string());
     let map = read(&args.system_map)?;
     let output = read(&args.run.join("output"))?;
     let counts = read(&args.run.join("counts"))?;
 
     let mut symbols = Symbols::default();
-    symbols.add(map.lines());
-    symbols.add(output.lines().filter_map(|line| line.strip_prefix("symbol ")));
+    symbols.add(map.lines(), args.offset);
+    symbols.add(
+        output
+            .lines()
+            .filter_map(|line| line.strip_prefix("symbol ")),
+        0,
+    );
 
     let number = output
         .lines()

@@ -71,7 +71,9 @@ impl Record {
             let Some(&recorded) = recorded.and_then(|all| all.get(&row.id)) else {
                 continue;
             };
-            let limit = recorded + recorded.abs() * TOLERANCE + if row.unit.is_empty() { NOISE } else { 0.0 };
+            let limit = recorded
+                + recorded.abs() * TOLERANCE
+                + if row.unit.is_empty() { NOISE } else { 0.0 };
             match row.judgement() {
                 Some(number) if number <= limit => verdict.passed += 1,
                 Some(number) => verdict.worse.push(format!(

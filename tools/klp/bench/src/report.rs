@@ -76,7 +76,10 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
         subject: &args.subject,
         rows: &rows,
     };
-    write(&args.out.join("results.json"), &(serde_json::to_string_pretty(&results)? + "\n"))?;
+    write(
+        &args.out.join("results.json"),
+        &(serde_json::to_string_pretty(&results)? + "\n"),
+    )?;
     let svg = picture::svg(&rows, &args.arch)?;
     write(&args.out.join("curves.svg"), &svg)?;
     let png = args.out.join("curves.png");
@@ -108,7 +111,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 /// The cells of a row after its point: ours, the C core's, ratio, target, spread.
 fn cells(row: &Row) -> [String; 6] {
-    let figure = |figure: Option<Figure>| figure.map_or("-".to_owned(), |figure| number(figure.value, &row.unit));
+    let figure = |figure: Option<Figure>| {
+        figure.map_or("-".to_owned(), |figure| number(figure.value, &row.unit))
+    };
     let spread = [row.ours, row.peer]
         .into_iter()
         .flatten()
@@ -122,7 +127,9 @@ fn cells(row: &Row) -> [String; 6] {
             Judged::Ratio => short(target),
             Judged::Value => number(target, &row.unit),
         }),
-        row.is_met().map_or("", |met| if met { "met" } else { "NOT MET" }).to_owned(),
+        row.is_met()
+            .map_or("", |met| if met { "met" } else { "NOT MET" })
+            .to_owned(),
         format!("{:.1} %", spread * 100.0),
     ]
 }
@@ -222,12 +229,18 @@ fn markdown(rows: &[Row], subject: &str) -> String {
 /// Replaces what stands in a document between the comments for that architecture.
 fn replace_section(document: &Path, arch: &str, text: &str) -> Result<()> {
     let old = fs::read_to_string(document).with_context(|| document.display().to_string())?;
-    let (begin, end) = (format!("<!-- {arch}: begin -->"), format!("<!-- {arch}: end -->"));
+    let (begin, end) = (
+        format!("<!-- {arch}: begin -->"),
+        format!("<!-- {arch}: end -->"),
+    );
     let (before, rest) = old
         .split_once(&begin)
         .with_context(|| format!("{} has no {begin}", document.display()))?;
     let (_, after) = rest
         .split_once(&end)
         .with_context(|| format!("{} has no {end}", document.display()))?;
-    write(document, &format!("{before}{begin}\n\n{text}\n{end}{after}"))
+    write(
+        document,
+        &format!("{before}{begin}\n\n{text}\n{end}{after}"),
+    )
 }

@@ -65,7 +65,8 @@ pub struct Run {
 impl Run {
     /// Reads what a run has left in two files.
     pub fn read(output: &Path, counts: &Path) -> Result<Self> {
-        let text = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
+        let text =
+            |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
         Self::parse(&text(output)?, &text(counts)?)
             .with_context(|| format!("{} and {}", output.display(), counts.display()))
     }
@@ -90,7 +91,10 @@ impl Run {
                         .remove(&number)
                         .with_context(|| format!("{label} was not counted"))?;
                     region.ns = value(ns, "ns")?;
-                    run.regions.entry(label.to_owned()).or_default().push(region);
+                    run.regions
+                        .entry(label.to_owned())
+                        .or_default()
+                        .push(region);
                 }
                 ["memory", label, ref numbers @ ..] => {
                     let memory = numbers
