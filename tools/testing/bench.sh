@@ -68,7 +68,8 @@ esac
 
 # offset CORE: what is added to the addresses in System.map when that kernel starts.
 offset() {
-	local file=$CACHE/bench/offset-$(basename "$KOBJ") line
+	local file line
+	file=$CACHE/bench/offset-$(basename "$KOBJ")
 	if [ ! -e "$file" ]; then
 		line=$("$TOP/tools/testing/vm/run.sh" --variant "$(variant "$1")" \
 			-- 'grep -m 1 " _stext$" /proc/kallsyms')
@@ -91,7 +92,8 @@ range() {
 
 # run CORE NUMBER: boots the kernel and measures.
 run() {
-	local core=$1 dir=$OUT/$1-$2 stage=$CACHE/tmp/bench-$ARCH-$1-$(key "$TOP") plugin stop stopper
+	local core=$1 dir=$OUT/$1-$2 stage plugin stop stopper
+	stage=$CACHE/tmp/bench-$(basename "$OUT")-$core
 	rm -rf "$dir" "$stage"
 	mkdir -p "$dir" "$stage/bench"
 	cp "$OUT/tools/runner" "$stage/bench/"

@@ -22,7 +22,7 @@
 #elif defined(__s390x__)
 /* brcl 0,NUMBER: the branch that is never taken */
 #define mark(number)                                                    \
-	asm volatile(".short 0xc004\n\t.long 0x4b4c0000 + %c0"          \
+	asm volatile(".short 0xc004\n\t.long 0x4b4c0000 + %0"           \
 		     : : "i"(number) : "memory")
 #endif
 
