@@ -13,8 +13,8 @@ endif
 ARCH ?= x86_64
 export ARCH
 
-.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
-	clean
+.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress bench \
+	check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +34,9 @@ help:
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
+	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
+	@echo '                            one measurement by function, CORE=peer on the C core)'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -80,6 +83,9 @@ kselftest-upstream:
 
 stress:
 	@tools/testing/stress.sh
+
+bench:
+	@tools/testing/bench.sh
 
 check:
 	@scripts/check.sh
