@@ -237,14 +237,25 @@ impl<'m, 'a> Reader<'m, 'a> {
         Ok(None)
     }
 
-    /// Whether code can get at a variable other than through the patch.
+    /// Whether code can get at a variable: by itself, or through another that points to it. That
+    /// the patch is handed over does not count.
     fn may_be_filled_in(&self, section: SectionIndex, start: u64, end: u64) -> bool {
+        let is_used = |section, start, end| {
+            let reaches = |one: &&Use| self.reaches(one, section, start, end);
+            let mut uses = self.uses.iter().filter(reaches);
+            uses.any(|one| !(one.is_argument && one.to.offset == start))
+        };
         let inside = |place: Place| place.section == section && (start..end).contains(&place.offset);
-        let pointers = self.relocations.values().filter(|rela| {
+        let mut pointers = self.relocations.iter().filter(|(_, rela)| {
             let target = self.module.target(rela, rela.r_addend);
             target.is_some_and(inside)
         });
-        self.uses.iter().any(|one| self.reaches(one, section, start, end)) || pointers.count() > 1
+        is_used(section, start, end)
+            || pointers.any(|(from, _)| {
+                let around = self.module.variable_around(*from);
+                let (start, end) = around.unwrap_or((0, u64::MAX));
+                is_used(from.section, start, end)
+            })
     }
 
     /// Whether a reference may be one to these bytes.

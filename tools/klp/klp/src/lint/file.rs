@@ -10,6 +10,7 @@ use super::objects::Knowledge;
 use super::Lint;
 use crate::convert::special::{deadline, Deadline};
 use crate::description::ENABLE;
+use crate::module::Module;
 use crate::object_name::ObjectNameBuf;
 use crate::resolve::candidates;
 use livepatch_format::check::{self, Fault, Kind};
@@ -128,7 +129,14 @@ fn place_of(section: &[u8], error: Error) -> Place {
 }
 
 /// A section header as it is in a module that is loaded.
-fn loaded(name: &[u8], mut section: Section) -> Section {
+fn loaded(module: &Module<'_>, index: SectionIndex, mut section: Section) -> Section {
+    let name = module.section_name(index);
+    // With CONFIG_KALLSYMS the symbols and their names are (`layout_symtab()`).
+    let symtab = module.symtab();
+    let strings = module.image().sections.get(symtab).map(|table| table.sh_link);
+    if index == symtab || strings == Ok(index.0) {
+        section.sh_flags |= SHF_ALLOC;
+    }
     if NOT_KEPT.contains(&name) {
         section.sh_flags &= !SHF_ALLOC;
     }
@@ -150,7 +158,7 @@ fn relocations<'a>(
         .image()
         .sections
         .get(target_index)
-        .map(|target| loaded(target_name, target))
+        .map(|target| loaded(module, target_index, target))
         .and_then(|target| {
             check::section(section, &target, module.symtab())?;
             Ok((target, module.relocations(section)?))
