@@ -24,6 +24,9 @@ const FUNC_SIZE: u64 = 24;
 /// begins.
 const NEAR: u64 = 64;
 
+/// How far from an address that it has in a register code of s390 reaches other variables.
+const ANCHOR: u64 = 0x1000;
+
 /// More entries than this are no list.
 const ENTRIES_MAX: u64 = 1 << 14;
 
@@ -122,7 +125,8 @@ struct Reader<'m, 'a> {
 struct Use {
     from: Place,
     to: Place,
-    /// Bytes by which `to` may be too low: those that follow in the instruction.
+    /// Bytes by which `to` may be too low: those that follow in the instruction, or what is added
+    /// to an address that serves several variables.
     slack: u64,
     /// Whether the instruction does nothing but to load an address as the first argument.
     is_argument: bool,
@@ -546,14 +550,16 @@ fn reference(
             _ => (rela.r_addend, 0, false),
         },
         Machine::S390 => match rela.r_type {
-            // larl %r2,place, and lgrl %r2,place@GOT
+            // larl %r2,place, and lgrl %r2,place@GOT: they count from the start of the
+            // instruction, two bytes before.
             reloc::s390::PC32DBL => {
                 let larl = before(2) == Some(&[0xc0, 0x20]);
-                (rela.r_addend.checked_add(2)?, 0, larl)
+                let slack = if larl { 0 } else { ANCHOR };
+                (rela.r_addend.checked_sub(2)?, slack, larl)
             }
             reloc::s390::GOTENT => {
                 let lgrl = before(2) == Some(&[0xc4, 0x28]);
-                (rela.r_addend.checked_add(2)?, 0, lgrl)
+                (rela.r_addend.checked_sub(2)?, 0, lgrl)
             }
             reloc::s390::PLT32DBL => return None,
             _ => (rela.r_addend, 0, false),

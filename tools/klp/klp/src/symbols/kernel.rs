@@ -151,6 +151,10 @@ fn from_vmlinux(symbols: &mut ObjectSymbols, data: &[u8], machine: Machine) -> R
         Machine::try_from(header.e_machine(endian).0) == Ok(machine),
         "it is a kernel for another machine"
     );
+    ensure!(
+        header.e_type(endian) != elf::ET_REL,
+        "it is a module, not a kernel"
+    );
     let sections = header.sections(endian, data)?;
     let table = sections.symbols(endian, data, elf::SHT_SYMTAB)?;
     ensure!(
