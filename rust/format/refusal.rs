@@ -130,7 +130,9 @@ impl Refusal<'_> {
                 let (module, section) = (Text(module), Text(section));
                 match fault.error() {
                     Some(error) => {
-                        line(format_args!("module '{module}': section {section}: {error}"));
+                        line(format_args!(
+                            "module '{module}': section {section}: {error}"
+                        ));
                     }
                     None => line(format_args!(
                         "module '{module}': section {section}: relocations not applied (-{})",

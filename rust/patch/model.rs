@@ -96,9 +96,7 @@ impl Patch {
             })
         };
         let mut objects: KVec<Object> = KVec::new();
-        let specs = spec
-            .objects()
-            .ok_or_else(|| incomplete(Fault::NoObjects))?;
+        let specs = spec.objects().ok_or_else(|| incomplete(Fault::NoObjects))?;
         for spec in specs {
             let object = Object::new(spec, &incomplete)?;
             if objects.iter().any(|other| other.is_named(object.name())) {

@@ -40,5 +40,6 @@ test_case() {
 	("$2")
 }
 
+# shellcheck disable=SC2123 # no command is to be found any more
 PATH=/nonexistent
 set -r

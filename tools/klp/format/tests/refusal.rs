@@ -36,7 +36,11 @@ fn positions_count_from_1_and_0_is_for_a_name_that_stands_once() {
                 Ok(position)
             } else {
                 let position = SymPos(position);
-                Err(Unresolved::Position { symbol, object, position })
+                Err(Unresolved::Position {
+                    symbol,
+                    object,
+                    position,
+                })
             };
             assert_eq!(find(count, position), expected);
         }
@@ -92,7 +96,9 @@ fn a_defect_is_told_with_module_and_section() {
 
 #[test]
 fn names_in_a_message_are_printable() {
-    let refusal = Refusal::Unmarked { module: b"a\nb\x1b" };
+    let refusal = Refusal::Unmarked {
+        module: b"a\nb\x1b",
+    };
     assert_eq!(
         lines(&refusal),
         ["module a\\nb\\x1b is not marked as a livepatch module"]
@@ -101,8 +107,14 @@ fn names_in_a_message_are_printable() {
 
 #[test]
 fn errnos_are_those_of_the_kernel() {
-    assert_eq!((Errno::Invalid.name(), Errno::Invalid.number()), ("EINVAL", 22));
-    assert_eq!((Errno::NoExec.name(), Errno::NoExec.number()), ("ENOEXEC", 8));
+    assert_eq!(
+        (Errno::Invalid.name(), Errno::Invalid.number()),
+        ("EINVAL", 22)
+    );
+    assert_eq!(
+        (Errno::NoExec.name(), Errno::NoExec.number()),
+        ("ENOEXEC", 8)
+    );
     let unflagged = Refusal::Unflagged {
         module: b"m",
         section: b"s",
@@ -133,15 +145,17 @@ fn flag_and_name_of_a_section_must_agree() {
         assert_eq!(check::kind(&plain, name), Kind::Unflagged);
         assert!(matches!(check::kind(&flagged, name), Kind::Relocations(_)));
     }
-    assert!(matches!(check::kind(&flagged, b".rela.text"), Kind::Misnamed(_)));
+    assert!(matches!(
+        check::kind(&flagged, b".rela.text"),
+        Kind::Misnamed(_)
+    ));
     assert!(check::needs_mark(&flagged) && !check::needs_mark(&plain));
 }
 
 #[test]
 fn a_symbol_must_suit_its_section() {
-    let strings = StringTable::new(
-        b"\0.klp.sym.vmlinux.x,0\0.klp.sym.target.x\0.klp.sym.vmlinux.x,y\0",
-    );
+    let strings =
+        StringTable::new(b"\0.klp.sym.vmlinux.x,0\0.klp.sym.target.x\0.klp.sym.vmlinux.x,y\0");
     let symbol = |st_name| Symbol {
         st_name,
         st_info: 0,
@@ -154,9 +168,18 @@ fn a_symbol_must_suit_its_section() {
     let target = SectionName::parse(b".klp.rela.target.text").unwrap();
     let check = |section, name| check::symbol(section, 7, &symbol(name), &strings);
     assert_eq!(check(&kernel, 1).unwrap().symbol, b"x");
-    assert_eq!(check(&target, 1), Err(Fault::VmlinuxSymbol { symbol: b"x" }));
+    assert_eq!(
+        check(&target, 1),
+        Err(Fault::VmlinuxSymbol { symbol: b"x" })
+    );
     let draft = &b".klp.sym.target.x"[..];
-    assert_eq!(check(&target, 22), Err(Fault::Dialect { nr: 7, symbol: draft }));
+    assert_eq!(
+        check(&target, 22),
+        Err(Fault::Dialect {
+            nr: 7,
+            symbol: draft
+        })
+    );
     assert!(matches!(check(&kernel, 40), Err(Fault::SymbolName { .. })));
     assert!(matches!(check(&kernel, 4000), Err(Fault::Format(_))));
 }
@@ -194,7 +217,11 @@ fn descriptions_lack_nothing() {
     for (name, new, message) in [
         (None, Some(1), "a function of object 'o' has no name"),
         (Some(&b""[..]), Some(1), "'' cannot be a function's name"),
-        (Some(&b"f"[..]), None, "there is nothing to replace function 'f' of object 'o' with"),
+        (
+            Some(&b"f"[..]),
+            None,
+            "there is nothing to replace function 'f' of object 'o' with",
+        ),
     ] {
         assert_eq!(function(name, new).unwrap_err().to_string(), message);
     }

@@ -90,12 +90,15 @@ impl CallSites {
             _ => None,
         };
         let start = function.address;
-        if self.init.is_some_and(|(first, end)| (first..end).contains(&start)) {
+        if self
+            .init
+            .is_some_and(|(first, end)| (first..end).contains(&start))
+        {
             return false;
         }
-        let others = symbols.all().filter(|other| {
-            section.is_none() || other.section == section
-        });
+        let others = symbols
+            .all()
+            .filter(|other| section.is_none() || other.section == section);
         let end = others
             .map(|other| other.address)
             .filter(|&address| address > start)

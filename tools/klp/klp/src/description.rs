@@ -89,7 +89,11 @@ pub fn patches(module: &Module<'_>) -> Told<Vec<Patch>> {
     if places.is_empty() {
         places = reader.candidates();
         match places.len() {
-            0 => return Err("no patch is to be found in the module's data: its code makes it".into()),
+            0 => {
+                return Err(
+                    "no patch is to be found in the module's data: its code makes it".into(),
+                )
+            }
             1 => {}
             count => {
                 return Err(format!(
@@ -98,7 +102,10 @@ pub fn patches(module: &Module<'_>) -> Told<Vec<Patch>> {
             }
         }
     }
-    places.into_iter().map(|place| reader.patch(place)).collect()
+    places
+        .into_iter()
+        .map(|place| reader.patch(place))
+        .collect()
 }
 
 /// What eight bytes of a section hold.
@@ -214,7 +221,8 @@ impl<'m, 'a> Reader<'m, 'a> {
             .filter(|&place| {
                 let is_patch = self.module.size_at(place) == Some(PATCH_SIZE);
                 let objects = self.word(at(place, 8));
-                is_patch && matches!(objects, Ok(Word::Pointer(objects)) if self.object(objects).is_ok())
+                is_patch
+                    && matches!(objects, Ok(Word::Pointer(objects)) if self.object(objects).is_ok())
             })
             .collect()
     }
@@ -249,7 +257,8 @@ impl<'m, 'a> Reader<'m, 'a> {
             let mut uses = self.uses.iter().filter(reaches);
             uses.any(|one| !(one.is_argument && one.to.offset == start))
         };
-        let inside = |place: Place| place.section == section && (start..end).contains(&place.offset);
+        let inside =
+            |place: Place| place.section == section && (start..end).contains(&place.offset);
         let mut pointers = self.relocations.iter().filter(|(_, rela)| {
             let target = self.module.target(rela, rela.r_addend);
             target.is_some_and(inside)
@@ -300,7 +309,11 @@ impl<'m, 'a> Reader<'m, 'a> {
         if let Some(target) = self.module.target(rela, rela.r_addend) {
             return Ok(Word::Pointer(target));
         }
-        let symbol = self.module.symbols().get(rela.symbol).map_err(|_| unknown())?;
+        let symbol = self
+            .module
+            .symbols()
+            .get(rela.symbol)
+            .map_err(|_| unknown())?;
         match self.module.symbol_name(&symbol) {
             b"" => Err(unknown()),
             name => Ok(Word::Elsewhere(name.to_vec())),
@@ -339,7 +352,11 @@ impl<'m, 'a> Reader<'m, 'a> {
     }
 
     fn patch(&self, place: Place) -> Told<Patch> {
-        if let Some(size) = self.module.size_at(place).filter(|&size| size != PATCH_SIZE) {
+        if let Some(size) = self
+            .module
+            .size_at(place)
+            .filter(|&size| size != PATCH_SIZE)
+        {
             return Err(format!(
                 "{} has {size} bytes, where the struct klp_patch of livepatch.ko has \
                  {PATCH_SIZE}: it is built for another livepatch core",
@@ -349,7 +366,9 @@ impl<'m, 'a> Reader<'m, 'a> {
         let has_module = !matches!(self.word(place)?, Word::Number(0));
         let objects = match self.pointer(at(place, 8), "the list of objects") {
             Ok(None) => Ok(None),
-            Ok(Some(list)) => self.list(list, OBJECT_SIZE, "objects", |at| self.object(at)).map(Some),
+            Ok(Some(list)) => self
+                .list(list, OBJECT_SIZE, "objects", |at| self.object(at))
+                .map(Some),
             Err(why) => Err(why),
         };
         let [replace] = self.bytes(at(place, 24))?;
@@ -410,11 +429,16 @@ impl<'m, 'a> Reader<'m, 'a> {
                 Some(one) => entries.push(one),
                 None => {
                     let used = (number + 1) * size;
-                    return self.check_rest(start, used, total.unwrap_or(used), what).map(|()| entries);
+                    return self
+                        .check_rest(start, used, total.unwrap_or(used), what)
+                        .map(|()| entries);
                 }
             }
         }
-        Err(format!("the list of {what} at {} does not end", self.describe(start)))
+        Err(format!(
+            "the list of {what} at {} does not end",
+            self.describe(start)
+        ))
     }
 
     /// What follows the end of a list must be empty; else it is a list of something else.
@@ -443,7 +467,9 @@ impl<'m, 'a> Reader<'m, 'a> {
         }
         let functions = match functions {
             Ok(None) => Ok(None),
-            Ok(Some(list)) => self.list(list, FUNC_SIZE, "functions", |at| self.function(at)).map(Some),
+            Ok(Some(list)) => self
+                .list(list, FUNC_SIZE, "functions", |at| self.function(at))
+                .map(Some),
             Err(why) => Err(why),
         };
         let names = ["pre_patch", "post_patch", "pre_unpatch", "post_unpatch"];
@@ -542,9 +568,7 @@ fn reference(
                 (rela.r_addend.checked_add(4)?, if lea { 0 } else { 4 }, lea)
             }
             // mov $place,%rdi and mov $place,%edi
-            reloc::x86_64::ABS32S => {
-                (rela.r_addend, 0, before(3) == Some(&[0x48, 0xc7, 0xc7]))
-            }
+            reloc::x86_64::ABS32S => (rela.r_addend, 0, before(3) == Some(&[0x48, 0xc7, 0xc7])),
             reloc::x86_64::ABS32 => (rela.r_addend, 0, before(1) == Some(&[0xbf])),
             reloc::x86_64::ABS64 => (rela.r_addend, 0, before(2) == Some(&[0x48, 0xbf])),
             _ => (rela.r_addend, 0, false),

@@ -215,8 +215,8 @@ impl<'a> Module<'a> {
             .filter_map(|(_, symbol)| {
                 let start = self.place(&symbol)?;
                 let end = start.offset.checked_add(symbol.st_size)?;
-                let inside = start.section == place.section
-                    && (start.offset..end).contains(&place.offset);
+                let inside =
+                    start.section == place.section && (start.offset..end).contains(&place.offset);
                 inside.then_some((start.offset, end))
             })
             .next()
@@ -278,7 +278,10 @@ pub fn relocation_name(machine: Machine, r_type: u32) -> String {
         Machine::X86_64 => elf::EM_X86_64,
         Machine::S390 => elf::EM_S390,
     };
-    match elf::machine_names(machine).r.name(elf::RelocationType(r_type)) {
+    match elf::machine_names(machine)
+        .r
+        .name(elf::RelocationType(r_type))
+    {
         Some(name) => name.to_owned(),
         None => format!("type {r_type}"),
     }

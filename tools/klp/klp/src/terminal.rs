@@ -60,5 +60,7 @@ pub fn table(header: &[&str]) -> Table {
 /// The lines of a table, set off from the left.
 pub fn indented(table: &Table) -> String {
     let lines = table.lines();
-    lines.map(|line| format!("   {}\n", line.trim_end())).collect()
+    lines
+        .map(|line| format!("   {}\n", line.trim_end()))
+        .collect()
 }

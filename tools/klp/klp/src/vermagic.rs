@@ -32,7 +32,9 @@ impl Vermagic {
     /// compare the release (`same_magic()` in `kernel/module/version.c`).
     pub fn is_same(&self, module: &[u8], has_versions: bool) -> bool {
         match self {
-            Vermagic::Whole(kernel) if has_versions => after_release(kernel) == after_release(module),
+            Vermagic::Whole(kernel) if has_versions => {
+                after_release(kernel) == after_release(module)
+            }
             Vermagic::Whole(kernel) => kernel == module,
             Vermagic::Release(_) if has_versions => true,
             Vermagic::Release(release) => {

@@ -40,7 +40,14 @@ fn the_text_tells_functions_symbols_and_relocations() {
         line(&["livepatch", "yes"]);
         line(&["dialect", "mainline"]);
         line(&["objects", "target,", "vmlinux"]);
-        line(&["patched", "functions", "of", "'patch',", "which", "replaces"]);
+        line(&[
+            "patched",
+            "functions",
+            "of",
+            "'patch',",
+            "which",
+            "replaces",
+        ]);
         line(&["vmlinux", "lonely", "0", "new_lonely", ".text"]);
         line(&["target", "shared", "2", "new_shared", ".text"]);
         line(&["target:", "callbacks", "post_patch"]);
@@ -50,7 +57,10 @@ fn the_text_tells_functions_symbols_and_relocations() {
             Arch::S390 => "R_390_PLT32DBL 1",
         };
         assert!(text.contains(types), "{text}");
-        assert!(!text.contains('\u{1b}'), "colours where there is no terminal: {text}");
+        assert!(
+            !text.contains('\u{1b}'),
+            "colours where there is no terminal: {text}"
+        );
         let (text, _) = case.output("inspect --color always out.ko", 0);
         assert!(text.contains("\u{1b}[1m"), "{text}");
         let (text, _) = case.output("inspect --color never out.ko", 0);
@@ -63,14 +73,21 @@ fn the_draft_dialect_is_told() {
     for arch in ARCHES {
         let case = Case::new(arch);
         case.livepatch(&format!("{GOOD}{ENABLE}"));
-        let words = "--kernel System.map --symvers Module.symvers --module target.ko --dialect draft";
+        let words =
+            "--kernel System.map --symvers Module.symvers --module target.ko --dialect draft";
         case.run(&format!("{words} -o out.ko patch.ko")).success();
         let report = json(&case, "out.ko", 0);
         let file = &report["files"][0];
         assert_eq!(file["dialects"], serde_json::json!(["draft"]));
         let symbols = file["symbols"].as_array().unwrap();
-        let twin = symbols.iter().find(|symbol| symbol["name"] == "twin").unwrap();
-        assert_eq!((&twin["object"], &twin["position"]), (&"vmlinux".into(), &2.into()));
+        let twin = symbols
+            .iter()
+            .find(|symbol| symbol["name"] == "twin")
+            .unwrap();
+        assert_eq!(
+            (&twin["object"], &twin["position"]),
+            (&"vmlinux".into(), &2.into())
+        );
     }
 }
 
@@ -92,7 +109,10 @@ fn a_patch_that_code_fills_in_cannot_be_told() {
         let report = json(&case, "out.ko", 0);
         let why = report["files"][0]["patches"][0]["objects_unknown"].as_str();
         let why = why.unwrap_or_else(|| panic!("{report:#}"));
-        assert!(why.contains("'objects' in .bss is filled in when the module runs"), "{why}");
+        assert!(
+            why.contains("'objects' in .bss is filled in when the module runs"),
+            "{why}"
+        );
         let (text, _) = case.output("inspect out.ko", 0);
         assert!(text.contains("cannot be told: 'objects' in .bss"), "{text}");
     }
@@ -102,7 +122,10 @@ fn a_patch_that_code_fills_in_cannot_be_told() {
 fn what_code_may_change_is_told_as_such() {
     for arch in ARCHES {
         let case = Case::new(arch);
-        let text = GOOD.replace("static struct klp_func of_kernel", "struct klp_func of_kernel");
+        let text = GOOD.replace(
+            "static struct klp_func of_kernel",
+            "struct klp_func of_kernel",
+        );
         let init = "
             int position;
             int __section(\".init.text\") init_module(void) {
@@ -132,7 +155,10 @@ fn structures_of_another_core_are_not_taken_for_ours() {
         case.livepatch(patch);
         let report = json(&case, "out.ko", 0);
         let why = report["files"][0]["patches_unknown"].as_str().unwrap();
-        assert!(why.contains("192 bytes") && why.contains("another livepatch core"), "{why}");
+        assert!(
+            why.contains("192 bytes") && why.contains("another livepatch core"),
+            "{why}"
+        );
     }
 }
 
@@ -164,7 +190,10 @@ fn what_is_no_module_is_told_and_the_others_are_shown() {
             ("text.ko", "text.ko: not an ELF file"),
             ("empty.ko", "empty.ko: not an ELF file"),
             ("short.ko", "short.ko: no usable kernel module: truncated: "),
-            ("header.ko", "header.ko: no usable kernel module: truncated: ELF header"),
+            (
+                "header.ko",
+                "header.ko: no usable kernel module: truncated: ELF header",
+            ),
             ("packed.ko.xz", "compressed: unpack it first, with unxz"),
             ("packed.ko.zst", "compressed: unpack it first, with unzstd"),
             ("packed.ko.gz", "compressed: unpack it first, with gunzip"),

@@ -15,14 +15,21 @@ const KNOWN: &str = "--kernel vmlinux --module target.ko --symvers Module.symver
 
 /// Checks `out.ko`; returns the findings.
 fn findings(case: &Case, words: &str) -> Vec<Value> {
-    let status = case.klp(&format!("lint {words} out.ko")).get_output().status;
+    let status = case
+        .klp(&format!("lint {words} out.ko"))
+        .get_output()
+        .status;
     let (text, _) = case.output(
         &format!("lint --json {words} out.ko"),
         status.code().unwrap(),
     );
     let report: Value = serde_json::from_str(&text).unwrap();
     let findings = report["findings"].as_array().unwrap().clone();
-    assert_eq!(status.code(), Some(i32::from(!findings.is_empty())), "{text}");
+    assert_eq!(
+        status.code(),
+        Some(i32::from(!findings.is_empty())),
+        "{text}"
+    );
     findings
 }
 
@@ -71,10 +78,19 @@ fn a_good_patch_is_clean() {
 fn the_json_is_as_it_was() {
     for arch in ARCHES {
         let case = Case::new(arch);
-        let mut module = case.livepatch(&format!("{GOOD}{ENABLE}").replace("shared\", new_shared, 2", "copied_1\", new_shared, 0"));
-        let release = module.windows(14).position(|window| window == b"vermagic=7.3.4").unwrap();
+        let mut module = case.livepatch(
+            &format!("{GOOD}{ENABLE}")
+                .replace("shared\", new_shared, 2", "copied_1\", new_shared, 0"),
+        );
+        let release = module
+            .windows(14)
+            .position(|window| window == b"vermagic=7.3.4")
+            .unwrap();
         module[release + 13] = b'5';
-        let name = module.windows(13).position(|window| window == b".vmlinux.twin").unwrap();
+        let name = module
+            .windows(13)
+            .position(|window| window == b".vmlinux.twin")
+            .unwrap();
         module[name + 9..name + 13].copy_from_slice(b"twit");
         case.write("out.ko", &module);
         let (text, _) = case.output(&format!("lint --json {KNOWN} out.ko"), 1);
@@ -88,7 +104,10 @@ fn what_is_not_given_is_not_checked_and_said() {
         let case = Case::new(arch);
         good(&case);
         let (text, _) = case.output("lint out.ko", 0);
-        assert!(text.contains("not checked: the kernel's symbols: give --kernel"), "{text}");
+        assert!(
+            text.contains("not checked: the kernel's symbols: give --kernel"),
+            "{text}"
+        );
         assert!(text.contains("not checked: the symbols of target: give --module target.ko"));
         let (text, _) = case.output("lint --kernel System.map out.ko", 0);
         assert!(text.contains("does not list its call sites"), "{text}");
@@ -100,7 +119,13 @@ fn functions_that_are_not_found_as_they_are_named() {
     for arch in ARCHES {
         let case = Case::new(arch);
         for (object, function, position, id, message) in [
-            ("NULL", "\"lonly\"", 0, "symbol-not-found", "symbol 'lonly' not found in symbol table"),
+            (
+                "NULL",
+                "\"lonly\"",
+                0,
+                "symbol-not-found",
+                "symbol 'lonly' not found in symbol table",
+            ),
             (
                 "NULL",
                 "\"twin\"",
@@ -159,12 +184,19 @@ fn functions_that_are_inlined() {
         let case = Case::new(arch);
         for (object, function, caller) in [
             ("NULL", "\"copied\"", "'copied' is inlined in 'caller'"),
-            ("\"target\"", "\"copied_2\"", "'copied_2' is inlined in 'caller_2'"),
+            (
+                "\"target\"",
+                "\"copied_2\"",
+                "'copied_2' is inlined in 'caller_2'",
+            ),
         ] {
             case.livepatch(&one_function(object, function, 0));
             let finding = only(&case, KNOWN, "function-inlined");
             assert_eq!(finding["severity"], "warning");
-            assert_eq!(finding["message"], format!("{caller}, where it is not patched").as_str());
+            assert_eq!(
+                finding["message"],
+                format!("{caller}, where it is not patched").as_str()
+            );
         }
     }
 }
@@ -173,10 +205,16 @@ fn functions_that_are_inlined() {
 fn clones_of_a_function() {
     let case = Case::new(Arch::X86_64);
     case.livepatch(&one_function("NULL", "\"lonely\"", 0));
-    case.write("System.map", "1000 T lonely\n1010 t lonely.constprop.0\n1020 t lonely.cold\n");
+    case.write(
+        "System.map",
+        "1000 T lonely\n1010 t lonely.constprop.0\n1020 t lonely.cold\n",
+    );
     let finding = only(&case, "--kernel System.map", "function-cloned");
     let message = finding["message"].as_str().unwrap();
-    assert!(message.contains("'lonely.constprop.0' of 'lonely'"), "{message}");
+    assert!(
+        message.contains("'lonely.constprop.0' of 'lonely'"),
+        "{message}"
+    );
     assert!(!message.contains("cold"), "{message}");
 }
 
@@ -188,20 +226,38 @@ fn a_description_that_lacks_something() {
         let is = "patch 'patch' is incomplete:";
         let long = "x".repeat(56);
         for (from, to, message) in [
-            (".mod = THIS_MODULE, ", "", "a patch without a module cannot be enabled".to_owned()),
+            (
+                ".mod = THIS_MODULE, ",
+                "",
+                "a patch without a module cannot be enabled".to_owned(),
+            ),
             (", .objs = objects", "", format!("{is} it has no objects")),
-            ("{ \"target\", functions }, ", "", format!("{is} it has no objects")),
+            (
+                "{ \"target\", functions }, ",
+                "",
+                format!("{is} it has no objects"),
+            ),
             (
                 "\"target\", functions",
                 "\"target\"",
                 format!("{is} object 'target' has no functions"),
             ),
-            ("\"shared\", ", "NULL, ", format!("{is} a function of object 'target' has no name")),
-            ("\"shared\"", "\"\"", format!("{is} '' cannot be a function's name")),
+            (
+                "\"shared\", ",
+                "NULL, ",
+                format!("{is} a function of object 'target' has no name"),
+            ),
+            (
+                "\"shared\"",
+                "\"\"",
+                format!("{is} '' cannot be a function's name"),
+            ),
             (
                 "new_function, 2",
                 "NULL, 2",
-                format!("{is} there is nothing to replace function 'shared' of object 'target' with"),
+                format!(
+                    "{is} there is nothing to replace function 'shared' of object 'target' with"
+                ),
             ),
             (
                 "{ \"shared\", new_function, 2 }",
@@ -213,7 +269,11 @@ fn a_description_that_lacks_something() {
                 "{ \"target\", functions }, { \"target\", functions }",
                 format!("{is} object 'target' is there twice"),
             ),
-            ("\"target\"", &format!("\"{long}\""), format!("{is} an object's name is too long")),
+            (
+                "\"target\"",
+                &format!("\"{long}\""),
+                format!("{is} an object's name is too long"),
+            ),
         ] {
             let text = whole.replace(from, to);
             assert_ne!(text, whole, "{from}");
@@ -235,7 +295,13 @@ fn what_code_may_change_is_a_warning() {
         case.livepatch(&format!("{patch}{init}"));
         let finding = only(&case, KNOWN, "symbol-not-found");
         assert_eq!(finding["severity"], "warning");
-        assert!(finding["help"].as_str().unwrap().contains("which it may change"), "{finding}");
+        assert!(
+            finding["help"]
+                .as_str()
+                .unwrap()
+                .contains("which it may change"),
+            "{finding}"
+        );
     }
 }
 
@@ -245,11 +311,17 @@ fn two_names_of_one_function() {
         let case = Case::new(arch);
         let text = one_function("NULL", "\"lonely\"", 0)
             .replace("{ }\n", "{ }")
-            .replace("new_function, 0 }", "new_function, 0 }, { \"alias\", new_function, 0 }");
+            .replace(
+                "new_function, 0 }",
+                "new_function, 0 }, { \"alias\", new_function, 0 }",
+            );
         case.livepatch(&text);
         case.write("System.map", "1000 T lonely\n1000 T alias\n");
         let finding = only(&case, "--kernel System.map", "same-function");
-        assert_eq!(finding["message"], "'lonely' and 'alias' are the same function");
+        assert_eq!(
+            finding["message"],
+            "'lonely' and 'alias' are the same function"
+        );
     }
 }
 
@@ -258,7 +330,10 @@ fn marks_that_are_missing() {
     for arch in ARCHES {
         let case = Case::new(arch);
         let mut module = good(&case);
-        let at = module.windows(10).position(|window| window == b"livepatch=").unwrap();
+        let at = module
+            .windows(10)
+            .position(|window| window == b"livepatch=")
+            .unwrap();
         module[at] = b'x';
         case.write("out.ko", &module);
         let finding = only(&case, KNOWN, "not-marked");
@@ -271,11 +346,17 @@ fn marks_that_are_missing() {
         // No relocations either.
         let patch = one_function("NULL", "\"lonely\"", 0);
         let mut module = case.livepatch(&patch);
-        let at = module.windows(10).position(|window| window == b"livepatch=").unwrap();
+        let at = module
+            .windows(10)
+            .position(|window| window == b"livepatch=")
+            .unwrap();
         module[at] = b'x';
         case.write("out.ko", &module);
         let finding = only(&case, KNOWN, "not-marked");
-        assert_eq!(finding["message"], "module patch is not marked as a livepatch module");
+        assert_eq!(
+            finding["message"],
+            "module patch is not marked as a livepatch module"
+        );
         assert_eq!(finding["errno"], "EINVAL");
     }
 }
@@ -295,16 +376,34 @@ fn damaged_sections() {
         };
         // sh_type, sh_link, sh_info
         for (offset, value, id, message) in [
-            (4, 1, "section-target", "not a section of relocations with addends"),
-            (40, 1, "section-target", "linked to something else than the symbol table"),
-            (44, 999, "section-index", "section index 999 is out of range"),
+            (
+                4,
+                1,
+                "section-target",
+                "not a section of relocations with addends",
+            ),
+            (
+                40,
+                1,
+                "section-target",
+                "linked to something else than the symbol table",
+            ),
+            (
+                44,
+                999,
+                "section-index",
+                "section index 999 is out of range",
+            ),
         ] {
             let mut bad = module.clone();
             word(&mut bad, offset, value);
             case.write("out.ko", &bad);
             let finding = only(&case, KNOWN, id);
             let text = finding["message"].as_str().unwrap();
-            assert!(text.starts_with("module 'patch': section .klp.rela.target.text: "), "{text}");
+            assert!(
+                text.starts_with("module 'patch': section .klp.rela.target.text: "),
+                "{text}"
+            );
             assert!(text.contains(message), "{text}");
             assert_eq!(finding["place"]["section"], ".klp.rela.target.text");
         }
@@ -364,7 +463,10 @@ fn the_vermagic_is_that_of_the_kernel() {
     for arch in ARCHES {
         let case = Case::new(arch);
         let mut module = good(&case);
-        let at = module.windows(14).position(|window| window == b"vermagic=7.3.4").unwrap();
+        let at = module
+            .windows(14)
+            .position(|window| window == b"vermagic=7.3.4")
+            .unwrap();
         module[at + 13] = b'5';
         case.write("out.ko", &module);
         let finding = only(&case, KNOWN, "vermagic");
@@ -381,10 +483,19 @@ fn symbols_that_nobody_exports() {
     for arch in ARCHES {
         let case = Case::new(arch);
         let patch = one_function("NULL", "\"lonely\"", 0);
-        case.livepatch(&format!("{patch} extern int exported(int); int f(int x) {{ return exported(x); }}"));
+        case.livepatch(&format!(
+            "{patch} extern int exported(int); int f(int x) {{ return exported(x); }}"
+        ));
         case.write("without", "0x0\tklp_enable_patch\tlivepatch\tEXPORT_SYMBOL_GPL\t\n0x0\tx\tvmlinux\tEXPORT_SYMBOL\t\n");
-        let finding = only(&case, "--kernel vmlinux --symvers without", "unknown-symbol");
-        assert_eq!(finding["message"], "patch: Unknown symbol exported (err -2)");
+        let finding = only(
+            &case,
+            "--kernel vmlinux --symvers without",
+            "unknown-symbol",
+        );
+        assert_eq!(
+            finding["message"],
+            "patch: Unknown symbol exported (err -2)"
+        );
         assert_eq!(finding["errno"], "ENOENT");
         assert!(findings(&case, KNOWN).is_empty());
     }
@@ -395,26 +506,45 @@ fn the_running_kernel_tells_symbols_call_sites_and_vermagic() {
     for arch in ARCHES {
         let case = Case::new(arch);
         case.livepatch(&one_function("\"target\"", "\"shared\"", 2));
-        for directory in ["root/proc/sys/kernel", "root/sys/kernel/tracing", "root/lib/modules/7.3.4/kernel"] {
+        for directory in [
+            "root/proc/sys/kernel",
+            "root/sys/kernel/tracing",
+            "root/lib/modules/7.3.4/kernel",
+        ] {
             fs::create_dir_all(case.path(directory)).unwrap();
         }
         let symbols = "1000 T lonely\n5000 t shared\t[target]\n5010 t shared\t[target]\n";
         case.write("root/proc/kallsyms", symbols);
         case.write("root/proc/sys/kernel/osrelease", "7.3.4\n");
         let sites = "root/sys/kernel/tracing/available_filter_functions_addrs";
-        case.write(sites, "0000000000001000 lonely\n0000000000005014 shared [target]\n");
+        case.write(
+            sites,
+            "0000000000001000 lonely\n0000000000005014 shared [target]\n",
+        );
         let running = "--running --root root";
         let (text, _) = case.output(&format!("lint {running} out.ko"), 0);
         assert!(text.ends_with("out.ko: nothing found\n"), "{text}");
-        case.write(sites, "0000000000001000 lonely\n0000000000005000 shared [target]\n");
+        case.write(
+            sites,
+            "0000000000001000 lonely\n0000000000005000 shared [target]\n",
+        );
         only(&case, running, "function-not-traced");
         // Nobody but root sees addresses.
-        case.write("root/proc/kallsyms", "0 T lonely\n0 t shared\t[target]\n0 t shared\t[target]\n");
+        case.write(
+            "root/proc/kallsyms",
+            "0 T lonely\n0 t shared\t[target]\n0 t shared\t[target]\n",
+        );
         let (text, _) = case.output(&format!("lint {running} out.ko"), 0);
         assert!(text.contains("does not list its call sites"), "{text}");
         case.write("root/proc/sys/kernel/osrelease", "7.3.40\n");
         let finding = only(&case, running, "vermagic");
-        assert!(finding["message"].as_str().unwrap().ends_with("should be '7.3.40'"), "{finding}");
+        assert!(
+            finding["message"]
+                .as_str()
+                .unwrap()
+                .ends_with("should be '7.3.40'"),
+            "{finding}"
+        );
         // A module of that kernel tells all of it.
         let other = case.read("target.ko");
         fs::create_dir_all(case.path("root/lib/modules/7.3.40/kernel")).unwrap();
@@ -424,7 +554,10 @@ fn the_running_kernel_tells_symbols_call_sites_and_vermagic() {
             case.module("other").source("other.c", text).build()
         });
         let finding = only(&case, running, "vermagic");
-        assert!(finding["message"].as_str().unwrap().ends_with("should be '7.3.40 SMP preempt '"));
+        assert!(finding["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("should be '7.3.40 SMP preempt '"));
     }
 }
 
@@ -454,11 +587,23 @@ fn status_2_where_it_cannot_be_checked() {
         let module = good(&case);
         for (words, message) in [
             ("missing.ko", "cannot read missing.ko"),
-            ("--kernel missing out.ko", "cannot read the kernel's symbols from missing"),
-            ("--module missing.ko out.ko", "cannot read the target module missing.ko"),
+            (
+                "--kernel missing out.ko",
+                "cannot read the kernel's symbols from missing",
+            ),
+            (
+                "--module missing.ko out.ko",
+                "cannot read the target module missing.ko",
+            ),
             ("--symvers missing out.ko", "cannot read missing"),
-            ("--running --root . out.ko", "cannot read the kernel's symbols from ./proc/kallsyms"),
-            ("--module target.ko --module target.ko out.ko", "is called target as well"),
+            (
+                "--running --root . out.ko",
+                "cannot read the kernel's symbols from ./proc/kallsyms",
+            ),
+            (
+                "--module target.ko --module target.ko out.ko",
+                "is called target as well",
+            ),
             ("--kernel out.ko out.ko", "it is a module, not a kernel"),
             ("--running --kernel vmlinux out.ko", "cannot be used with"),
             ("out.ko.gz", "compressed: unpack it first, with gunzip"),
@@ -478,7 +623,10 @@ fn a_kernel_of_another_machine_is_not_taken() {
     good(&other);
     one.write("other", other.read("vmlinux"));
     let (_, errors) = one.output("lint --kernel other out.ko", 2);
-    assert!(errors.contains("it is a kernel for another machine"), "{errors}");
+    assert!(
+        errors.contains("it is a kernel for another machine"),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -16,9 +16,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// A livepatch, its target with debug information, the kernel, for each architecture.
-fn fixtures() -> &'static [(Vec<u8>, Vec<u8>, Vec<u8>)] {
-    static FIXTURES: OnceLock<Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>> = OnceLock::new();
+/// A livepatch, its target and its kernel, both with debug information.
+type Fixture = (Vec<u8>, Vec<u8>, Vec<u8>);
+
+/// One for each architecture.
+fn fixtures() -> &'static [Fixture] {
+    static FIXTURES: OnceLock<Vec<Fixture>> = OnceLock::new();
     FIXTURES.get_or_init(|| {
         let build = |&arch| {
             let case = Case::new(arch);
@@ -32,7 +35,7 @@ fn fixtures() -> &'static [(Vec<u8>, Vec<u8>, Vec<u8>)] {
 fn knowledge(which: usize) -> &'static Knowledge {
     static KNOWLEDGE: OnceLock<Vec<Knowledge>> = OnceLock::new();
     let all = KNOWLEDGE.get_or_init(|| {
-        let known = |(module, target, kernel): &(Vec<u8>, Vec<u8>, Vec<u8>)| {
+        let known = |(module, target, kernel): &Fixture| {
             let directory = tempfile::tempdir().unwrap();
             let path = |name| directory.path().join(name);
             std::fs::write(path("target.ko"), target).unwrap();
@@ -70,7 +73,10 @@ fn look(which: usize, file: &[u8]) {
 fn the_unharmed_fixtures_are_clean() {
     for (which, (module, ..)) in fixtures().iter().enumerate() {
         let report = lint::check(Path::new("x.ko"), module, knowledge(which));
-        assert!(report.findings.is_empty() && report.unchecked.is_empty(), "{report:#?}");
+        assert!(
+            report.findings.is_empty() && report.unchecked.is_empty(),
+            "{report:#?}"
+        );
     }
 }
 

@@ -151,7 +151,9 @@ impl Report {
         let mut objects = BTreeSet::new();
         objects.extend(symbols.iter().filter_map(|symbol| symbol.object.clone()));
         objects.extend(sections.iter().filter_map(|section| section.object.clone()));
-        let described = patches.iter().flat_map(|patch: &PatchReport| &patch.objects);
+        let described = patches
+            .iter()
+            .flat_map(|patch: &PatchReport| &patch.objects);
         objects.extend(described.map(|object| object.name.clone()));
         Report {
             file: path.display().to_string(),

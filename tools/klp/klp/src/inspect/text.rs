@@ -93,7 +93,13 @@ fn write_patch(out: &mut impl Write, patch: &PatchReport) -> io::Result<()> {
              which it may change"
         )?;
     }
-    let mut functions = table(&["object", "function", "position", "replaced by", "in section"]);
+    let mut functions = table(&[
+        "object",
+        "function",
+        "position",
+        "replaced by",
+        "in section",
+    ]);
     for object in &patch.objects {
         for function in &object.functions {
             functions.add_row([
@@ -108,7 +114,10 @@ fn write_patch(out: &mut impl Write, patch: &PatchReport) -> io::Result<()> {
     if functions.row_count() > 0 {
         write!(out, "{}", indented(&functions))?;
     }
-    patch.objects.iter().try_for_each(|object| write_object(out, object))
+    patch
+        .objects
+        .iter()
+        .try_for_each(|object| write_object(out, object))
 }
 
 fn write_object(out: &mut impl Write, object: &ObjectReport) -> io::Result<()> {
@@ -156,7 +165,9 @@ fn write_sections(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let mut sections = table(&["section", "applied with", "changes", "count", "types"]);
     for section in &report.sections {
         let types = section.types.iter();
-        let types: Vec<_> = types.map(|(name, count)| format!("{name} {count}")).collect();
+        let types: Vec<_> = types
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
         sections.add_row([
             &section.name,
             section.object.as_deref().unwrap_or("?"),

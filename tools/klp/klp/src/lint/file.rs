@@ -50,13 +50,18 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             };
             lint.push(Finding::refusal(&refusal, place_of(section, error)));
         }
-    } else if module.sections().any(|(_, section, _)| check::needs_mark(&section)) {
+    } else if module
+        .sections()
+        .any(|(_, section, _)| check::needs_mark(&section))
+    {
         let refusal = Refusal::UnmarkedRelocations { module: name };
         lint.push(Finding::refusal(&refusal, Place::section(b".modinfo")));
     } else if module.imports(ENABLE) {
         let refusal = Refusal::Unmarked { module: name };
         let finding = Finding::refusal(&refusal, Place::section(b".modinfo"));
-        lint.push(finding.help("MODULE_INFO(livepatch, \"Y\") marks it; klp convert does it as well"));
+        lint.push(
+            finding.help("MODULE_INFO(livepatch, \"Y\") marks it; klp convert does it as well"),
+        );
     }
     for (index, section, section_name) in module.sections() {
         match check::kind(&section, section_name) {
@@ -108,9 +113,10 @@ pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Optio
         Some(format!("there are{all}"))
     };
     match unresolved {
-        Unresolved::NotFound { symbol } => {
-            knowledge.objects.values().find_map(|known| known.similar(symbol))
-        }
+        Unresolved::NotFound { symbol } => knowledge
+            .objects
+            .values()
+            .find_map(|known| known.similar(symbol)),
         Unresolved::Ambiguous { symbol, object } | Unresolved::Position { symbol, object, .. } => {
             there_are(object, symbol)
         }
@@ -133,7 +139,11 @@ fn loaded(module: &Module<'_>, index: SectionIndex, mut section: Section) -> Sec
     let name = module.section_name(index);
     // With CONFIG_KALLSYMS the symbols and their names are (`layout_symtab()`).
     let symtab = module.symtab();
-    let strings = module.image().sections.get(symtab).map(|table| table.sh_link);
+    let strings = module
+        .image()
+        .sections
+        .get(symtab)
+        .map(|table| table.sh_link);
     if index == symtab || strings == Ok(index.0) {
         section.sh_flags |= SHF_ALLOC;
     }
@@ -151,7 +161,8 @@ fn relocations<'a>(
     parsed: &SectionName<'a>,
 ) {
     let module = lint.module;
-    lint.section_objects.extend(ObjectNameBuf::new(parsed.object.as_bytes()));
+    lint.section_objects
+        .extend(ObjectNameBuf::new(parsed.object.as_bytes()));
     let target_index = SectionIndex(section.sh_info);
     let target_name = module.section_name(target_index);
     let target = module
@@ -213,11 +224,18 @@ fn resolve<'a>(
         return lint.unknown_object(wanted.object.as_bytes());
     };
     let module = lint.module;
-    let raw = module.symbols().get(index).map(|symbol| module.symbol_name(&symbol));
+    let raw = module
+        .symbols()
+        .get(index)
+        .map(|symbol| module.symbol_name(&symbol));
     let raw = raw.unwrap_or_default();
     match known.find(wanted.object, wanted.symbol, wanted.position) {
         Ok(_) if known.symbols.also_while_loading(wanted.symbol) => {
-            lint.push(unsteady(wanted.object, wanted.symbol, Place::section(section).symbol(raw)));
+            lint.push(unsteady(
+                wanted.object,
+                wanted.symbol,
+                Place::section(section).symbol(raw),
+            ));
         }
         Ok(_) => {}
         Err(unresolved) => lint.refuse(section, Fault::Unresolved(unresolved), Some((nr, raw))),
@@ -259,7 +277,12 @@ fn not_zero(
             index.0, rela.r_type
         );
         let place = Place::section(name).relocation(nr);
-        lint.push(Finding::kernel("relocation-not-zero", "ENOEXEC", message, place));
+        lint.push(Finding::kernel(
+            "relocation-not-zero",
+            "ENOEXEC",
+            message,
+            place,
+        ));
     }
 }
 
@@ -276,5 +299,9 @@ fn too_late(lint: &mut Lint<'_>, name: &[u8], parsed: &SectionName<'_>, target: 
          have no effect or a wrong one",
         Text(target)
     );
-    lint.push(Finding::warning("relocation-too-late", message, Place::section(name)));
+    lint.push(Finding::warning(
+        "relocation-too-late",
+        message,
+        Place::section(name),
+    ));
 }

@@ -28,7 +28,11 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     if patches.is_empty() {
         if lint.module.is_marked() {
             let message = "it is marked as a livepatch, but does not call klp_enable_patch()";
-            lint.push(Finding::warning("enables-nothing", message.into(), Place::default()));
+            lint.push(Finding::warning(
+                "enables-nothing",
+                message.into(),
+                Place::default(),
+            ));
         }
         return;
     }
@@ -38,7 +42,9 @@ pub(super) fn check(lint: &mut Lint<'_>) {
         complete &= matches!(&patch.objects, Ok(Some(_)));
         check_patch(lint, patch);
         for object in patch.objects.iter().flatten().flatten() {
-            objects.extend(ObjectNameBuf::new(object.name.as_deref().unwrap_or(VMLINUX)));
+            objects.extend(ObjectNameBuf::new(
+                object.name.as_deref().unwrap_or(VMLINUX),
+            ));
         }
     }
     // Those for a module wait for an object of the patch.
@@ -59,14 +65,22 @@ pub(super) fn check(lint: &mut Lint<'_>) {
 fn depends(lint: &mut Lint<'_>, objects: &[ObjectNameBuf]) {
     let depends = lint.module.info(b"depends").unwrap_or_default();
     for needed in depends.split(|&byte| byte == b',') {
-        if objects.iter().any(|object| object.as_str().as_bytes() == needed) {
+        if objects
+            .iter()
+            .any(|object| object.as_str().as_bytes() == needed)
+        {
             let message = format!(
                 "it depends on {}, which it patches: it can only be loaded after it, and keeps it \
                  from being unloaded",
                 Text(needed)
             );
-            let finding = Finding::warning("depends-on-target", message, Place::function(needed, None));
-            lint.push(finding.help("klp convert --module TARGET.ko makes livepatch symbols of what it exports"));
+            let finding =
+                Finding::warning("depends-on-target", message, Place::function(needed, None));
+            lint.push(
+                finding.help(
+                    "klp convert --module TARGET.ko makes livepatch symbols of what it exports",
+                ),
+            );
         }
     }
 }
@@ -92,7 +106,12 @@ fn check_patch(lint: &mut Lint<'_>, patch: &Patch) {
         refuse(lint, patch, &Refusal::NoModule, Place::default());
     }
     let incomplete = |lint: &mut Lint<'_>, fault, place| {
-        refuse(lint, patch, &Refusal::Incomplete { patch: name, fault }, place);
+        refuse(
+            lint,
+            patch,
+            &Refusal::Incomplete { patch: name, fault },
+            place,
+        );
     };
     let objects = match &patch.objects {
         Ok(objects) => objects.as_deref().unwrap_or_default(),
@@ -110,7 +129,10 @@ fn check_patch(lint: &mut Lint<'_>, patch: &Patch) {
             }
         };
         let place = Place::function(shown, None);
-        if objects[..number].iter().any(|other| other.name == object.name) {
+        if objects[..number]
+            .iter()
+            .any(|other| other.name == object.name)
+        {
             incomplete(lint, Fault::ObjectTwice { object: shown }, place.clone());
         }
         match &object.functions {
@@ -156,7 +178,12 @@ fn check_functions(
             }
             Err(fault) => fault,
         };
-        refuse(lint, patch, &Refusal::Incomplete { patch: name, fault }, place);
+        refuse(
+            lint,
+            patch,
+            &Refusal::Incomplete { patch: name, fault },
+            place,
+        );
     }
     let Ok(object_name) = ObjectName::new(object.name.as_deref().unwrap_or(VMLINUX)) else {
         return;
@@ -180,7 +207,10 @@ fn check_functions(
         if known.symbols.also_while_loading(name) {
             lint.push(unsteady(object_name, name, place.clone()));
         }
-        if let Some((first, _)) = found.iter().find(|(_, other)| known.is_same(other, candidate)) {
+        if let Some((first, _)) = found
+            .iter()
+            .find(|(_, other)| known.is_same(other, candidate))
+        {
             let refusal = Refusal::SameFunction {
                 first,
                 second: name,
@@ -188,7 +218,10 @@ fn check_functions(
             refuse(lint, patch, &refusal, place.clone());
         }
         found.push((name, candidate));
-        let reachable = known.sites.as_ref().map(|sites| sites.reach(&known.symbols, candidate));
+        let reachable = known
+            .sites
+            .as_ref()
+            .map(|sites| sites.reach(&known.symbols, candidate));
         if reachable == Some(false) || known.is_out_of_reach(candidate) {
             refuse(lint, patch, &Refusal::NoLocation { function: name }, place);
         } else if reachable.is_none() {
@@ -271,7 +304,11 @@ fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &
 }
 
 fn list(names: &[String]) -> String {
-    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("'{name}'")).collect();
+    let shown: Vec<_> = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("'{name}'"))
+        .collect();
     match names.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

@@ -20,14 +20,20 @@ pub(super) fn vermagic(lint: &mut Lint<'_>) {
         return;
     };
     let module = lint.module;
-    let has_versions = ["__versions", "__version_ext_crcs"]
-        .iter()
-        .any(|name| module.contents(name.as_bytes()).is_some_and(|data| !data.is_empty()));
+    let has_versions = ["__versions", "__version_ext_crcs"].iter().any(|name| {
+        module
+            .contents(name.as_bytes())
+            .is_some_and(|data| !data.is_empty())
+    });
     let own = module.info(b"vermagic");
     // A module without one is loaded, and taints the kernel.
     let Some(own) = own else {
         let message = "it has no vermagic: the kernel cannot tell what it was built for";
-        lint.push(Finding::warning("vermagic", message.into(), Place::section(b".modinfo")));
+        lint.push(Finding::warning(
+            "vermagic",
+            message.into(),
+            Place::section(b".modinfo"),
+        ));
         return;
     };
     if !kernel.is_same(own, has_versions) {
@@ -51,7 +57,10 @@ pub(super) fn imports(lint: &mut Lint<'_>) {
     let Some(symvers) = &lint.knowledge.symvers else {
         return;
     };
-    let kernel = lint.knowledge.kernel().filter(|kernel| kernel.symbols.has_exports());
+    let kernel = lint
+        .knowledge
+        .kernel()
+        .filter(|kernel| kernel.symbols.has_exports());
     let vmlinux = String::from_utf8_lossy(VMLINUX);
     if kernel.is_none() && !symvers.knows(&vmlinux) {
         return lint.unchecked(
@@ -81,7 +90,9 @@ pub(super) fn imports(lint: &mut Lint<'_>) {
         let message = format!("{module}: Unknown symbol {symbol} (err -2)");
         let place = Place::default().symbol(name);
         let finding = Finding::kernel("unknown-symbol", "ENOENT", message, place);
-        lint.push(finding.help("klp convert makes livepatch symbols of those that are not exported"));
+        lint.push(
+            finding.help("klp convert makes livepatch symbols of those that are not exported"),
+        );
     }
 }
 

@@ -51,7 +51,13 @@ pub struct Args {
     running: bool,
 
     /// Where /proc, /sys and /lib of the running kernel are
-    #[arg(long, value_name = "DIR", default_value = "/", hide_default_value = true, requires = "running")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/",
+        hide_default_value = true,
+        requires = "running"
+    )]
     root: PathBuf,
 
     /// A module that is patched
@@ -151,7 +157,9 @@ pub fn check(path: &Path, data: &[u8], knowledge: &Knowledge) -> Report {
         }
         Err(error) => (vec![unreadable(error)], Vec::new()),
     };
-    let errors = findings.iter().filter(|one| one.severity == Severity::Error);
+    let errors = findings
+        .iter()
+        .filter(|one| one.severity == Severity::Error);
     let errors = errors.count();
     Report {
         schema: SCHEMA,
@@ -215,7 +223,10 @@ fn prepare(args: &Args) -> Result<(Vec<u8>, Knowledge)> {
         }
     }
     for path in &args.symvers {
-        knowledge.symvers.get_or_insert_with(Symvers::default).read(path)?;
+        knowledge
+            .symvers
+            .get_or_insert_with(Symvers::default)
+            .read(path)?;
     }
     Ok((data, knowledge))
 }

@@ -174,8 +174,8 @@ impl Knowledge {
     pub fn add_running(&mut self, root: &Path) -> Result<()> {
         let (kernel, modules) = of_running(&root.join("proc/kallsyms"))?;
         let release = root.join("proc/sys/kernel/osrelease");
-        let text = fs::read(&release)
-            .with_context(|| format!("cannot read {}", release.display()))?;
+        let text =
+            fs::read(&release).with_context(|| format!("cannot read {}", release.display()))?;
         let text = text.trim_ascii_end().to_vec();
         let directory = String::from_utf8_lossy(&text).into_owned();
         let directory = root.join("lib/modules").join(directory);
@@ -205,7 +205,11 @@ impl Knowledge {
     ) -> Result<()> {
         let symbols = ObjectSymbols::of_module(path, machine)?;
         if !given.insert(symbols.object.clone()) {
-            bail!("{}: another module given is called {} as well", path.display(), symbols.object);
+            bail!(
+                "{}: another module given is called {} as well",
+                path.display(),
+                symbols.object
+            );
         }
         let data = module::read(path)?;
         let sites = CallSites::of_module(&Module::parse(&data)?);

@@ -21,7 +21,11 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         (0, warnings) => (WARNING, plural(warnings, "warning")),
         (errors, 0) => (ERROR, plural(errors, "error")),
         (errors, warnings) => {
-            let sum = format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
+            let sum = format!(
+                "{}, {}",
+                plural(errors, "error"),
+                plural(warnings, "warning")
+            );
             (ERROR, sum)
         }
     };
@@ -35,7 +39,10 @@ fn write_finding(out: &mut impl Write, file: &str, finding: &Finding) -> io::Res
     };
     for line in finding.message.lines() {
         let id = finding.id;
-        writeln!(out, "{file}: {style}{word}[{id}]{style:#}: {HEADING}{line}{HEADING:#}")?;
+        writeln!(
+            out,
+            "{file}: {style}{word}[{id}]{style:#}: {HEADING}{line}{HEADING:#}"
+        )?;
     }
     if let Some(place) = describe(&finding.place) {
         writeln!(out, "    in {place}")?;
@@ -55,7 +62,10 @@ fn describe(place: &Place) -> Option<String> {
         place.relocation.map(|nr| format!("relocation {nr}")),
         place.symbol.as_ref().map(|name| format!("symbol {name}")),
         place.object.as_ref().map(|name| format!("object {name}")),
-        place.function.as_ref().map(|name| format!("function {name}")),
+        place
+            .function
+            .as_ref()
+            .map(|name| format!("function {name}")),
     ]
     .into_iter()
     .flatten()

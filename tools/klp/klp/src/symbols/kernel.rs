@@ -69,7 +69,9 @@ fn of_modules(path: &Path, data: &[u8]) -> Vec<ObjectSymbols> {
         let [address, &[kind], name, module] = words[..] else {
             continue;
         };
-        let module = module.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+        let module = module
+            .strip_prefix(b"[")
+            .and_then(|rest| rest.strip_suffix(b"]"));
         let Some(Ok(object)) = module.map(ObjectNameBuf::new) else {
             continue;
         };

@@ -80,8 +80,10 @@ impl Case {
         let module = self.module("patch");
         let text = format!("{LIVEPATCH_H}{text}");
         self.write("patch.ko", module.source("patch.c", &text).build());
-        self.run("--kernel System.map --symvers Module.symvers --module target.ko -o out.ko patch.ko")
-            .success();
+        self.run(
+            "--kernel System.map --symvers Module.symvers --module target.ko -o out.ko patch.ko",
+        )
+        .success();
         self.read("out.ko")
     }
 
@@ -95,7 +97,10 @@ impl Case {
         self.write("target.ko", target.build());
         let mut vmlinux = self.module("kernel").flag("-g").source("kernel.c", KERNEL);
         for number in [1, 2] {
-            vmlinux = vmlinux.source(&format!("twin_{number}.c"), &TWIN.replace('X', &number.to_string()));
+            vmlinux = vmlinux.source(
+                &format!("twin_{number}.c"),
+                &TWIN.replace('X', &number.to_string()),
+            );
         }
         self.write("vmlinux", vmlinux.build_kernel());
     }

@@ -112,7 +112,11 @@ impl Case {
         let output = assert.get_output().clone();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
-        assert_eq!(output.status.code(), Some(status), "{words}:\n{stdout}{stderr}");
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{words}:\n{stdout}{stderr}"
+        );
         (stdout, stderr)
     }
 
@@ -123,7 +127,10 @@ impl Case {
             fs::write(&path, text).unwrap();
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(text, expected, "{path}: if this is as it should be, set KLP_BLESS=1");
+        assert_eq!(
+            text, expected,
+            "{path}: if this is as it should be, set KLP_BLESS=1"
+        );
     }
 
     /// Converts `patch.ko` against the kernel, with more options.
