@@ -9,6 +9,8 @@
 
 use super::model::{Original, PatchId};
 use crate::format::name::Text;
+use crate::format::refusal::Refusal;
+use crate::messages::refuse;
 use crate::sys::direct::Direct;
 use crate::sys::ftrace::{Location, Redirect};
 use crate::sys::Address;
@@ -189,11 +191,9 @@ impl Redirects {
             }
             let name = addition.name;
             let location = Location::of(addition.original.address).ok_or_else(|| {
-                pr_err!(
-                    "failed to find location for function '{}'\n",
-                    Text(name.to_bytes())
-                );
-                EINVAL
+                refuse(&Refusal::NoLocation {
+                    function: name.to_bytes(),
+                })
             })?;
             let covering = self.covering(location);
             if covering.is_none() {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `klp`: makes livepatch modules.
+//! `klp`: makes and checks livepatch modules.
 
 use clap::{Parser, Subcommand};
-use klp::convert;
+use klp::{convert, inspect, lint};
 use std::process::ExitCode;
 
-/// Makes livepatch modules, as the kernel's livepatch core and livepatch.ko load them.
+/// Makes and checks livepatch modules, as the kernel's livepatch core and livepatch.ko load them.
 #[derive(Debug, Parser)]
 #[command(name = "klp", version)]
 struct Cli {
@@ -17,11 +17,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Convert(convert::Args),
+    Inspect(inspect::Args),
+    Lint(lint::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Convert(args) => convert::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Lint(args) => lint::run(&args),
     };
     match result {
         Ok(status) => status,
