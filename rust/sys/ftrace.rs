@@ -96,9 +96,7 @@ impl<const N: usize> Redirect<N> {
         let count = N as c_uint;
         // SAFETY: `ops` is initialised and pinned; `drop` frees the filter that is set here.
         // There are `count` addresses, which are only read.
-        to_result(unsafe {
-            bindings::ftrace_set_filter_ips(ops, ips.as_mut_ptr(), count, 0, 0)
-        })?;
+        to_result(unsafe { bindings::ftrace_set_filter_ips(ops, ips.as_mut_ptr(), count, 0, 0) })?;
         // SAFETY: As above, and `drop` unregisters it.
         to_result(unsafe { bindings::register_ftrace_function(ops) })?;
         redirect.0.registered.store(true, Ordering::Relaxed);

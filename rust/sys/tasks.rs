@@ -114,7 +114,8 @@ impl Task<'_> {
         #[cfg(CONFIG_FUNCTION_GRAPH_TRACER)]
         {
             // SAFETY: The task lives for `'_`.
-            hidden |= unsafe { !(*self.task).ret_stack.is_null() && (*self.task).curr_ret_stack > 0 };
+            hidden |=
+                unsafe { !(*self.task).ret_stack.is_null() && (*self.task).curr_ret_stack > 0 };
         }
         #[cfg(CONFIG_RETHOOK)]
         {
