@@ -2,8 +2,12 @@
 
 //! What the `klp` command consists of; `main.rs` only wires it.
 
+pub mod boot;
+pub mod completions;
 pub mod convert;
 pub mod elf;
+pub mod insert;
+pub mod new;
 pub mod object_name;
 pub mod reference;
 pub mod resolve;
