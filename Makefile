@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
-	clean
+	install deb packaging-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,10 @@ help:
 	@echo
 	@echo '  make KDIR=/lib/modules/$$(uname -r)/build'
 	@echo '                            livepatch.ko for a kernel of yours, here in this directory'
+	@echo '                            (and modules_install, for that kernel)'
+	@echo '  make install              klp, what patches are built with, the unit for the boot,'
+	@echo '                            sources for DKMS (PREFIX=/usr/local, DESTDIR=, KLP=)'
+	@echo '  make deb                  all of that as Debian packages'
 	@echo
 	@echo '  make setup                the toolchain tree, the klp command and the guest'
 	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan)'
@@ -34,6 +38,7 @@ help:
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make packaging-test       the Debian packages: installed, used, removed'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -44,9 +49,11 @@ ifneq ($(KDIR),)
 
 # A kernel of the user's own, with the user's own tools.
 .DEFAULT_GOAL := own
-.PHONY: own
+.PHONY: own modules_install
 own modules:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
 clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
@@ -83,6 +90,15 @@ stress:
 
 check:
 	@scripts/check.sh
+
+install:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" KLP="$(KLP)" scripts/install.sh
+
+deb:
+	@scripts/deb.sh
+
+packaging-test:
+	@tools/testing/packaging.sh
 
 clean:
 	@scripts/clean.sh

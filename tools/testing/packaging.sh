@@ -27,7 +27,8 @@ verdict() {
 
 install_packages() {
 	echo 'APT::Sandbox::User "root";' >/etc/apt/apt.conf.d/00scratch
-	apt-get update -qq
+	export DEBIAN_FRONTEND=noninteractive
+	retry apt-get update -qq
 	apt-get install -y -qq --no-install-recommends "$1"/livepatch-rs_"$VERSION"_*.deb \
 		"$1"/livepatch-rs-dkms_"$VERSION"_all.deb
 }
