@@ -5,8 +5,10 @@
 pub mod convert;
 pub mod elf;
 pub mod object_name;
+pub mod ops;
 pub mod reference;
 pub mod resolve;
 pub mod similar;
 pub mod symbols;
 pub mod symvers;
+pub mod system;
