@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `klp`: makes livepatch modules, and brings them back at boot.
+//! `klp`: makes, loads and watches livepatches.
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use klp::{boot, completions, convert, new};
+use klp::{boot, completions, convert, new, ops};
 use std::process::ExitCode;
 
-/// Makes livepatch modules, as the kernel's livepatch core and livepatch.ko load them.
+/// Makes, loads and watches livepatches, on kernels with livepatch support and with livepatch.ko.
 #[derive(Debug, Parser)]
 #[command(name = "klp", version)]
 struct Cli {
@@ -18,20 +18,20 @@ struct Cli {
 enum Command {
     New(new::Args),
     Convert(convert::Args),
-    Install(boot::InstallArgs),
-    Uninstall(boot::UninstallArgs),
-    Installed(boot::InstalledArgs),
-    Boot(boot::BootArgs),
+    Load(ops::load::Args),
+    Unload(ops::unload::Args),
+    Enable(ops::enable::Args),
+    Disable(ops::disable::Args),
+    List(ops::list::Args),
+    Status(ops::status::Args),
+    Wait(ops::wait::Args),
+    Force(ops::force::Args),
+    Install(boot::install::Args),
+    Uninstall(boot::uninstall::Args),
+    Installed(boot::installed::Args),
+    Boot(boot::load::Args),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
-}
-
-/// The exit status of a command that says whether all went well.
-fn status(well: bool) -> ExitCode {
-    match well {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
 }
 
 fn main() -> ExitCode {
@@ -39,10 +39,18 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::New(args) => new::run(&args).map(done),
         Command::Convert(args) => convert::run(&args).map(done),
-        Command::Install(args) => boot::install(&args).map(done),
-        Command::Uninstall(args) => boot::uninstall(&args).map(done),
-        Command::Installed(args) => boot::installed(&args).map(done),
-        Command::Boot(args) => boot::boot(&args).map(status),
+        Command::Load(args) => ops::load::run(&args).map(ExitCode::from),
+        Command::Unload(args) => ops::unload::run(&args).map(ExitCode::from),
+        Command::Enable(args) => ops::enable::run(&args).map(ExitCode::from),
+        Command::Disable(args) => ops::disable::run(&args).map(ExitCode::from),
+        Command::List(args) => ops::list::run(&args).map(ExitCode::from),
+        Command::Status(args) => ops::status::run(&args).map(ExitCode::from),
+        Command::Wait(args) => ops::wait::run(&args).map(ExitCode::from),
+        Command::Force(args) => ops::force::run(&args).map(ExitCode::from),
+        Command::Install(args) => boot::install::run(&args).map(done),
+        Command::Uninstall(args) => boot::uninstall::run(&args).map(done),
+        Command::Installed(args) => boot::installed::run(&args).map(done),
+        Command::Boot(args) => boot::load::run(&args),
         Command::Completions(args) => completions::completions(&args, Cli::command()).map(done),
         Command::Man(args) => completions::man(&args, Cli::command()).map(done),
     };

@@ -2,14 +2,15 @@
 
 //! Patches that come back at boot, on a root directory of their own.
 
-use anyhow::{bail, Result};
+use anyhow::bail;
 use assert_cmd::assert::Assert;
 use assert_cmd::Command;
-use klp::boot::{in_order, Outcome, PatchFile, Release, Store, System};
+use klp::boot::load::{in_order, Outcome};
+use klp::boot::store::{Release, Store};
 use livepatch_fixtures::{Arch, Module, ARCHES};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 const OURS: &str = "7.3.4-test";
@@ -103,9 +104,9 @@ fn what_is_installed_is_kept_for_its_kernel_and_in_its_order() {
     assert_eq!(
         String::from_utf8_lossy(&out.get_output().stdout),
         format!(
-            "second_name: installed, for kernel {OURS}\n\
-             a_first: installed, for kernel {OURS}\n\
-             second_name: installed, for kernel {OTHER}\n"
+            "second_name is installed, for kernel {OURS}\n\
+             a_first is installed, for kernel {OURS}\n\
+             second_name is installed, for kernel {OTHER}\n"
         )
     );
     assert_eq!(
@@ -140,7 +141,7 @@ fn what_is_installed_again_is_replaced_in_its_place() {
     let out = case.klp("install a.ko").success();
     assert_eq!(
         String::from_utf8_lossy(&out.get_output().stdout),
-        format!("a: replaced, for kernel {OURS}\n")
+        format!("a is replaced, for kernel {OURS}\n")
     );
     assert_eq!(case.files(OURS), [".lock", "0001-a.ko", "0002-b.ko"]);
     let kept = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
@@ -277,43 +278,26 @@ fn many_at_once_get_places_of_their_own() {
     assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
 }
 
-/// A system that notes what is loaded into it.
-#[derive(Default)]
-struct Fake {
-    supported: bool,
-    broken: Vec<&'static str>,
-    loaded: Vec<String>,
-}
-
-impl System for Fake {
-    fn support(&mut self) -> Result<()> {
-        match self.supported {
-            true => Ok(()),
-            false => bail!("no module livepatch"),
-        }
-    }
-
-    fn load(&mut self, patch: &PatchFile, path: &Path) -> Result<Outcome> {
-        let name = patch.name.as_str().to_owned();
-        assert!(path.is_file());
+/// What is loaded in this order for a kernel, and what fails, each with its message.
+fn in_turn(case: &Case, release: &str, broken: &str) -> (Vec<String>, Vec<String>) {
+    let release = Release::new(release).unwrap();
+    let entries = case.store().entries(&release).unwrap();
+    let mut loaded = Vec::new();
+    let results = in_order(&entries, &release, |entry, patch| {
+        assert_eq!(fs::read(&entry.path).unwrap(), patch.bytes);
         assert_eq!(patch.depends.len(), 2);
-        let broken = self.broken.contains(&name.as_str());
-        self.loaded.push(name);
-        match broken {
+        loaded.push(patch.name.to_string());
+        match patch.name.as_str() == broken {
             true => bail!("refused"),
             false => Ok(Outcome::Loaded),
         }
-    }
-}
-
-/// The names that failed, each with its message.
-fn failures(case: &Case, release: &str, system: &mut Fake) -> Vec<String> {
-    let release = Release::new(release).unwrap();
-    let entries = case.store().entries(&release).unwrap();
-    in_order(&entries, &release, system)
+    });
+    assert_eq!(results.len(), entries.len());
+    let failed = results
         .into_iter()
-        .filter_map(|(name, result)| result.err().map(|error| format!("{name}: {error:#}")))
-        .collect()
+        .filter_map(|(name, result)| Some(format!("{name}: {:#}", result.err()?)))
+        .collect();
+    (loaded, failed)
 }
 
 #[test]
@@ -324,13 +308,9 @@ fn patches_are_loaded_in_order_whatever_becomes_of_those_before() {
     }
     case.write("foreign.ko", &patch("foreign", OTHER));
     case.klp("install c.ko a.ko b.ko foreign.ko").success();
-    let mut system = Fake {
-        supported: true,
-        broken: vec!["a"],
-        ..Fake::default()
-    };
-    assert_eq!(failures(&case, OURS, &mut system), ["a: refused"]);
-    assert_eq!(system.loaded, ["c", "a", "b"]);
+    let (loaded, failed) = in_turn(&case, OURS, "a");
+    assert_eq!(loaded, ["c", "a", "b"]);
+    assert_eq!(failed, ["a: refused"]);
 }
 
 #[test]
@@ -341,14 +321,10 @@ fn another_kernels_patch_is_not_loaded_even_where_its_file_is_misplaced() {
     case.klp("install a.ko b.ko").success();
     let file = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
     case.write(file, &patch("a", OTHER));
-    let mut system = Fake {
-        supported: true,
-        ..Fake::default()
-    };
-    let failed = failures(&case, OURS, &mut system);
+    let (loaded, failed) = in_turn(&case, OURS, "");
+    assert_eq!(loaded, ["b"]);
     assert_eq!(failed.len(), 1);
     assert!(failed[0].contains(OTHER), "{failed:?}");
-    assert_eq!(system.loaded, ["b"]);
 }
 
 #[test]
@@ -357,39 +333,106 @@ fn a_damaged_file_does_not_keep_the_others_away() {
     case.write("a.ko", &patch("a", OURS));
     case.write("b.ko", &patch("b", OURS));
     case.klp("install a.ko b.ko").success();
-    case.write(
-        "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko",
-        b"damaged",
-    );
-    let mut system = Fake {
-        supported: true,
-        ..Fake::default()
-    };
-    assert_eq!(failures(&case, OURS, &mut system).len(), 1);
-    assert_eq!(system.loaded, ["b"]);
+    let file = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
+    case.write(file, b"damaged");
+    let (loaded, failed) = in_turn(&case, OURS, "");
+    assert_eq!(loaded, ["b"]);
+    assert_eq!(failed.len(), 1);
+}
+
+impl Case {
+    /// A system that `klp boot` finds files of, but no kernel.
+    fn system(&self, command_line: &str) {
+        fs::create_dir_all(self.path("root/proc/sys/kernel")).unwrap();
+        self.write("root/proc/sys/kernel/osrelease", OURS.as_bytes());
+        self.write("root/proc/cmdline", command_line.as_bytes());
+        self.write("root/proc/modules", b"");
+    }
+
+    /// Where a patch is enabled.
+    fn enabled(&self, name: &str) {
+        let dir = format!("root/sys/kernel/livepatch/{name}");
+        fs::create_dir_all(self.path(&dir)).unwrap();
+        self.write(&format!("{dir}/enabled"), b"1\n");
+        self.write(&format!("{dir}/transition"), b"0\n");
+    }
+}
+
+/// A patch that needs no other module.
+fn alone(name: &str) -> Vec<u8> {
+    let infos = [("livepatch", "Y"), ("vermagic", "7.3.4-test SMP ")];
+    module(Arch::X86_64, name, &infos)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 #[test]
-fn without_livepatch_support_nothing_is_loaded_and_all_have_failed() {
+fn boot_says_what_failed_and_goes_on() {
     let case = Case::new();
-    case.write("a.ko", &patch("a", OURS));
-    case.write("b.ko", &patch("b", OURS));
-    case.klp("install a.ko b.ko").success();
-    let mut system = Fake::default();
-    let failed = failures(&case, OURS, &mut system);
+    case.system("quiet\n");
+    for name in ["a", "b", "c"] {
+        case.write(&format!("{name}.ko"), &alone(name));
+    }
+    case.klp("install a.ko b.ko c.ko").success();
+    case.enabled("b");
+    let assert = case.klp("boot").failure().code(1);
+    let output = assert.get_output();
+    assert_eq!(text(&output.stdout), "b is enabled already\n");
+    let errors = text(&output.stderr);
+    for line in [
+        "error: a: ",
+        "error: c: ",
+        "error: of 3 patches installed for kernel 7.3.4-test, 2 failed",
+    ] {
+        assert!(errors.contains(line), "{errors}");
+    }
+}
+
+#[test]
+fn boot_is_content_where_all_is_in_effect() {
+    let case = Case::new();
+    case.system("quiet\n");
+    case.write("a.ko", &alone("a"));
+    case.klp("install a.ko").success();
+    case.enabled("a");
+    let assert = case.klp("boot").success();
     assert_eq!(
-        failed,
-        [
-            "a: no livepatch support: no module livepatch",
-            "b: no livepatch support: no module livepatch"
-        ]
+        text(&assert.get_output().stdout),
+        "a is enabled already\npatches installed for kernel 7.3.4-test: 1\n"
     );
-    assert!(system.loaded.is_empty());
 }
 
 #[test]
-fn where_nothing_is_installed_support_is_not_asked_for() {
+fn boot_does_nothing_where_nothing_is_installed() {
     let case = Case::new();
-    let mut system = Fake::default();
-    assert!(failures(&case, OURS, &mut system).is_empty());
+    case.system("quiet\n");
+    case.write("foreign.ko", &patch("foreign", OTHER));
+    case.klp("install foreign.ko").success();
+    let assert = case.klp("boot").success();
+    assert_eq!(
+        text(&assert.get_output().stdout),
+        "patches installed for kernel 7.3.4-test: 0\n"
+    );
+}
+
+#[test]
+fn boot_does_nothing_where_the_command_line_says_so() {
+    for (command_line, loads) in [
+        ("quiet klp.boot=0\n", false),
+        ("klp.boot=0", false),
+        ("klp.boot=01", true),
+        ("x.klp.boot=0", true),
+    ] {
+        let case = Case::new();
+        case.system(command_line);
+        case.write("a.ko", &alone("a"));
+        case.klp("install a.ko").success();
+        let assert = case.klp("boot");
+        match loads {
+            true => assert.failure().code(1),
+            false => assert.success(),
+        };
+    }
 }

@@ -2,7 +2,7 @@
 
 //! A patch's module file: what it says of itself.
 
-use super::Release;
+use super::store::Release;
 use crate::elf;
 use crate::object_name::ObjectNameBuf;
 use anyhow::{anyhow, ensure, Context, Result};

@@ -6,7 +6,7 @@
 //! numbers give the order that patches were installed in, and are loaded in. A patch has its
 //! whole name at once or not at all: what an interrupted installation leaves begins with a dot.
 
-use super::PatchFile;
+use super::patch_file::PatchFile;
 use crate::object_name::ObjectNameBuf;
 use anyhow::{ensure, Context, Result};
 use std::ffi::OsStr;
@@ -36,11 +36,6 @@ impl Release {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte));
         ensure!(good, "'{}' is no kernel release", text.escape_default());
         Ok(Release(text.to_owned()))
-    }
-
-    /// That of the running kernel.
-    pub fn running() -> Result<Self> {
-        Release::new(&rustix::system::uname().release().to_string_lossy())
     }
 }
 
