@@ -55,6 +55,7 @@ build() {
 	for program in klp_finit klp_fail_nth; do
 		"$(cross)gcc" -static -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
 	done
+	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
 	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"
@@ -85,8 +86,9 @@ fi
 OUT=$("$TOP/scripts/modules.sh" "$VARIANT")
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 KLP=$("$TOP/scripts/klp.sh")
+GUEST_KLP=$("$TOP/scripts/klp.sh" --guest)
 SRC=$("$TOP/scripts/source.sh")
 locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARIANT" "1 min" \
-	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" SRC="$SRC" VARIANT="$VARIANT" \
+	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build
 echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/damaged:$OUT/kernel-samples"

@@ -83,14 +83,20 @@ pub(super) fn take_out(
             bail!("{name} was enabled by somebody else while it was being disabled")
         }
         End::TimeIsUp(text) if !reverse.reverse => {
-            console.note(&format!("the time is up; {text}; it goes on"));
+            console.note(&format!(
+                "the time is up, and the transition goes on: {text}"
+            ));
             Ok(Out::TimeIsUp)
         }
         End::TimeIsUp(text) => {
-            console.note(&format!("the time is up; {text}; reversing it"));
+            console.note(&format!(
+                "the time is up, and the transition is reversed: {text}"
+            ));
             let reversed = set_enabled(system, name, true)?;
             match watch::wait(system, console, name, wait)? {
-                End::TimeIsUp(text) => console.note(&format!("the time is up; {text}; it goes on")),
+                End::TimeIsUp(text) => console.note(&format!(
+                    "the time is up, and the transition goes on: {text}"
+                )),
                 End::Still(State::Enabled) if reversed => {
                     console.note(&format!("{name} is enabled as before"))
                 }

@@ -66,14 +66,20 @@ pub fn enable(system: &System, console: &mut Console, args: &Args) -> Result<Out
             bail!("{name} was disabled by somebody else while it was being enabled")
         }
         End::TimeIsUp(text) if !args.reverse.reverse => {
-            console.note(&format!("the time is up; {text}; it goes on"));
+            console.note(&format!(
+                "the time is up, and the transition goes on: {text}"
+            ));
             Ok(Outcome::TimeIsUp)
         }
         End::TimeIsUp(text) => {
-            console.note(&format!("the time is up; {text}; reversing it"));
+            console.note(&format!(
+                "the time is up, and the transition is reversed: {text}"
+            ));
             set_enabled(system, &name, false)?;
             match watch::wait(system, console, &name, &args.wait)? {
-                End::TimeIsUp(text) => console.note(&format!("the time is up; {text}; it goes on")),
+                End::TimeIsUp(text) => console.note(&format!(
+                    "the time is up, and the transition goes on: {text}"
+                )),
                 End::Still(State::Enabled) => {
                     console.result(&format!(
                         "{name} is enabled: it was so before it could be reversed"

@@ -152,11 +152,15 @@ fn finish(system: &System, console: &mut Console, name: &str, args: &Args) -> Re
             bail!("{name} was disabled, or replaced, by somebody else while it was being enabled")
         }
         End::TimeIsUp(text) if !args.reverse.reverse => {
-            console.note(&format!("the time is up; {text}; it goes on"));
+            console.note(&format!(
+                "the time is up, and the transition goes on: {text}"
+            ));
             Ok(Outcome::TimeIsUp)
         }
         End::TimeIsUp(text) => {
-            console.note(&format!("the time is up; {text}; reversing it"));
+            console.note(&format!(
+                "the time is up, and the transition is reversed: {text}"
+            ));
             set_enabled(system, name, false)?;
             match watch::wait(system, console, name, &args.wait)? {
                 End::Still(State::Enabled) => {
@@ -165,7 +169,9 @@ fn finish(system: &System, console: &mut Console, name: &str, args: &Args) -> Re
                     ))?;
                     return Ok(Outcome::Done);
                 }
-                End::TimeIsUp(text) => console.note(&format!("the time is up; {text}; it goes on")),
+                End::TimeIsUp(text) => console.note(&format!(
+                    "the time is up, and the transition goes on: {text}"
+                )),
                 End::Still(_) | End::Gone => {
                     removal::remove(system, name)?;
                     console.note(&format!("{name} was unloaded again"));

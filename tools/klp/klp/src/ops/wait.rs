@@ -62,7 +62,9 @@ pub fn wait(system: &System, console: &mut Console, args: &Args) -> Result<Outco
         }
         match watch::wait(system, console, &name, &how)? {
             End::TimeIsUp(text) => {
-                console.note(&format!("the time is up; {text}; it goes on"));
+                console.note(&format!(
+                    "the time is up, and the transition goes on: {text}"
+                ));
                 return Ok(Outcome::TimeIsUp);
             }
             End::Still(_) | End::Gone if named.is_some() => return Ok(Outcome::Done),
