@@ -6,6 +6,9 @@
 //! the newest that is active decides where calls go.
 
 use super::model::{Original, PatchId};
+use crate::format::name::Text;
+use crate::format::refusal::Refusal;
+use crate::messages::refuse;
 use crate::sys::ftrace::{Location, Redirect};
 use crate::sys::Address;
 use kernel::prelude::*;
@@ -73,7 +76,6 @@ impl Redirects {
     /// `EINVAL` where ftrace cannot reach the function; `ENOMEM`; those of [`Redirect::new`]; all
     /// but `ENOMEM` are logged.
     pub(crate) fn push(&mut self, original: Original, name: &CStr, layer: Layer) -> Result {
-        let name = crate::format::name::Text(name.to_bytes());
         match self.search(original.address) {
             Ok(index) => {
                 let site = self.0.get_mut(index).ok_or(EINVAL)?;
@@ -81,8 +83,9 @@ impl Redirects {
             }
             Err(index) => {
                 let location = Location::of(original.address).ok_or_else(|| {
-                    pr_err!("failed to find location for function '{}'\n", name);
-                    EINVAL
+                    refuse(&Refusal::NoLocation {
+                        function: name.to_bytes(),
+                    })
                 })?;
                 let mut layers = KVec::with_capacity(1, GFP_KERNEL)?;
                 layers.push(layer, GFP_KERNEL)?;
@@ -90,7 +93,7 @@ impl Redirects {
                 let redirect = Redirect::new([location]).inspect_err(|error| {
                     pr_err!(
                         "failed to register ftrace handler for function '{}' ({})\n",
-                        name,
+                        Text(name.to_bytes()),
                         error.to_errno()
                     )
                 })?;

@@ -62,6 +62,7 @@ part "host" host
 ARCH=${ARCHS[0]} part "harness" "$TOP/tools/testing/harness/run.sh"
 for ARCH in "${ARCHS[@]}"; do
 	export ARCH
+	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
 	part "selftests-$ARCH" selftests
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
 done

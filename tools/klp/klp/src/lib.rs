@@ -3,9 +3,15 @@
 //! What the `klp` command consists of; `main.rs` only wires it.
 
 pub mod boot;
+pub mod callsites;
 pub mod completions;
 pub mod convert;
+pub mod description;
 pub mod elf;
+pub mod inlined;
+pub mod inspect;
+pub mod lint;
+pub mod module;
 pub mod new;
 pub mod object_name;
 pub mod ops;
@@ -15,3 +21,5 @@ pub mod similar;
 pub mod symbols;
 pub mod symvers;
 pub mod system;
+pub mod terminal;
+pub mod vermagic;

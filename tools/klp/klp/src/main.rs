@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `klp`: makes, loads and watches livepatches.
+//! `klp`: makes, checks, loads and watches livepatches.
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use klp::{boot, completions, convert, new, ops};
+use klp::{boot, completions, convert, inspect, lint, new, ops};
 use std::process::ExitCode;
 
-/// Makes, loads and watches livepatches, on kernels with livepatch support and with livepatch.ko.
+/// Makes, checks, loads and watches livepatches.
 #[derive(Debug, Parser)]
 #[command(name = "klp", version)]
 struct Cli {
@@ -18,6 +18,8 @@ struct Cli {
 enum Command {
     New(new::Args),
     Convert(convert::Args),
+    Inspect(inspect::Args),
+    Lint(lint::Args),
     Load(ops::load::Args),
     Unload(ops::unload::Args),
     Enable(ops::enable::Args),
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::New(args) => new::run(&args).map(done),
         Command::Convert(args) => convert::run(&args).map(done),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Lint(args) => lint::run(&args),
         Command::Load(args) => ops::load::run(&args).map(ExitCode::from),
         Command::Unload(args) => ops::unload::run(&args).map(ExitCode::from),
         Command::Enable(args) => ops::enable::run(&args).map(ExitCode::from),
