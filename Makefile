@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
-	install deb packaging-test clean
+	install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -39,6 +39,8 @@ help:
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
 	@echo '  make packaging-test       the Debian packages: installed, used, removed'
+	@echo '  make reboot-test          installed patches, over reboots of a guest'
+	@echo '  make tutorial             what the tutorial says, word for word'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -99,6 +101,12 @@ deb:
 
 packaging-test:
 	@tools/testing/packaging.sh
+
+reboot-test:
+	@tools/testing/reboot.sh
+
+tutorial:
+	@tools/testing/tutorial.sh
 
 clean:
 	@scripts/clean.sh

@@ -128,7 +128,7 @@ kept_for_boot() {
 removed() {
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get purge -y -qq livepatch-rs livepatch-rs-dkms
-	! command -v klp
+	[ -z "$(command -v klp)" ]
 	traces >/root/traces.now
 	diff /root/traces /root/traces.now
 }
@@ -152,7 +152,7 @@ if [ "${1:-}" = --use ]; then
 	exit
 fi
 
-[ "$ARCH" = "$(uname -m)" ] || die "packages are built and tested on the machine's own architecture"
+[ "$ARCH" = "$(uname -m | sed s/s390x/s390/)" ] || die "packages are built and tested on the machine's own architecture"
 KOBJ=$("$TOP/scripts/kernel.sh" plain)
 PACKAGES=$("$TOP/scripts/deb.sh")
 say "using the packages in a copy of the toolchain tree"

@@ -21,5 +21,10 @@ endef
 KLP_PRE_CONFIGURE_HOOKS += KLP_VENDOR
 HOST_KLP_PRE_CONFIGURE_HOOKS += KLP_VENDOR
 
+define KLP_INSTALL_INIT_SYSTEMD
+	$(INSTALL) -D -m 0644 $(@D)/packaging/klp.service \
+		$(TARGET_DIR)/usr/lib/systemd/system/klp.service
+endef
+
 $(eval $(cargo-package))
 $(eval $(host-cargo-package))
