@@ -7,5 +7,6 @@
 . "$(dirname "$0")/lib.sh"
 
 rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy \
-	"$CACHE/klp/$(key "$TOP")" "$CACHE/packages/$(key "$TOP")"
+	"$CACHE/klp/$(key "$TOP")" "$CACHE/packages/$(key "$TOP")" \
+	"$CACHE/cargo-target/$(key "$TOP")"
 say "removed the modules, the command and the packages of this checkout; to remove everything, remove $CACHE"

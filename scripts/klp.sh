@@ -1,8 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Build the klp command and print its path. cargo's directory is shared by all
-# checkouts; the command is this one's. It is linked statically: its C library is
+# Build the klp command and print its path. It is linked statically: its C library is
 # the tree's, which may be newer than the system's that it runs on.
 #
 #   klp.sh            for this machine
