@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress bench \
-	check clean
+	check install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +26,10 @@ help:
 	@echo
 	@echo '  make KDIR=/lib/modules/$$(uname -r)/build'
 	@echo '                            livepatch.ko for a kernel of yours, here in this directory'
+	@echo '                            (and modules_install, for that kernel)'
+	@echo '  make install              klp, what patches are built with, the unit for the boot,'
+	@echo '                            sources for DKMS (PREFIX=/usr/local, DESTDIR=, KLP=)'
+	@echo '  make deb                  all of that as Debian packages'
 	@echo
 	@echo '  make setup                the toolchain tree, the klp command and the guest'
 	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan)'
@@ -37,6 +41,9 @@ help:
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
 	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
 	@echo '                            one measurement by function, CORE=peer on the C core)'
+	@echo '  make packaging-test       the Debian packages: installed, used, removed'
+	@echo '  make reboot-test          installed patches, over reboots of a guest'
+	@echo '  make tutorial             what the tutorial says, word for word'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -47,9 +54,11 @@ ifneq ($(KDIR),)
 
 # A kernel of the user's own, with the user's own tools.
 .DEFAULT_GOAL := own
-.PHONY: own
+.PHONY: own modules_install
 own modules:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
 clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
@@ -89,6 +98,21 @@ bench:
 
 check:
 	@scripts/check.sh
+
+install:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" KLP="$(KLP)" scripts/install.sh
+
+deb:
+	@scripts/deb.sh
+
+packaging-test:
+	@tools/testing/packaging.sh
+
+reboot-test:
+	@tools/testing/reboot.sh
+
+tutorial:
+	@tools/testing/tutorial.sh
 
 clean:
 	@scripts/clean.sh
