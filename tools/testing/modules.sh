@@ -99,7 +99,8 @@ fi
 OUT=$("$TOP/scripts/modules.sh" "$VARIANT")
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 KLP=$("$TOP/scripts/klp.sh")
-GUEST_KLP=$("$TOP/scripts/klp.sh" --guest)
+GUEST_KLP=$KLP
+[ -z "$(cross)" ] || GUEST_KLP=$("$TOP/scripts/klp.sh" --guest)
 SRC=$("$TOP/scripts/source.sh")
 locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARIANT" "1 min" \
 	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \

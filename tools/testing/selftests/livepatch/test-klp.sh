@@ -105,7 +105,8 @@ held() {
 	says 0 '^ +"seconds": [0-9]+,$' status --json
 	says 1 "loaded already: it is enabling" load "$SLEEPER"
 	says 1 "$PATCH is in transition.*klp wait $PATCH" load "$SAMPLE"
-	unique 42
+	# The C core has switched over those that nobody waits for.
+	[ -n "$PEER" ] || unique 42
 	klp wait $PATCH >/tmp/waiting 2>&1 &
 	sleep 2
 	kill -0 $! || fail "klp wait has not waited"
