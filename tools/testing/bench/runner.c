@@ -287,7 +287,12 @@ static void print_memory(const char *label)
 	char *text, *line, *next;
 	glob_t caches;
 
-	/* Objects that are free, but kept at hand, do not count. */
+	/*
+	 * What is about to be freed, what is cached for the next time that a file is opened,
+	 * and objects that are free, but kept at hand, do not count.
+	 */
+	pause_ms(500);
+	write_file("/proc/sys/vm/drop_caches", "3");
 	if (glob("/sys/kernel/slab/*/shrink", 0, NULL, &caches))
 		fail("/sys/kernel/slab");
 	for (size_t i = 0; i < caches.gl_pathc; i++) {
