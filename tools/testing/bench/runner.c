@@ -69,7 +69,7 @@ static unsigned long long opened_at;
 static void open_region(void)
 {
 	/* What was begun before comes to its end first. */
-	pause_ms(20);
+	pause_ms(200);
 	opened_at = now_ns();
 	mark(MARK_OPEN);
 }
@@ -287,7 +287,12 @@ static void print_memory(const char *label)
 	char *text, *line, *next;
 	glob_t caches;
 
-	/* Objects that are free, but kept at hand, do not count. */
+	/*
+	 * What is about to be freed, what is cached for the next time that a file is opened,
+	 * and objects that are free, but kept at hand, do not count.
+	 */
+	pause_ms(500);
+	write_file("/proc/sys/vm/drop_caches", "3");
 	if (glob("/sys/kernel/slab/*/shrink", 0, NULL, &caches))
 		fail("/sys/kernel/slab");
 	for (size_t i = 0; i < caches.gl_pathc; i++) {
@@ -372,20 +377,36 @@ static void obey(char *words[WORDS])
 		finit(fd, words[2], words[3]);
 		close_region(words[1]);
 		close(fd);
+	} else if (!strcmp(command, "load-patch")) {
+		/*
+		 * load-patch LABEL FILE PARAMETERS: a region until what the system call
+		 * has left to others is done as well
+		 */
+		int fd = open_module(words[2]);
+
+		open_region();
+		finit(fd, words[2], words[3]);
+		pause_ms(200);
+		close_region(words[1]);
+		close(fd);
 	} else if (!strcmp(command, "enable")) {
-		/* enable LABEL PATCH FILE PARAMETERS: a region until it is in effect */
+		/* enable LABEL PATCH FILE PARAMETERS: a region until all of it is done */
 		int fd = open_module(words[3]);
 
 		open_region();
 		finit(fd, words[3], words[4]);
 		wait_enabled(words[2]);
+		pause_ms(500);
+		mark_point(2);
 		close_region(words[1]);
 		close(fd);
 	} else if (!strcmp(command, "disable")) {
-		/* disable LABEL PATCH: a region, with point 0 at its start */
+		/* disable LABEL PATCH: the same, with point 0 at its start */
 		open_region();
 		mark_point(0);
 		disable(words[2]);
+		pause_ms(500);
+		mark_point(2);
 		close_region(words[1]);
 		remove_module(words[2]);
 	} else if (!strcmp(command, "unpatch")) {

@@ -266,16 +266,30 @@ impl Rows<'_> {
                     ("Switch-over", point),
                     "instructions",
                     target,
-                    |run| switch(run, enable, threads),
+                    |run| switch(run, enable, threads, SETTLED),
                 )?;
             }
+            self.compare(
+                format!("switch.{what}.transition"),
+                (
+                    "Switch-over",
+                    format!(
+                        "{what}, {} threads, until the transition is over",
+                        grouped(most)
+                    ),
+                ),
+                "instructions",
+                None,
+                |run| switch(run, enable, most, OVER),
+            )?;
             self.compare(
                 format!("switch.{what}.each"),
                 ("Switch-over", format!("{what}, each thread")),
                 "instructions",
                 None,
                 |run| {
-                    let more = switch(run, enable, most)? - switch(run, enable, smallest)?;
+                    let more = switch(run, enable, most, SETTLED)?
+                        - switch(run, enable, smallest, SETTLED)?;
                     Ok(more / (most - smallest).max(1) as f64)
                 },
             )?;
@@ -301,7 +315,8 @@ impl Rows<'_> {
                 "",
                 (threads == 5_000).then_some(0.05),
                 |run| {
-                    let walk = switch(run, true, threads)? - switch(run, true, smallest)?;
+                    let walk =
+                        switch(run, true, threads, OVER)? - switch(run, true, smallest, OVER)?;
                     Ok(run.last(&label)?.longest_stop as f64 / walk)
                 },
             )?;
@@ -374,10 +389,16 @@ fn call(region: &Region) -> Result<f64> {
     Ok((calls.kernel as f64 - empty.kernel as f64) / CALLS)
 }
 
-/// What the kernel executes from the beginning of a transition to its end, less what it would
-/// have executed anyway while the busy threads got as far.
-fn switch(run: &Run, enable: bool, threads: usize) -> Result<f64> {
-    let count = run.last(&label::switch(enable, threads))?.between(0, 1)?;
+/// The point at which a transition is over.
+const OVER: u32 = 1;
+
+/// The point at which nothing is left to do.
+const SETTLED: u32 = 2;
+
+/// What the kernel executes from the beginning of a transition to the point `end`, less what it
+/// would have executed anyway while the busy threads got as far.
+fn switch(run: &Run, enable: bool, threads: usize, end: u32) -> Result<f64> {
+    let count = run.last(&label::switch(enable, threads))?.between(0, end)?;
     let still = run.last(&label::still(threads))?.total;
     let anyway = match still.user {
         0 => 0.0,

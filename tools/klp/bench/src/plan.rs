@@ -249,7 +249,7 @@ impl Plan<'_> {
                 }
                 let path = self.patch(0, load)?;
                 for _ in 0..load.repetitions() {
-                    self.add(format!("load {label} {path}\nunpatch {name}"));
+                    self.add(format!("load-patch {label} {path}\nunpatch {name}"));
                 }
             }
             self.add(format!("remove {TARGET}"));
