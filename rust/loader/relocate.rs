@@ -3,12 +3,15 @@
 //! Livepatch relocation sections: checking them, applying them, taking them back.
 
 use super::resolve::{self, WantedSymbols};
+use crate::format::check::{self, Place};
 use crate::format::elf::SectionIndex;
 use crate::format::name::{
     ObjectName, SectionName, SymbolName, Text, DRAFT_SECTION_PREFIX, SECTION_PREFIX,
 };
 use crate::format::{self};
 use crate::sys::elf::Retained;
+use crate::sys::sort::{sort, Compare};
+use core::cmp::Ordering;
 use kernel::prelude::*;
 
 /// What stops a section from being applied.
@@ -129,6 +132,9 @@ fn wanted<'a>(
         wanted.push(rela.symbol, parsed)?;
         Ok(())
     })?;
+    if let Some(nr) = checked.occupied() {
+        return Err(Fault::Format(format::Error::RelocationPlace { nr }));
+    }
     let (start, size) = checked.target();
     let target = elf.sections().get(SectionIndex(section.sh_info))?;
     if elf.names().get(target.sh_name)? == b".gnu.linkonce.this_module" {
@@ -194,12 +200,33 @@ fn apply(elf: &mut Retained, index: SectionIndex, object: ObjectName<'_>) -> Res
     }
 }
 
+impl Compare for Place {
+    fn compare(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+}
+
+/// Checks that no two relocations write to one place. What is wrong with a section otherwise is
+/// found, and told, by those who apply or check it.
+fn check_overlaps(elf: &mut Retained) -> Result {
+    let mut places: KVVec<Place> = KVVec::new();
+    for_each_section(elf, |elf, index, _| {
+        match elf.places(index, |place| Ok(places.push(place, GFP_KERNEL)?)) {
+            Err(Fault::Errno(error)) => Err(error),
+            Err(Fault::Format(_)) | Ok(()) => Ok(()),
+        }
+    })?;
+    sort(&mut places);
+    check::overlap(&places).map_err(|(section, error)| report(elf, section, Fault::Format(error)))
+}
+
 /// At the load of a livepatch: applies the sections for the kernel itself, and checks all others.
 ///
 /// # Errors
 ///
 /// `EINVAL`, `ENOEXEC` for what is wrong with the file, `ENOMEM`; all are logged.
 pub(crate) fn load(elf: &mut Retained) -> Result {
+    check_overlaps(elf)?;
     for_each_section(elf, |elf, index, object| match object {
         Some(object) if object.is_vmlinux() => apply(elf, index, object),
         Some(object) => match wanted(elf, index, object) {

@@ -4,7 +4,7 @@
 
 use super::retire::Retire;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
-use crate::format::name::{ObjectName, SymPos, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX};
+use crate::format::name::{ObjectName, SymPos, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX, VMLINUX};
 use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Dir;
 use crate::sys::module::{ModuleId, ModuleRef};
@@ -167,6 +167,17 @@ impl Object {
             Some(name) if name.to_bytes().len() > OBJECT_NAME_MAX => {
                 return Err(incomplete(fmt!("an object's name is too long")));
             }
+            // One that is called so is not the kernel itself, and no module either.
+            Some(name)
+                if ObjectName::new(name.to_bytes()).is_err()
+                    || name.to_bytes() == VMLINUX
+                    || PatchDir::FILES.contains(&name.to_bytes()) =>
+            {
+                return Err(incomplete(fmt!(
+                    "'{}' cannot be an object's name",
+                    Text(name.to_bytes())
+                )));
+            }
             Some(name) => Some(CString::try_from(name)?),
             None => None,
         };
@@ -245,7 +256,11 @@ impl Function {
             .old_name()
             .ok_or_else(|| incomplete(fmt!("a function of object '{}' has no name", object)))?;
         let shown = Text(name.to_bytes());
-        if name.to_bytes().is_empty() || name.to_bytes().len() > SYMBOL_NAME_MAX {
+        // It also names a directory in sysfs, where a slash would become something else.
+        let is_name = |byte: &u8| byte.is_ascii_graphic() && *byte != b'/';
+        if !(1..=SYMBOL_NAME_MAX).contains(&name.to_bytes().len())
+            || !name.to_bytes().iter().all(is_name)
+        {
             return Err(incomplete(fmt!("'{}' cannot be a function's name", shown)));
         }
         let new = spec.new_func().ok_or_else(|| {

@@ -74,6 +74,17 @@ directory!(PatchDir {
     stack_order: 0o444, show: PatchDir::show_stack_order;
 });
 
+impl PatchDir {
+    /// What no object may be called, as it is in the same directory.
+    pub(crate) const FILES: [&'static [u8]; 5] = [
+        b"enabled",
+        b"transition",
+        b"force",
+        b"replace",
+        b"stack_order",
+    ];
+}
+
 impl ObjectDir {
     fn show_patched(&self) -> c_int {
         self.patched.load(Ordering::Relaxed).into()

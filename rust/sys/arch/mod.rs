@@ -8,6 +8,7 @@
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
 //! - `STACKS_ARE_SCANNED` says whether the words of a stack are looked at where it cannot be
 //!   unwound, `stack_pointer()` and `stack_word()` how;
+//! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
 
