@@ -13,8 +13,8 @@ endif
 ARCH ?= x86_64
 export ARCH
 
-.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress check \
-	clean
+.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fuzz \
+	hostile check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +34,9 @@ help:
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'
+	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
+	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -80,6 +83,13 @@ kselftest-upstream:
 
 stress:
 	@tools/testing/stress.sh
+
+fuzz:
+	@tools/testing/fuzz.sh
+
+# VARIANT is another one by default than elsewhere.
+hostile:
+	@$(if $(filter file,$(origin VARIANT)),,VARIANT=$(VARIANT)) tools/testing/hostile.sh
 
 check:
 	@scripts/check.sh
