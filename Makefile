@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fuzz \
-	hostile check clean
+	hostile bench check clean
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,9 @@ help:
 	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'
 	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
 	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
+	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
+	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
+	@echo '                            one measurement by function, CORE=peer on the C core)'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -90,6 +93,9 @@ fuzz:
 # VARIANT is another one by default than elsewhere.
 hostile:
 	@$(if $(filter file,$(origin VARIANT)),,VARIANT=$(VARIANT)) tools/testing/hostile.sh
+
+bench:
+	@tools/testing/bench.sh
 
 check:
 	@scripts/check.sh

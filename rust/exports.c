@@ -13,6 +13,10 @@ unsigned int livepatch_debug;
 module_param_named(debug, livepatch_debug, uint, 0644);
 MODULE_PARM_DESC(debug, "Log: 1 the steps of transitions, 2 also the tasks in their way (default: 0)");
 
+bool livepatch_direct = true;
+module_param_named(direct, livepatch_direct, bool, 0644);
+MODULE_PARM_DESC(direct, "Patched functions are entered by a jump where ftrace can do that (default: Y)");
+
 /* What a transition waits for. While the file is open it keeps the module. */
 int livepatch_blockers_show(struct seq_file *file, void *unused);
 DEFINE_SHOW_ATTRIBUTE(livepatch_blockers);

@@ -101,7 +101,7 @@ spdx_tests() { "$TOP/scripts/tests/check-files.sh"; }
 clippy_klp() {
 	[ -d tools/klp ] || return 0
 	cd tools/klp
-	in_tree cargo clippy --all-targets -- -D warnings
+	in_tree cargo clippy --workspace --all-targets -- -D warnings
 }
 
 clippy_kernel() { "$TOP/scripts/modules.sh" --clippy; }

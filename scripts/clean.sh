@@ -6,5 +6,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy "$CACHE/klp/$(key "$TOP")"
+rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy "$CACHE/klp/$(key "$TOP")" \
+	"$CACHE"/bench/*-"$(key "$TOP")"
 say "removed the modules of this checkout; to remove everything, remove $CACHE"

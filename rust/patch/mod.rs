@@ -14,8 +14,10 @@
 //! | [`transition`] | switching over, at once and only when it is safe |
 //! | [`walk`] | who is in the way of that |
 //! | [`replace`] | patches that replace all earlier ones |
+//! | [`settle`] | after a transition: calls go straight to the new functions |
 //! | [`retire`] | freeing patches that are done with |
 //! | [`state`] | system states and who may change them |
+//! | [`survey`] | looking at tasks before processors are stopped |
 //! | [`sysfs`] | `/sys/kernel/livepatch` |
 //! | [`targets`] | modules that come and go |
 
@@ -27,7 +29,9 @@ pub(crate) mod redirects;
 pub(crate) mod registry;
 pub(crate) mod replace;
 pub(crate) mod retire;
+pub(crate) mod settle;
 pub(crate) mod state;
+pub(crate) mod survey;
 pub(crate) mod sysfs;
 pub(crate) mod targets;
 pub(crate) mod transition;

@@ -3,7 +3,7 @@
 //! Patching and unpatching one object.
 
 use super::model::{Function, Object, Original, PatchId};
-use super::redirects::{Layer, Redirects};
+use super::redirects::{Addition, Layer, Redirects};
 use crate::format::name::Text;
 use crate::loader::{relocate, resolve, retain};
 use crate::sys::kallsyms;
@@ -96,27 +96,45 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// Those of [`Redirects::push`].
+    /// Those of [`Redirects::add`].
     pub(crate) fn patch(&mut self, redirects: &mut Redirects, patch: PatchId) -> Result {
-        for function in self.functions.iter_mut() {
-            let Some(original) = function.old else {
-                continue;
-            };
-            let layer = Layer {
-                patch,
-                new: function.new,
-                new_size: function.new_size,
-            };
-            match redirects.push(original, &function.name, layer) {
-                Ok(()) => function.patched = true,
-                Err(error) => {
-                    self.unpatch(redirects, patch);
-                    return Err(error);
-                }
+        let mut additions = KVec::with_capacity(self.functions.len(), GFP_KERNEL)?;
+        for function in self.functions.iter() {
+            if let Some(original) = function.old {
+                let layer = Layer {
+                    patch,
+                    new: function.new,
+                    new_size: function.new_size,
+                };
+                let name = &*function.name;
+                let addition = Addition {
+                    original,
+                    name,
+                    layer,
+                };
+                additions.push(addition, GFP_KERNEL)?;
             }
+        }
+        redirects.add(&additions)?;
+        drop(additions);
+        for function in self.functions.iter_mut() {
+            function.patched = function.old.is_some();
         }
         self.set_patched(true);
         Ok(())
+    }
+
+    /// Sees to it that the functions can be switched.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Redirects::make_switchable`].
+    pub(crate) fn make_switchable(&self, redirects: &mut Redirects) -> Result {
+        let functions = self.functions.iter().filter(|function| function.patched);
+        redirects.make_switchable(functions.filter_map(|function| {
+            let original = function.old?;
+            Some((original.address, &*function.name))
+        }))
     }
 
     /// Takes the functions out of the redirects. Calls must go elsewhere already.

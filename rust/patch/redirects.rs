@@ -2,13 +2,18 @@
 
 //! Which function runs in place of which.
 //!
-//! Every patched function has one ftrace redirect, and a stack of the patches that replace it:
-//! the newest that is active decides where calls go.
+//! Every patched function has a stack of the patches that replace it: the newest that is active
+//! decides where calls go. How they get there is one of two [ways](Way). During a transition it
+//! must be possible to lead calls elsewhere at one moment, for which ftrace runs a handler at every
+//! call. Afterwards they go to the same place for a long time, and no handler is needed.
 
 use super::model::{Original, PatchId};
+use crate::format::name::Text;
+use crate::sys::direct::Direct;
 use crate::sys::ftrace::{Location, Redirect};
 use crate::sys::Address;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
 /// One patch's say about a function.
 #[derive(Debug, Clone, Copy)]
@@ -20,12 +25,34 @@ pub(crate) struct Layer {
     pub(crate) new_size: usize,
 }
 
+/// How calls of a patched function get to where they go.
+enum Way {
+    /// A handler decides at each call, and can be told otherwise at any moment. Functions of one
+    /// object share a redirect.
+    Switchable(Arc<Redirect>),
+    /// They go straight there.
+    Settled(Direct),
+}
+
 /// A patched function.
 pub(crate) struct Site {
     pub(crate) original: Original,
     pub(crate) location: Location,
-    redirect: Redirect<1>,
+    way: Way,
     layers: KVec<Layer>,
+}
+
+/// A switch that leads calls of one function elsewhere.
+pub(crate) struct Switch<'a> {
+    location: Location,
+    redirect: &'a Redirect,
+}
+
+impl Switch<'_> {
+    /// Calls go to `target` from now on, or to the original for `None`.
+    pub(crate) fn lead_to(&self, target: Option<Address>) {
+        self.redirect.lead_to(self.location, target);
+    }
 }
 
 impl Site {
@@ -34,15 +61,66 @@ impl Site {
         self.layers.iter().rev().find(|layer| active(layer.patch))
     }
 
-    /// Calls go to `target` from now on, or to the original for `None`.
-    pub(crate) fn lead_to(&self, target: Option<Address>) {
-        self.redirect.lead_to(self.location, target);
-    }
-
     /// Where calls go, going by which patches are `active`; `None`: to the original.
     pub(crate) fn route(&self, active: impl Fn(PatchId) -> bool) -> Option<Address> {
         self.top(active).and_then(|layer| layer.new)
     }
+
+    /// What leads calls elsewhere, where the function has been made [switchable].
+    ///
+    /// [switchable]: Redirects::make_switchable
+    pub(crate) fn switch(&self) -> Option<Switch<'_>> {
+        match &self.way {
+            Way::Switchable(redirect) => Some(Switch {
+                location: self.location,
+                redirect,
+            }),
+            Way::Settled(_) => None,
+        }
+    }
+}
+
+/// A layer to be added to a function.
+pub(crate) struct Addition<'a> {
+    pub(crate) original: Original,
+    pub(crate) name: &'a CStr,
+    pub(crate) layer: Layer,
+}
+
+/// Calls of a function that are to be redirected.
+struct Calls<'a> {
+    name: &'a CStr,
+    location: Location,
+    /// Where they go now.
+    target: Option<Address>,
+}
+
+/// One redirect for all of `calls`.
+///
+/// # Errors
+///
+/// `ENOMEM`; those of [`Redirect::new`], which are logged with the function at fault.
+fn redirect(calls: &[Calls<'_>]) -> Result<Arc<Redirect>> {
+    let mut places = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
+    for calls in calls {
+        places.push((calls.location, calls.target), GFP_KERNEL)?;
+    }
+    let redirect = Redirect::new(&places).inspect_err(|error| {
+        // ftrace does not say which one it was. Alone, only that one fails.
+        let fails = |place: &(Location, Option<Address>)| Redirect::new(&[*place]).is_err();
+        let at_fault = match places.len() {
+            1 => Some(0),
+            _ => places.iter().position(fails),
+        };
+        if let Some(calls) = at_fault.and_then(|index| calls.get(index)) {
+            pr_err!(
+                "failed to register ftrace handler for function '{}' ({})\n",
+                Text(calls.name.to_bytes()),
+                error.to_errno()
+            );
+        }
+    })?;
+    Ok(Arc::new(redirect, GFP_KERNEL)?)
 }
 
 /// All patched functions, by address.
@@ -66,51 +144,180 @@ impl Redirects {
             .and_then(|index| self.0.get(index))
     }
 
-    /// Adds a layer on top of the others. It takes effect with [`route`](Self::route).
+    /// A redirect that is there and has this location as well. It may have it from a function that
+    /// is settled or not patched any more, while others still need the redirect.
+    fn covering(&self, location: Location) -> Option<Arc<Redirect>> {
+        self.0.iter().find_map(|site| match &site.way {
+            Way::Switchable(redirect) if redirect.covers(location) => Some(redirect.clone()),
+            _ => None,
+        })
+    }
+
+    /// Adds layers on top of others, to functions of one object, and makes these functions
+    /// switchable. The layers take effect with [`route`](Self::route). On an error none is added.
     ///
     /// # Errors
     ///
-    /// `EINVAL` where ftrace cannot reach the function; `ENOMEM`; those of [`Redirect::new`]; all
+    /// `EINVAL` where ftrace cannot reach a function; `ENOMEM`; those of [`Redirect::new`]; all
     /// but `ENOMEM` are logged.
-    pub(crate) fn push(&mut self, original: Original, name: &CStr, layer: Layer) -> Result {
-        let name = crate::format::name::Text(name.to_bytes());
-        match self.search(original.address) {
-            Ok(index) => {
-                let site = self.0.get_mut(index).ok_or(EINVAL)?;
-                Ok(site.layers.push(layer, GFP_KERNEL)?)
+    pub(crate) fn add(&mut self, additions: &[Addition<'_>]) -> Result {
+        let functions = additions
+            .iter()
+            .map(|addition| (addition.original.address, addition.name));
+        self.make_switchable(functions)?;
+
+        // Room for everything comes first, so that nothing fails half way.
+        let mut calls = KVec::with_capacity(additions.len(), GFP_KERNEL)?;
+        let mut sites = KVec::with_capacity(additions.len(), GFP_KERNEL)?;
+        for addition in additions {
+            if let Ok(index) = self.search(addition.original.address) {
+                if let Some(site) = self.0.get_mut(index) {
+                    site.layers.reserve(1, GFP_KERNEL)?;
+                }
+                continue;
             }
-            Err(index) => {
-                let location = Location::of(original.address).ok_or_else(|| {
-                    pr_err!("failed to find location for function '{}'\n", name);
-                    EINVAL
-                })?;
-                let mut layers = KVec::with_capacity(1, GFP_KERNEL)?;
-                layers.push(layer, GFP_KERNEL)?;
-                self.0.reserve(1, GFP_KERNEL)?;
-                let redirect = Redirect::new([location]).inspect_err(|error| {
-                    pr_err!(
-                        "failed to register ftrace handler for function '{}' ({})\n",
-                        name,
-                        error.to_errno()
-                    )
-                })?;
-                let site = Site {
+            let name = addition.name;
+            let location = Location::of(addition.original.address).ok_or_else(|| {
+                pr_err!(
+                    "failed to find location for function '{}'\n",
+                    Text(name.to_bytes())
+                );
+                EINVAL
+            })?;
+            let covering = self.covering(location);
+            if covering.is_none() {
+                let calls_here = Calls {
+                    name,
+                    location,
+                    target: None,
+                };
+                calls.push(calls_here, GFP_KERNEL)?;
+            }
+            let layers = KVec::with_capacity(1, GFP_KERNEL)?;
+            sites.push((addition.original, location, covering, layers), GFP_KERNEL)?;
+        }
+        self.0.reserve(sites.len(), GFP_KERNEL)?;
+        let new = match calls.is_empty() {
+            true => None,
+            false => Some(redirect(&calls)?),
+        };
+        for (original, location, covering, layers) in sites {
+            let (Some(redirect), Err(index)) = (
+                covering.or_else(|| new.clone()),
+                self.search(original.address),
+            ) else {
+                continue;
+            };
+            let way = Way::Switchable(redirect);
+            let _ = self.0.insert_within_capacity(
+                index,
+                Site {
                     original,
                     location,
-                    redirect,
+                    way,
                     layers,
-                };
-                self.0
-                    .insert_within_capacity(index, site)
-                    .map_err(|_| ENOMEM)
+                },
+            );
+        }
+        for addition in additions {
+            let site = self.search(addition.original.address).ok();
+            if let Some(site) = site.and_then(|index| self.0.get_mut(index)) {
+                let _ = site.layers.push_within_capacity(addition.layer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that calls of `functions`, which are of one object, can be led elsewhere at one
+    /// moment. Where they go does not change.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; those of [`Redirect::new`]; all but `ENOMEM` are logged.
+    pub(crate) fn make_switchable<'a>(
+        &mut self,
+        functions: impl Iterator<Item = (Address, &'a CStr)> + Clone,
+    ) -> Result {
+        let mut calls = KVec::new();
+        for (function, name) in functions.clone() {
+            if let Some(site) = self.site(function) {
+                if let Way::Settled(direct) = &site.way {
+                    if self.covering(site.location).is_none() {
+                        let (location, target) = (site.location, Some(direct.target()));
+                        let calls_here = Calls {
+                            name,
+                            location,
+                            target,
+                        };
+                        calls.push(calls_here, GFP_KERNEL)?;
+                    }
+                }
+            }
+        }
+        let new = match calls.is_empty() {
+            true => None,
+            false => {
+                self.share(functions.clone(), true);
+                let new = redirect(&calls);
+                self.share(functions.clone(), false);
+                Some(new?)
+            }
+        };
+        for (function, _) in functions {
+            let Ok(index) = self.search(function) else {
+                continue;
+            };
+            let redirect = match self.0.get(index) {
+                Some(site) if site.switch().is_none() => match &new {
+                    Some(new) if new.covers(site.location) => Some(new.clone()),
+                    _ => self.covering(site.location),
+                },
+                _ => None,
+            };
+            if let (Some(redirect), Some(site)) = (redirect, self.0.get_mut(index)) {
+                site.way = Way::Switchable(redirect);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether those of `functions` that are settled may get a redirect as well.
+    fn share<'a>(&self, functions: impl Iterator<Item = (Address, &'a CStr)>, allowed: bool) {
+        for site in functions.filter_map(|(function, _)| self.site(function)) {
+            if let Way::Settled(direct) = &site.way {
+                direct.share(allowed);
             }
         }
     }
 
-    /// Sends calls of one function where the `active` patches want them.
+    /// Lets calls of one function go straight to where they go now, going by which patches are
+    /// `active`: of the first one behind `last` that is switchable. Where ftrace cannot do that, it
+    /// goes on with a handler. Returns which function it was.
+    pub(crate) fn settle(
+        &mut self,
+        last: Option<Address>,
+        active: impl Fn(PatchId) -> bool,
+    ) -> Option<Address> {
+        let switchable = |site: &Site| {
+            let is_next = last.is_none_or(|last| last < site.original.address);
+            is_next && matches!(site.way, Way::Switchable(_))
+        };
+        let index = self.0.iter().position(switchable)?;
+        let site = self.0.get_mut(index)?;
+        if let Some(target) = site.route(&active) {
+            if let Ok(direct) = Direct::new(site.location, target) {
+                site.way = Way::Settled(direct);
+            }
+        }
+        Some(site.original.address)
+    }
+
+    /// Sends calls of one function, which is switchable, where the `active` patches want them.
     pub(crate) fn route(&self, function: Address, active: impl Fn(PatchId) -> bool) {
         if let Some(site) = self.site(function) {
-            site.lead_to(site.route(active));
+            if let Some(switch) = site.switch() {
+                switch.lead_to(site.route(active));
+            }
         }
     }
 
@@ -125,6 +332,8 @@ impl Redirects {
             site.layers.is_empty()
         });
         if empty {
+            // Others may need the redirect for longer.
+            self.route(function, |_| false);
             drop(self.0.remove(index));
         }
     }

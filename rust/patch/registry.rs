@@ -4,12 +4,14 @@
 
 use super::model::{Patch, PatchId};
 use super::redirects::Redirects;
+use super::settle::Settle;
 use super::transition::Transition;
 use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Root;
 use crate::sys::locks::REGISTRY;
 use crate::sys::module::ModuleId;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
 /// What the registry's lock guards.
 pub(crate) struct Registry {
@@ -23,6 +25,8 @@ pub(crate) struct Registry {
     pub(crate) redirects: Redirects,
     /// The transition that is going on. There is one at a time.
     pub(crate) transition: Option<Transition>,
+    /// What lets calls go straight to where they go after a transition.
+    pub(crate) settle: Option<Arc<Settle>>,
     /// Modules that came since livepatch.ko is there, and have not gone.
     pub(crate) alive: KVec<ModuleId>,
     next_id: u64,
@@ -37,6 +41,7 @@ impl Registry {
             patches: KVec::new(),
             redirects: Redirects::new(),
             transition: None,
+            settle: None,
             alive: KVec::new(),
             next_id: 1,
         }
@@ -99,8 +104,10 @@ impl Started {
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
         let root = Root::new(c"livepatch")?;
+        let settle = Settle::new()?;
         let mut registry = REGISTRY.lock();
         registry.root = Some(root);
+        registry.settle = Some(settle);
         registry.debug = Some(DebugDir::top(c"livepatch"));
         drop(registry);
         Ok(Started(()))

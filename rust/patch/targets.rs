@@ -5,7 +5,7 @@
 
 use super::model::{Object, PatchId};
 use super::registry::Registry;
-use super::{retire, transition};
+use super::{retire, settle, transition};
 use crate::format::name::Text;
 use crate::sys::locks::REGISTRY;
 use crate::sys::module::{self, Module, State};
@@ -168,6 +168,7 @@ fn apply(registry: &mut Registry, position: usize, index: usize, module: &Module
             object.post_patch();
         }
     }
+    settle::later(registry);
     Ok(())
 }
 

@@ -14,7 +14,7 @@
 use super::model::{Patch, PatchId};
 use super::registry::Registry;
 use super::walk::{self, Blockers};
-use super::{enable, replace, retire, state};
+use super::{enable, replace, retire, settle, state};
 use crate::sys::locks::REGISTRY;
 use crate::sys::param::debug;
 use crate::sys::{tasks, work};
@@ -275,6 +275,7 @@ fn complete(registry: &mut Registry) {
     patch.show_transition(false);
     registry.transition = None;
     state::end();
+    settle::later(registry);
 }
 
 /// Takes all functions of a patch out of the redirects.
@@ -286,13 +287,28 @@ pub(crate) fn unpatch_objects(registry: &mut Registry, id: PatchId) {
     }
 }
 
+/// Sees to it that all functions of a patch can be switched at one moment.
+fn make_switchable(registry: &mut Registry, id: PatchId) -> Result {
+    if let Some((patch, redirects)) = registry.patch_and_redirects(id) {
+        for object in patch.objects.iter().filter(|object| object.patched) {
+            object.make_switchable(redirects)?;
+        }
+    }
+    Ok(())
+}
+
 /// Starts to disable a patch.
 ///
 /// # Errors
 ///
 /// `EBUSY` while there is a transition; `ENOMEM`.
 pub(crate) fn disable(registry: &mut Registry, id: PatchId) -> Result {
-    begin(registry, id, Goal::Unpatched)?;
+    if registry.transition.is_some() {
+        return Err(EBUSY);
+    }
+    make_switchable(registry, id)
+        .and_then(|()| begin(registry, id, Goal::Unpatched))
+        .inspect_err(|_| settle::later(registry))?;
     if let Some(patch) = registry.patch(id) {
         for object in patch.objects.iter().filter(|object| object.patched) {
             object.pre_unpatch();

@@ -3,8 +3,9 @@
 //! Who is in the way of a transition, and the switch itself.
 
 use super::model::{Function, Patch, PatchId};
-use super::redirects::{Redirects, Site};
+use super::redirects::{Redirects, Site, Switch};
 use super::registry::Registry;
+use super::survey::Survey;
 use super::transition::Goal;
 use crate::format::name::Text;
 use crate::sys::param::debug_level;
@@ -13,6 +14,7 @@ use crate::sys::stop::{stop_machine, Stopped};
 use crate::sys::tasks::{self, Identity, StackBuffer, Task};
 use crate::sys::Address;
 use core::cmp::Ordering;
+use core::ops::Range;
 use kernel::prelude::*;
 
 /// How many tasks in the way are remembered; more are counted.
@@ -97,7 +99,9 @@ impl Compare for Watched {
 /// What changes: code that must not be in use, and redirects with where they lead.
 struct Plan<'a> {
     watched: KVVec<Watched>,
-    flips: KVVec<(&'a Site, Option<Address>)>,
+    /// From the first that is watched to the last.
+    span: Range<Address>,
+    flips: KVVec<(Switch<'a>, Option<Address>)>,
 }
 
 /// The functions of a patch that are among the redirects, with their indices among all.
@@ -119,6 +123,7 @@ impl<'a> Plan<'a> {
     ) -> Result<Self> {
         let mut plan = Plan {
             watched: KVVec::new(),
+            span: Address(0)..Address(0),
             flips: KVVec::new(),
         };
         let switched = |id| {
@@ -139,7 +144,9 @@ impl<'a> Plan<'a> {
             plan.watch(site, function, index, goal, active)?;
             let route = site.route(switched);
             if route != site.route(active) {
-                plan.flips.push((site, route), GFP_KERNEL)?;
+                // It was made switchable when the transition began.
+                let switch = site.switch().ok_or(EAGAIN)?;
+                plan.flips.push((switch, route), GFP_KERNEL)?;
             }
         }
         plan.make_disjoint();
@@ -206,15 +213,26 @@ impl<'a> Plan<'a> {
             }
         }
         self.watched.truncate(kept);
+        if let (Some(first), Some(last)) = (self.watched.first(), self.watched.last()) {
+            self.span = first.start..last.end;
+        }
     }
 
     /// The function that `address` is in, if it is one of those that are watched.
     fn function_at(&self, address: Address) -> Option<usize> {
+        if !self.span.contains(&address) {
+            return None;
+        }
         let next = self
             .watched
             .partition_point(|watched| watched.start <= address);
         let last = self.watched.get(next.checked_sub(1)?)?;
         (address < last.end).then_some(last.function)
+    }
+
+    /// Whether a word of a stack may be an address in a function that is watched.
+    fn is_wanted(&self, word: usize) -> bool {
+        self.function_at(Address(word)).is_some()
     }
 
     /// Why a task is in the way, if it is.
@@ -224,14 +242,18 @@ impl<'a> Plan<'a> {
         task: &Task<'_>,
         buffer: &mut StackBuffer,
     ) -> Option<Reason> {
-        if let Ok(stack) = task.stack(buffer) {
-            return stack
+        // Most stacks hold no such word, which is told sooner than frame by frame, and also where
+        // frames cannot be told with certainty.
+        if task.is_free_of(stopped, |word| self.is_wanted(word)) == Some(true) {
+            return None;
+        }
+        match task.stack(buffer) {
+            Ok(stack) => stack
                 .iter()
                 .find_map(|&address| self.function_at(Address(address)))
-                .map(Reason::InFunction);
+                .map(Reason::InFunction),
+            Err(_) => Some(Reason::UnreliableStack),
         }
-        let is_free = task.is_free_of(stopped, |word| self.function_at(Address(word)).is_some());
-        (is_free != Some(true)).then_some(Reason::UnreliableStack)
     }
 }
 
@@ -262,9 +284,16 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
     if plan.watched.is_empty() && plan.flips.is_empty() {
         return Ok(true);
     }
+    let mut survey = match mode {
+        Mode::Safe => Some(Survey::new(|word| plan.is_wanted(word))?),
+        Mode::Forced => None,
+    };
     let switched = stop_machine(|stopped| {
-        if mode == Mode::Safe {
+        if let Some(survey) = &mut survey {
             tasks::for_each(stopped, |task| {
+                if survey.vouches_for(task) {
+                    return;
+                }
                 if let Some(reason) = plan.look_at(stopped, task, &mut buffer) {
                     blockers.add(Blocker {
                         task: task.identity(),
@@ -276,8 +305,8 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         if blockers.count != 0 {
             return false;
         }
-        for (site, route) in plan.flips.iter() {
-            site.lead_to(*route);
+        for (switch, route) in plan.flips.iter() {
+            switch.lead_to(*route);
         }
         true
     })?;

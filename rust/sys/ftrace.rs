@@ -6,18 +6,26 @@
 //! `ftrace_ops` with `IPMODIFY` for exactly the call sites in question. Unregistering one waits
 //! for grace periods, however many call sites it has: functions that come and go together share
 //! one.
+//!
+//! Such a redirect can be led elsewhere at any moment, which costs every call a handler.
+//! [`direct`](super::direct) is for calls that go to one place for a long time.
 
+use super::sort::{sort, Compare};
 use super::{arch, bindings, symbols, Address};
+use core::cmp::Ordering;
 use core::mem::ManuallyDrop;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Relaxed, Release},
+};
 use kernel::container_of;
 use kernel::error::to_result;
 use kernel::prelude::*;
 use kernel::types::Opaque;
 
 /// The ftrace call site at the start of a function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Location(Address);
 
 impl Location {
@@ -28,6 +36,11 @@ impl Location {
         (ip != 0).then_some(Location(Address(ip)))
     }
 
+    /// Its address.
+    pub(super) fn address(self) -> usize {
+        self.0 .0
+    }
+
     /// The first instruction after the call site. It is also the address that is on a task's
     /// stack while ftrace decides where a call of the function goes on.
     pub(crate) fn after(self) -> Address {
@@ -35,19 +48,19 @@ impl Location {
     }
 }
 
-/// Calls of `N` functions are made to run others, or the functions themselves.
+/// Calls of some functions are made to run others, or the functions themselves.
 ///
-/// Made by [`Redirect::new`] it changes nothing until [`Redirect::lead_to`] says where calls go.
 /// Dropping it takes it out of ftrace and waits until no task can be on its way through it, which
 /// may sleep.
-pub(crate) struct Redirect<const N: usize>(ManuallyDrop<Pin<KBox<Inner<N>>>>);
+pub(crate) struct Redirect(ManuallyDrop<Pin<KBox<Inner>>>);
 
 /// What ftrace and the handler see of a redirect; it does not move.
 #[pin_data]
-struct Inner<const N: usize> {
+struct Inner {
     #[pin]
     ops: Opaque<bindings::ftrace_ops>,
-    routes: [Route; N],
+    /// In the order of their locations.
+    routes: KVec<Route>,
     registered: AtomicBool,
 }
 
@@ -58,50 +71,59 @@ struct Route {
     target: AtomicUsize,
 }
 
-// SAFETY: `ops` is handed to ftrace, which does its own locking; the rest is atomic or constant.
-unsafe impl<const N: usize> Send for Inner<N> {}
-// SAFETY: As above.
-unsafe impl<const N: usize> Sync for Inner<N> {}
+impl Compare for Route {
+    fn compare(&self, other: &Self) -> Ordering {
+        self.location.cmp(&other.location)
+    }
+}
 
-impl<const N: usize> Redirect<N> {
-    /// Registers a redirect for the functions at `locations`. Calls run the functions themselves
-    /// until [`lead_to`](Self::lead_to) is called.
+// SAFETY: `ops` is handed to ftrace, which does its own locking; the rest is atomic or constant.
+unsafe impl Send for Inner {}
+// SAFETY: As above.
+unsafe impl Sync for Inner {}
+
+impl Redirect {
+    /// Registers a redirect for the functions at the locations of `calls`, which are all different
+    /// ones. Calls run what stands beside the location, the function itself for `None`, until
+    /// [`lead_to`](Self::lead_to) is called.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EBUSY` where somebody else already redirects one of them; what else
     /// `ftrace_set_filter_ips()` and `register_ftrace_function()` return.
-    pub(crate) fn new(locations: [Location; N]) -> Result<Self> {
+    pub(crate) fn new(calls: &[(Location, Option<Address>)]) -> Result<Self> {
+        let mut routes = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
+        let mut ips = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
+        for (location, target) in calls.iter().copied() {
+            let target = AtomicUsize::new(target.map_or(0, |address| address.0));
+            routes.push(Route { location, target }, GFP_KERNEL)?;
+            ips.push(location.address() as c_ulong, GFP_KERNEL)?;
+        }
+        sort(&mut routes);
         let inner = KBox::pin_init(
             pin_init!(Inner {
                 ops <- Opaque::ffi_init(|slot: *mut bindings::ftrace_ops| {
                     // SAFETY: `slot` is valid for writes; all zeroes is an unused `ftrace_ops`.
                     unsafe {
                         slot.write_bytes(0, 1);
-                        (*slot).func = Some(handler::<N>);
+                        (*slot).func = Some(handler);
                         (*slot).flags = OPS_FLAGS;
                     }
                 }),
-                routes: locations.map(|location| Route {
-                    location,
-                    target: AtomicUsize::new(0),
-                }),
+                routes,
                 registered: AtomicBool::new(false),
             }),
             GFP_KERNEL,
         )?;
         let redirect = Redirect(ManuallyDrop::new(inner));
         let ops = redirect.0.ops.get();
-        let mut ips = locations.map(|location| location.0 .0);
-        let count = N as c_uint;
+        let count = c_uint::try_from(ips.len()).map_err(|_| E2BIG)?;
         // SAFETY: `ops` is initialised and pinned; `drop` frees the filter that is set here.
         // There are `count` addresses, which are only read.
-        to_result(unsafe {
-            bindings::ftrace_set_filter_ips(ops, ips.as_mut_ptr(), count, 0, 0)
-        })?;
+        to_result(unsafe { bindings::ftrace_set_filter_ips(ops, ips.as_mut_ptr(), count, 0, 0) })?;
         // SAFETY: As above, and `drop` unregisters it.
         to_result(unsafe { bindings::register_ftrace_function(ops) })?;
-        redirect.0.registered.store(true, Ordering::Relaxed);
+        redirect.0.registered.store(true, Relaxed);
         Ok(redirect)
     }
 
@@ -110,21 +132,28 @@ impl<const N: usize> Redirect<N> {
     pub(crate) fn lead_to(&self, location: Location, target: Option<Address>) {
         if let Some(route) = self.0.route(location) {
             let target = target.map_or(0, |address| address.0);
-            route.target.store(target, Ordering::Release);
+            route.target.store(target, Release);
         }
     }
-}
 
-impl<const N: usize> Inner<N> {
-    fn route(&self, location: Location) -> Option<&Route> {
-        self.routes.iter().find(|route| route.location == location)
+    /// Whether the function at `location` is one of the redirect's.
+    pub(crate) fn covers(&self, location: Location) -> bool {
+        self.0.route(location).is_some()
     }
 }
 
-impl<const N: usize> Drop for Redirect<N> {
+impl Inner {
+    fn route(&self, location: Location) -> Option<&Route> {
+        let routes = self.routes.as_slice();
+        let index = routes.binary_search_by_key(&location, |route| route.location);
+        routes.get(index.ok()?)
+    }
+}
+
+impl Drop for Redirect {
     fn drop(&mut self) {
         let ops = self.0.ops.get();
-        if self.0.registered.load(Ordering::Relaxed) {
+        if self.0.registered.load(Relaxed) {
             // SAFETY: It is registered. For an `ops` that is marked DYNAMIC, ftrace returns only
             // when nobody runs its trampoline any more.
             let ret = unsafe { bindings::unregister_ftrace_function(ops) };
@@ -158,8 +187,8 @@ const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
 ///
 /// # Safety
 ///
-/// Only for ftrace, with an `ops` that is part of an [`Inner<N>`].
-unsafe extern "C" fn handler<const N: usize>(
+/// Only for ftrace, with an `ops` that is part of an [`Inner`].
+unsafe extern "C" fn handler(
     ip: c_ulong,
     _parent_ip: c_ulong,
     ops: *mut bindings::ftrace_ops,
@@ -167,12 +196,12 @@ unsafe extern "C" fn handler<const N: usize>(
 ) {
     // SAFETY: `Opaque` is transparent, and the `ops` of a redirect is its field. The redirect
     // lives until ftrace has no more use for its `ops`.
-    let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner<N>, ops) };
-    let route = match &redirect.routes[..] {
+    let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner, ops) };
+    let route = match redirect.routes.as_slice() {
         [only] => Some(only),
         _ => redirect.route(Location(Address(ip))),
     };
-    let target = route.map_or(0, |route| route.target.load(Ordering::Relaxed));
+    let target = route.map_or(0, |route| route.target.load(Relaxed));
     if target != 0 {
         // SAFETY: `fregs` comes from ftrace; whoever set the target vouches for it.
         unsafe { arch::set_instruction_pointer(fregs, target) };

@@ -53,7 +53,7 @@ const HOOKED: [&CStr; 3] = [
 
 /// The hooks, for as long as it lives.
 pub(crate) struct Hooks<T: LoaderEvents> {
-    redirect: Option<Redirect<3>>,
+    redirect: Option<Redirect>,
     /// Where `module_elf_check_arch()` is hooked.
     admit: Location,
     _events: PhantomData<T>,
@@ -69,12 +69,13 @@ impl<T: LoaderEvents> Hooks<T> {
     pub(crate) fn new(found: &Found) -> Result<Self> {
         let [admit, finalize, cleanup] = HOOKED.map(|name| found.location(name));
         let locations = [admit?, finalize?, cleanup?];
-        let redirect = Redirect::new(locations).inspect_err(|error| {
-            pr_err!(
-                "cannot hook the module loader ({}): is it redirected by somebody else?\n",
-                error.to_errno()
-            )
-        })?;
+        let redirect =
+            Redirect::new(&locations.map(|location| (location, None))).inspect_err(|error| {
+                pr_err!(
+                    "cannot hook the module loader ({}): is it redirected by somebody else?\n",
+                    error.to_errno()
+                )
+            })?;
         // From the last to the first in the life of a module: what is admitted is finalized, and
         // what is finalized is cleaned up.
         let [admit, finalize, cleanup] = locations;

@@ -9,6 +9,7 @@
 pub(crate) mod arch;
 pub(crate) mod bindings;
 pub(crate) mod debugfs;
+pub(crate) mod direct;
 pub(crate) mod elf;
 pub(crate) mod entry;
 pub(crate) mod ftrace;

@@ -3,10 +3,18 @@
 //! Module parameters. The kernel crate has none that can be changed at run time: `exports.c`
 //! declares them.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 extern "C" {
     static livepatch_debug: AtomicU32;
+    static livepatch_direct: AtomicBool;
+}
+
+/// Whether calls of patched functions are to go straight to their replacements, once a transition
+/// is complete.
+pub(crate) fn direct_calls() -> bool {
+    // SAFETY: A `bool` of C that is always there, and that the kernel sets to 0 and 1 only.
+    unsafe { &livepatch_direct }.load(Ordering::Relaxed)
 }
 
 /// What is wanted of the messages that mainline prints with `pr_debug()`: 1 the steps of

@@ -112,6 +112,7 @@ symbols! {
         state: c_uint,
     ) -> c_int, "a scheduler";
     plain fn kick_process(task: *mut bindings::task_struct), "CONFIG_SMP";
+    plain fn put_task_stack(task: *mut bindings::task_struct), "CONFIG_THREAD_INFO_IN_TASK";
     plain fn idle_task(cpu: c_int) -> *mut bindings::task_struct, "CONFIG_SMP";
     plain fn apply_relocate_add(
         sections: *mut bindings::elf64_shdr,

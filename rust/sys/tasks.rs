@@ -5,7 +5,7 @@
 use super::stop::Stopped;
 use super::{arch, bindings, symbols};
 use core::marker::PhantomData;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{fence, AtomicI32, AtomicUsize, Ordering};
 use kernel::container_of;
 use kernel::prelude::*;
 use kernel::sync::rcu;
@@ -39,6 +39,35 @@ impl Identity {
             .split(|&byte| byte == 0)
             .next()
             .unwrap_or_default()
+    }
+}
+
+/// Tells apart the times at which a task ran. A task that does not run and has the same mark as
+/// before has not run in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Where the task is; another one may be there later.
+    task: usize,
+    /// When it was started, in nanoseconds.
+    started: u64,
+    /// How often it has left a processor.
+    switches: c_ulong,
+}
+
+impl Mark {
+    /// Whether it is, or was, one of the same task.
+    pub(crate) fn is_of_same_task(&self, other: &Mark) -> bool {
+        (self.task, self.started) == (other.task, other.started)
+    }
+}
+
+/// A stack that is kept.
+struct HeldStack<'a>(&'a Task<'a>);
+
+impl Drop for HeldStack<'_> {
+    fn drop(&mut self) {
+        // SAFETY: It was taken by `Task::hold_stack`, and the task is still there.
+        unsafe { symbols::put_task_stack(self.0.task) };
     }
 }
 
@@ -80,32 +109,96 @@ impl Task<'_> {
         buffer.0.get(..count).ok_or(EINVAL)
     }
 
-    /// Whether `wanted` says yes to no word of its stack; `None` where that cannot be told. It is
-    /// for tasks whose stack cannot be told frame by frame, and means that the task is not in
-    /// the functions whose addresses are wanted, and will not return to them: a task that does
-    /// not run has its registers on its stack as well. That an address is there does not mean
-    /// that it is one to return to.
+    /// Whether `wanted` says yes to no word of its stack; `None` where that cannot be told. Where
+    /// it is so, the task is not in the functions whose addresses are wanted, and will not return
+    /// to them: a task that does not run has its registers on its stack as well. That an address
+    /// is there does not mean that it is one to return to.
     pub(crate) fn is_free_of(
         &self,
         _stopped: &Stopped<'_>,
         wanted: impl Fn(usize) -> bool,
     ) -> Option<bool> {
-        if !arch::STACKS_ARE_SCANNED || self.hides_returns() || self.is_on_cpu() {
+        if self.is_on_cpu() {
             return None;
         }
-        // SAFETY: The task lives for `'_`, does not run, and cannot begin to while all
-        // processors are stopped.
+        // SAFETY: The task lives for `'_` and so does its stack, if it has one: while all
+        // processors are stopped, none is freed.
+        unsafe { self.scan(wanted) }
+    }
+
+    /// What [`is_free_of`](Self::is_free_of) tells, while processors are running: it is so for as
+    /// long as the task has the mark that is returned. `None` where it is not so, or cannot be
+    /// told.
+    pub(crate) fn mark_if_free_of(&self, wanted: impl Fn(usize) -> bool) -> Option<Mark> {
+        // A task that leaves a processor has counted that before, and on its way to another one is
+        // on it before it runs: with neither seen, it did not run from the first look to the last.
+        let before = self.mark();
+        if self.is_on_cpu() {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        let _held = self.hold_stack()?;
+        // SAFETY: The task lives for `'_`, and its stack is held.
+        let is_free = unsafe { self.scan(wanted) };
+        fence(Ordering::Acquire);
+        let at_rest = !self.is_on_cpu() && self.mark() == before;
+        (is_free == Some(true) && at_rest).then_some(before)
+    }
+
+    /// What tells whether the task has run since.
+    pub(crate) fn mark(&self) -> Mark {
+        // SAFETY: The task lives for `'_`. The numbers are counted by the scheduler meanwhile.
+        let (voluntary, involuntary, started) = unsafe {
+            (
+                (&raw const (*self.task).nvcsw).read_volatile(),
+                (&raw const (*self.task).nivcsw).read_volatile(),
+                (&raw const (*self.task).start_boottime).read_volatile(),
+            )
+        };
+        Mark {
+            task: self.task as usize,
+            started,
+            switches: voluntary.wrapping_add(involuntary),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// If the task has a stack, it must stay.
+    unsafe fn scan(&self, wanted: impl Fn(usize) -> bool) -> Option<bool> {
+        if self.hides_returns() {
+            return None;
+        }
+        // SAFETY: The task lives for `'_`.
         let (pointer, bottom) = unsafe {
             let pointer = arch::stack_pointer(self.task);
-            (pointer, (*self.task).stack as usize)
+            (
+                pointer,
+                (&raw const (*self.task).stack).read_volatile() as usize,
+            )
         };
         let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
         if bottom == 0 || pointer < bottom || pointer >= end || pointer % size_of::<usize>() != 0 {
             return None;
         }
         let mut words = (pointer..end).step_by(size_of::<usize>());
-        // SAFETY: They are within the task's stack, which stays as long as the task is not freed.
+        // SAFETY: They are within the task's stack, which stays by contract.
         Some(!words.any(|at| wanted(unsafe { arch::stack_word(at) })))
+    }
+
+    /// The kernel's `try_get_task_stack()`: keeps the stack of a task that may be exiting.
+    fn hold_stack(&self) -> Option<HeldStack<'_>> {
+        // SAFETY: The task lives for `'_`. The counter is only ever changed atomically.
+        let count = unsafe {
+            let count = &raw mut (*self.task).stack_refcount.refs.counter;
+            AtomicI32::from_ptr(count)
+        };
+        count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                (count > 0).then(|| count.checked_add(1)).flatten()
+            })
+            .ok()
+            .map(|_| HeldStack(self))
     }
 
     /// Whether a tracer has replaced addresses that the task returns to by its own.
@@ -114,7 +207,13 @@ impl Task<'_> {
         #[cfg(CONFIG_FUNCTION_GRAPH_TRACER)]
         {
             // SAFETY: The task lives for `'_`.
-            hidden |= unsafe { !(*self.task).ret_stack.is_null() && (*self.task).curr_ret_stack > 0 };
+            hidden |=
+                unsafe { !(*self.task).ret_stack.is_null() && (*self.task).curr_ret_stack > 0 };
+        }
+        #[cfg(all(CONFIG_KRETPROBES, not(CONFIG_KRETPROBE_ON_RETHOOK)))]
+        {
+            // SAFETY: As above.
+            hidden |= unsafe { !(*self.task).kretprobe_instances.first.is_null() };
         }
         #[cfg(CONFIG_RETHOOK)]
         {
@@ -204,6 +303,23 @@ pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) 
             });
         }
     }
+}
+
+/// How many threads there are right now.
+pub(crate) fn count() -> usize {
+    let _guard = rcu::read_lock();
+    let mut count: usize = 0;
+    // SAFETY: Within an RCU read-side section.
+    unsafe { for_each_thread(|_| count += 1) };
+    count
+}
+
+/// Calls `each`, which must not sleep, for every thread, while others run and come and go. It is
+/// the order of [`for_each`].
+pub(crate) fn for_each_meanwhile(mut each: impl FnMut(&Task<'_>)) {
+    let _guard = rcu::read_lock();
+    // SAFETY: Within an RCU read-side section.
+    unsafe { for_each_thread(&mut each) };
 }
 
 /// Wakes every task that `wanted` says yes to.

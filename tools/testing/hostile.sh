@@ -37,6 +37,17 @@ MODE=ours
 # In the tree there is no environment to read it from.
 HOSTILE=$TOP/tools/testing/hostile
 
+# build_peer KOBJ VARIANT OUT: the livepatches in C, for the C core.
+build_peer() {
+	local args dir
+	read -ra args <<<"$(kmake_args "$2")"
+	for dir in samples/{cmdline,meminfo,module-target} tools/testing/selftests/livepatch/test_modules; do
+		mkdir -p "$3/${dir##*/}"
+		make -C "$TOP/$dir" "${args[@]}" LIVEPATCH="$TOP" KDIR="$1" MO="$3/${dir##*/}" KLP="$KLP" \
+			LIVEPATCH_SYMVERS=/nonexistent -j"$JOBS"
+	done
+}
+
 # build OUT KOBJ VARIANT MODE SEED N FIRST FILE...: in the tree.
 build() {
 	local args out=$1 kobj=$2 variant=$3 mode=$4 seed=$5 n=$6 first=$7
@@ -50,30 +61,45 @@ build() {
 		cp "$out.control/klp_control.ko" "$out/hostile/"
 	fi
 	cargo build --release --locked --manifest-path "$TOP/tools/klp/Cargo.toml" -p livepatch-mutate
+	args=()
 	[ "$mode" != control ] || args=(--control)
-	[ "$mode" = control ] || args=()
 	"$CARGO_TARGET_DIR/release/klp-mutate" --seed "$seed" --count "$n" --first "$first" --pack \
 		"${args[@]}" -o "$out/hostile/mutants" "$@"
 }
 
-if [ "${1:-}" = --build ]; then
-	shift
-	build "$@"
+case "${1:-}" in
+--build)
+	build "${@:2}"
 	exit
-fi
+	;;
+--build-peer)
+	build_peer "${@:2}"
+	exit
+	;;
+esac
 
-MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
-OUT=${MODULES_DIR%%:*}
-STAGE=$CACHE/tmp/hostile-$(basename "$OUT")-$MODE
+if [ "$MODE" = peer ]; then
+	OUT=$CACHE/modules/$(basename "$KOBJ")-$(key "$TOP")/hostile
+	KLP=$("$TOP/scripts/klp.sh")
+	locked "tests-$(basename "$KOBJ")" step "livepatches for the C core, $ARCH $VARIANT" "1 min" \
+		"$TOP/scripts/enter" env KLP="$KLP" "$0" --build-peer "$KOBJ" "$VARIANT" "$OUT"
+	bases=("$OUT"/{cmdline,meminfo,module-target}/livepatch-*.ko "$OUT"/test_modules/klp_test_{late,positions}.ko)
+	targets=("$OUT/module-target/klp_target.ko" "$OUT/test_modules/klp_test_target.ko")
+else
+	MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
+	OUT=${MODULES_DIR%%:*}
+	bases=("$OUT"/samples/{cmdline,meminfo,module-target}/livepatch-*.ko
+		"$OUT"/samples/rust/{cmdline,meminfo}/livepatch-*.ko
+		"$OUT"/selftests/klp_test_{late,draft,positions}.ko)
+	targets=("$OUT/samples/module-target/klp_target.ko" "$OUT/selftests/klp_test_target.ko")
+fi
+STAGE=$CACHE/tmp/hostile-$(basename "$KOBJ")-$(key "$TOP")-$MODE
 LOG=$CACHE/log/hostile-$ARCH-$VARIANT-$MODE-$SEED
 rm -rf "$STAGE" "$STAGE.control"
 mkdir -p "$STAGE/hostile"
-bases=("$OUT"/samples/{cmdline,meminfo,module-target}/livepatch-*.ko
-	"$OUT"/samples/rust/{cmdline,meminfo}/livepatch-*.ko
-	"$OUT"/selftests/klp_test_{late,draft,positions}.ko)
 [ "$MODE" != ours ] || cp "$OUT/livepatch.ko" "$STAGE/hostile/"
-cp "$OUT/samples/module-target/klp_target.ko" "$OUT/selftests/klp_test_target.ko" "$STAGE/hostile/"
+cp "${targets[@]}" "$STAGE/hostile/"
 PROGRESS=30 locked hostile-build step "$N damaged livepatches, seed $SEED" "1 min when new" "$TOP/scripts/enter" \
 	"$0" --build "$STAGE" "$KOBJ" "$VARIANT" "$MODE" "$SEED" "$N" "$FIRST" "${bases[@]}"
 MANIFEST=$STAGE/hostile/mutants/MANIFEST
@@ -86,6 +112,7 @@ for module in livepatch klp_control klp_target klp_test_target; do
 done
 hooks=$(cat /sys/kernel/tracing/enabled_functions)
 klp_hostile mutants "$1" $2 || exit
+echo "hostile: the end" >/dev/kmsg
 [ "$(cat /sys/kernel/tracing/enabled_functions)" = "$hooks" ] ||
 	echo "PROBLEM 0: functions are still redirected: $(cat /sys/kernel/tracing/enabled_functions)"
 for module in klp_test_target klp_target klp_control livepatch; do
@@ -101,7 +128,8 @@ if [ -e /sys/kernel/debug/kmemleak ]; then
 	[ -z "$(cat /sys/kernel/debug/kmemleak)" ] ||
 		echo "PROBLEM 0: memory leaks: $(head -n 60 /sys/kernel/debug/kmemleak)"
 fi
-dmesg --notime | grep -E -f /.vm/kernel-bugs | sed 's/^/LOG /'
+bugs=$(dmesg --notime | sed '1,/hostile: the end/d' | grep -E -f /.vm/kernel-bugs)
+[ -z "$bugs" ] || echo "PROBLEM 0: the kernel's log: $bugs"
 echo complete
 END
 
@@ -129,7 +157,7 @@ while :; do
 	! grep -qx complete "$LOG.part" || break
 	# The last one that was begun is the one that did it.
 	culprit=$(grep -ao 'hostile: mutant [0-9]*' "$LOG-$guests.console" | tail -n 1 | grep -o '[0-9]*$' || true)
-	if [ -z "$culprit" ] || [ "$guests" -ge "${GUESTS:-20}" ]; then
+	if [ -z "$culprit" ] || [ "$guests" -ge "${GUESTS:-50}" ]; then
 		tail -n 45 "$LOG.error" >&2
 		die "the guest does not come to its end; the kernel's log is $LOG-$guests.console"
 	fi

@@ -48,6 +48,9 @@ selftests() {
 	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh"
 }
 
+# The architecture on which livepatch.ko is measured beside the C core.
+is_measured() { [ "$1" = x86_64 ]; }
+
 # What is tested is built first: with its own progress lines, and an end where
 # something cannot be had.
 "$TOP/scripts/toolchain.sh" >/dev/null
@@ -55,6 +58,7 @@ for ARCH in "${ARCHS[@]}"; do
 	export ARCH
 	"$TOP/tools/testing/modules.sh" >/dev/null
 	"$TOP/scripts/guest.sh" >/dev/null
+	! is_measured "$ARCH" || "$TOP/scripts/kernel.sh" peer >/dev/null
 done
 
 part "host" host
@@ -66,6 +70,7 @@ for ARCH in "${ARCHS[@]}"; do
 	part "selftests-$ARCH" selftests
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
+	! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
 done
 
 echo

@@ -4,10 +4,11 @@
 //!
 //! - `jump!(stub, slot)` is the body of a [`stub!`]: it jumps to the address in the slot;
 //! - `set_instruction_pointer()` is the kernel's `ftrace_regs_set_instruction_pointer()`;
+//! - `direct_address()` says what a direct call of ftrace to a replacement function is registered
+//!   with, if it can lead to one;
 //! - `MACHINE` is the machine of the modules that are loaded here;
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
-//! - `STACKS_ARE_SCANNED` says whether the words of a stack are looked at where it cannot be
-//!   unwound, `stack_pointer()` and `stack_word()` how;
+//! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack;
 //! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.

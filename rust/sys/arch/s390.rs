@@ -47,17 +47,22 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     };
 }
 
+/// What a direct call to the function at `target` is registered with. A call site saves where the
+/// traced function goes on in a register of its own, and leaves the caller's return address alone,
+/// so that to the function it is as if it was called.
+pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
+    cfg!(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS).then_some(target.0 as c_ulong)
+}
+
 /// The functions of the kernel that only this architecture needs: none.
 pub(in crate::sys) const SYMBOLS: &[Symbol] = &[];
 
-/// The unwinder gives up on every task that was interrupted in the kernel.
-pub(crate) const STACKS_ARE_SCANNED: bool = true;
-
-/// The stack pointer of a task that does not run: nothing that it needs is below.
+/// The stack pointer of a task that does not run: nothing that it needs is below. That of a task
+/// that runs is any number.
 ///
 /// # Safety
 ///
-/// `task` must be a task that does not run.
+/// `task` must be a task.
 pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize {
     // SAFETY: By contract.
     unsafe { (*task).thread.ksp }

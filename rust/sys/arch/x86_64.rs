@@ -64,14 +64,19 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     unsafe { (*fregs).regs.ip = ip as c_ulong };
 }
 
-/// The unwinder can tell the stack of a task wherever it was interrupted.
-pub(crate) const STACKS_ARE_SCANNED: bool = false;
+/// What a direct call to the function at `target` is registered with: the kernel's
+/// `ftrace_jmp_set()`, which sets the lowest bit to ask for a jump. A call would leave an address on
+/// the stack to which the function would return.
+pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
+    (cfg!(CONFIG_DYNAMIC_FTRACE_WITH_JMP) && target.0 % 2 == 0).then_some(target.0 as c_ulong | 1)
+}
 
-/// The stack pointer of a task that does not run: nothing that it needs is below.
+/// The stack pointer of a task that does not run: nothing that it needs is below. That of a task
+/// that runs is any number.
 ///
 /// # Safety
 ///
-/// `task` must be a task that does not run.
+/// `task` must be a task.
 pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize {
     // SAFETY: By contract.
     unsafe { (*task).thread.sp }

@@ -1,0 +1,222 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Calls of patched functions that go straight to the new ones, without a handler.
+
+. "$(dirname "$0")/functions.sh"
+
+TRACING=/sys/kernel/tracing
+DIRECT=/sys/module/livepatch/parameters/direct
+
+unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
+
+# leads_to FUNCTION NEW: ftrace says that calls of it go straight there.
+leads_to() {
+	awk -v wanted="$1" -v new="$2" '
+		/^[^\t ]/ { here = $1 == wanted }
+		here && index($0, "-->" new "+") { found = 1 }
+		END { exit !found }' $TRACING/enabled_functions
+}
+
+# straight FUNCTION NEW: after a transition, that comes soon.
+straight() {
+	wait_for 20 leads_to "$1" "$2" ||
+		fail "calls of $1 do not go straight to $2: $(grep -A 2 "^$1 " $TRACING/enabled_functions)"
+}
+
+# handled FUNCTION: a handler decides, which others must not overrule.
+handled() {
+	grep -Eq "^$1 .*\\([0-9]+\\) .*I " $TRACING/enabled_functions ||
+		fail "no handler decides on $1: $(grep -A 2 "^$1 " $TRACING/enabled_functions)"
+}
+
+untouched() {
+	! grep -q "^$1 " $TRACING/enabled_functions || fail "$1 is still redirected"
+}
+
+settles() {
+	load_core
+	load_patch livepatch-cmdline
+	straight cmdline_proc_show livepatch_cmdline_show
+	grep -q livepatched /proc/cmdline || fail "/proc/cmdline is not patched"
+	unload_patch livepatch-cmdline
+	untouched cmdline_proc_show
+	! grep -q livepatched /proc/cmdline || fail "/proc/cmdline is still patched"
+}
+test_case "after a transition calls go straight to the new function" settles
+
+parameter() {
+	load_core direct=0
+	load_patch livepatch-cmdline
+	sleep 2
+	handled cmdline_proc_show
+	echo 1 >$DIRECT
+	# It is looked at again after each transition.
+	load_patch livepatch-meminfo
+	straight meminfo_proc_show livepatch_meminfo_show
+	straight cmdline_proc_show livepatch_cmdline_show
+	echo 0 >$DIRECT
+	unload_patch livepatch-cmdline
+	load_patch livepatch-cmdline
+	sleep 2
+	handled cmdline_proc_show
+	grep -q livepatched /proc/cmdline || fail "/proc/cmdline is not patched"
+	grep -q CommitFree /proc/meminfo || fail "/proc/meminfo is not patched"
+}
+test_case "the parameter 'direct' decides, and can be changed" parameter
+
+stacked() {
+	load_core
+	load klp_test_target
+	load_patch klp_test_stack_1
+	straight unique_value new_unique_value
+	load_patch klp_test_stack_2
+	unique 9002
+	straight unique_value new_unique_value
+	load_patch klp_test_stack_3
+	unique 9003
+	unload_patch klp_test_stack_2
+	unique 9003
+	unload_patch klp_test_stack_3
+	unique 9001
+	straight unique_value new_unique_value
+	unique 9001
+	unload klp_test_target
+	load klp_test_target
+	unique 9001
+	straight unique_value new_unique_value
+	unique 9001
+	unload_patch klp_test_stack_1
+	unique 42
+	untouched unique_value
+}
+test_case "patches on top of each other, and a target that comes, go straight as well" stacked
+
+tracer() {
+	load_core
+	load klp_test_target
+	load_patch klp_test_stack_5
+	straight unique_value new_unique_value
+	echo unique_value >$TRACING/set_ftrace_filter
+	echo function >$TRACING/current_tracer
+	echo 1 >$TRACING/tracing_on
+	: >$TRACING/trace
+	unique 9005
+	grep -q unique_value $TRACING/trace || fail "the patched function is not traced"
+	unload_patch klp_test_stack_5
+	unique 42
+	load_patch klp_test_stack_6
+	unique 9006
+	echo nop >$TRACING/current_tracer
+	echo >$TRACING/set_ftrace_filter
+	straight unique_value new_unique_value
+	unique 9006
+}
+test_case "a tracer comes to a function whose calls go straight, and leaves it" tracer
+
+graph() {
+	load_core
+	load klp_test_target
+	load_patch klp_test_stack_5
+	straight unique_value new_unique_value
+	echo unique_value >$TRACING/set_graph_function
+	echo function_graph >$TRACING/current_tracer
+	echo 1 >$TRACING/tracing_on
+	unique 9005
+	unload_patch klp_test_stack_5
+	unique 42
+	load_patch klp_test_stack_6
+	unique 9006
+	echo nop >$TRACING/current_tracer
+	echo >$TRACING/set_graph_function
+	unique 9006
+}
+test_case "the function graph tracer comes and leaves" graph
+
+probe() {
+	load_core
+	load klp_test_target
+	load_patch klp_test_stack_5
+	straight unique_value new_unique_value
+	echo 'p:klp_test unique_value' >$TRACING/kprobe_events
+	echo 'r:klp_return unique_value' >>$TRACING/kprobe_events
+	echo 1 >$TRACING/events/kprobes/enable
+	echo 1 >$TRACING/tracing_on
+	: >$TRACING/trace
+	unique 9005
+	grep -q 'klp_test: ' $TRACING/trace || fail "the patched function is not probed"
+	unload_patch klp_test_stack_5
+	unique 42
+	load_patch klp_test_stack_6
+	unique 9006
+	echo 0 >$TRACING/events/kprobes/enable
+	echo >$TRACING/kprobe_events
+	straight unique_value new_unique_value
+	unique 9006
+}
+test_case "a kprobe comes to a function whose calls go straight, and leaves it" probe
+
+# refused_probe VALUE: whatever the way, one user only says where calls go on. Linux 7.3
+# does not tell who registers a kprobe that it could not be armed: it is not there then.
+refused_probe() {
+	unique "$1"
+	if insmod "$MODULES/klp_test_probe.ko" 2>/dev/null; then
+		unique "$1"
+		expect_file /sys/module/klp_test_probe/parameters/hits 0
+		! grep -q unique_value /sys/kernel/debug/kprobes/list || fail "a second redirect was allowed"
+		unload klp_test_probe
+	fi
+	unique "$1"
+}
+
+exclusive() {
+	load_core
+	load klp_test_target
+	load_patch klp_test_stack_5
+	straight unique_value new_unique_value
+	refused_probe 9005
+	echo 0 >$DIRECT
+	load_patch klp_test_stack_6
+	handled unique_value
+	refused_probe 9006
+	unload_patch klp_test_stack_6
+	unload_patch klp_test_stack_5
+	unique 42
+	load klp_test_probe
+	unique 42
+	load_refused klp_test_stack_5 EBUSY \
+		"failed to register ftrace handler for function 'unique_value' \(-16\)"
+	unique 42
+	[ "$(cat /sys/module/klp_test_probe/parameters/hits)" -gt 0 ] || fail "the probe was not hit"
+	unload klp_test_probe
+	load_patch klp_test_stack_5
+	unique 9005
+}
+test_case "nobody else can redirect a function whose calls go straight" exclusive
+
+busy() {
+	local pids=() way
+	load_core
+	for _ in 1 2 3; do
+		while :; do cat /proc/cmdline /proc/meminfo; done >/dev/null &
+		pids+=($!)
+	done
+	for _ in 1 2 3 4; do
+		load_patch livepatch-cmdline
+		load_patch livepatch-meminfo
+		for way in 1 2; do
+			straight cmdline_proc_show livepatch_cmdline_show
+			echo cmdline_proc_show >$TRACING/set_ftrace_filter
+			echo function >$TRACING/current_tracer
+			grep -q livepatched /proc/cmdline || fail "/proc/cmdline is not patched ($way)"
+			echo nop >$TRACING/current_tracer
+		done
+		echo >$TRACING/set_ftrace_filter
+		unload_patch livepatch-cmdline
+		unload_patch livepatch-meminfo
+	done
+	kill "${pids[@]}"
+}
+test_case "functions that are in use all the time change from one way to the other" busy
+
+run_tests
