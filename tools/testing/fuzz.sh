@@ -21,8 +21,9 @@ EACH=${SECONDS_EACH:-$((MINUTES * 60 / ${#TARGETS[@]}))}
 
 # In the toolchain tree.
 TRIPLE=$(uname -m)-unknown-linux-gnu
-# Longer inputs find little more, and slowly.
-LENGTH=16384
+# Longer inputs find little more, and slowly. Of whole files the samples should fit.
+LENGTH=4096
+FILE_LENGTH=16384
 
 # build: what cargo-fuzz asks of the compiler, but for its sanitizers: they look for
 # faults of unsafe code, and there is none. The instrumentation is an unstable option.
@@ -49,7 +50,7 @@ modules() {
 	while IFS= read -r file; do
 		number=$((number + 1))
 		cp "$file" "$1/module-$number"
-	done < <(find "$CACHE/modules" -path '*/samples/*' -name 'livepatch-*.ko' -size -$((LENGTH / 1024))k 2>/dev/null)
+	done < <(find "$CACHE/modules" -path '*/samples/*' -name 'livepatch-*.ko' -size -$((FILE_LENGTH / 1024))k 2>/dev/null)
 }
 
 passed=0
@@ -62,12 +63,14 @@ for target in "${TARGETS[@]}"; do
 	artifacts=$CACHE/fuzz/artifacts-$target
 	rm -rf "$seeds"
 	mkdir -p "$corpus" "$seeds" "$artifacts"
-	case $target in
-	image | modinfo) modules "$seeds" ;;
-	esac
+	length=$LENGTH
+	if [ "$target" = image ]; then
+		length=$FILE_LENGTH
+		modules "$seeds"
+	fi
 	[ ! -d "$FUZZ/seeds/$target" ] || cp "$FUZZ/seeds/$target"/* "$seeds"
 	status=0
-	"$TOP/scripts/enter" "$BINARIES/$target" "$corpus" "$seeds" -max_total_time="$EACH" -max_len="$LENGTH" \
+	"$TOP/scripts/enter" "$BINARIES/$target" "$corpus" "$seeds" -max_total_time="$EACH" -max_len="$length" \
 		-timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
 		-artifact_prefix="$artifacts/" >"$log" 2>&1 || status=$?
 	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
