@@ -403,9 +403,8 @@ impl<'a> Reading<'a> {
                     section.flags & (shf::ALLOC | shf::LIVEPATCH) == 0
                         && !matches!(section.sh_type, sht::RELA | sht::REL)
                 };
-                if !self.section_is_as_it_was(index)
-                    && !(nobody(section) && old.is_some_and(nobody))
-                {
+                let ignored = nobody(section) && old.is_some_and(nobody);
+                if !ignored && !self.section_is_as_it_was(index) {
                     return Err(Unsafe("what the kernel trusts"));
                 }
                 continue;
