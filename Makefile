@@ -13,8 +13,8 @@ endif
 ARCH ?= x86_64
 export ARCH
 
-.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress bench \
-	check install deb packaging-test reboot-test tutorial clean
+.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fuzz \
+	hostile bench check install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -39,6 +39,9 @@ help:
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'
+	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
+	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
 	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
 	@echo '                            one measurement by function, CORE=peer on the C core)'
@@ -93,6 +96,13 @@ kselftest-upstream:
 
 stress:
 	@tools/testing/stress.sh
+
+fuzz:
+	@tools/testing/fuzz.sh
+
+# VARIANT is another one by default than elsewhere.
+hostile:
+	@$(if $(filter file,$(origin VARIANT)),,VARIANT=$(VARIANT)) tools/testing/hostile.sh
 
 bench:
 	@tools/testing/bench.sh

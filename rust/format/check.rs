@@ -300,6 +300,59 @@ pub fn relocations<E: From<Error>>(
     Ok(())
 }
 
+/// Where a relocation writes. Places are ordered by where they begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The section that it changes.
+    pub target: SectionIndex,
+    /// The first byte, counted from the start of that section.
+    pub start: u64,
+    /// The byte after the last one.
+    pub end: u64,
+    /// The section that it is in.
+    pub section: SectionIndex,
+    /// Its number there.
+    pub nr: u32,
+}
+
+impl Place {
+    /// The place of a relocation that was checked; `None` where it writes nothing.
+    pub fn new(
+        machine: Machine,
+        section: SectionIndex,
+        target: SectionIndex,
+        nr: u32,
+        rela: &Relocation,
+    ) -> Option<Place> {
+        let width = reloc::width(machine, rela.r_type).filter(|&width| width != 0)?;
+        Some(Place {
+            target,
+            start: rela.r_offset,
+            end: rela.r_offset.checked_add(width.into())?,
+            section,
+            nr,
+        })
+    }
+}
+
+/// Checks that no two relocations of a module, `places` in their order, write to the same bytes:
+/// to take the one back would damage the other, which may be for another object.
+///
+/// # Errors
+///
+/// The section at fault, with [`Error::RelocationOverlap`].
+pub fn overlap(places: &[Place]) -> core::result::Result<(), (SectionIndex, Error)> {
+    for pair in places.windows(2) {
+        if let [one, two] = pair {
+            if one.target == two.target && two.start < one.end {
+                let (nr, other) = (two.nr, one.nr);
+                return Err((two.section, Error::RelocationOverlap { nr, other }));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Checks, in a file that nobody has looked at, that the relocations of all livepatch sections
 /// name symbols that are there. Some architectures' loaders count global offset and procedure
 /// linkage table entries by these indices long before livepatch sees the module.

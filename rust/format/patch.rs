@@ -3,8 +3,17 @@
 //! What must hold of the description of a patch, `struct klp_patch` and what it points to, before
 //! anything in it is looked up.
 
-use super::name::{SymPos, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX, VMLINUX};
+use super::name::{ObjectName, SymPos, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX, VMLINUX};
 use core::fmt;
+
+/// The files in the directory of a patch in sysfs, where its objects have directories.
+const PATCH_FILES: [&[u8]; 5] = [
+    b"enabled",
+    b"transition",
+    b"force",
+    b"replace",
+    b"stack_order",
+];
 
 /// What is wrong with a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +22,8 @@ pub enum Fault<'a> {
     NoObjects,
     /// The name of an object is longer than a module name can be.
     ObjectNameTooLong,
+    /// A name that no module can have, or that stands for something else where objects are shown.
+    ObjectName { object: &'a [u8] },
     /// An object without a list of functions.
     NoFunctions { object: &'a [u8] },
     /// An object that is there before.
@@ -38,6 +49,9 @@ impl fmt::Display for Fault<'_> {
         match *self {
             Fault::NoObjects => f.write_str("it has no objects"),
             Fault::ObjectNameTooLong => f.write_str("an object's name is too long"),
+            Fault::ObjectName { object } => {
+                write!(f, "'{}' cannot be an object's name", Text(object))
+            }
             Fault::NoFunctions { object } => {
                 write!(f, "object '{}' has no functions", Text(object))
             }
@@ -68,10 +82,16 @@ impl fmt::Display for Fault<'_> {
 ///
 /// # Errors
 ///
-/// [`Fault::ObjectNameTooLong`]
+/// [`Fault::ObjectNameTooLong`], [`Fault::ObjectName`]
 pub fn object<'a>(name: Option<&'a [u8]>) -> core::result::Result<&'a [u8], Fault<'a>> {
     match name {
         Some(name) if name.len() > OBJECT_NAME_MAX => Err(Fault::ObjectNameTooLong),
+        // One that is called so is not the kernel itself, and no module either.
+        Some(name)
+            if ObjectName::new(name).is_err() || name == VMLINUX || PATCH_FILES.contains(&name) =>
+        {
+            Err(Fault::ObjectName { object: name })
+        }
         Some(name) => Ok(name),
         None => Ok(VMLINUX),
     }
@@ -92,7 +112,9 @@ where
 {
     let name = name.ok_or(Fault::NoName { object })?;
     let function = name.name();
-    if function.is_empty() || function.len() > SYMBOL_NAME_MAX {
+    // It also names a directory in sysfs, where a slash would become something else.
+    let is_name = |byte: &u8| byte.is_ascii_graphic() && *byte != b'/';
+    if !(1..=SYMBOL_NAME_MAX).contains(&function.len()) || !function.iter().all(is_name) {
         return Err(Fault::FunctionName { function });
     }
     let new = new.ok_or(Fault::NoNewFunction { object, function })?;

@@ -28,7 +28,8 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
     let Some(info) = file.get_mut(range.clone()) else {
         return Ok(());
     };
-    if !modinfo::admit(info) {
+    // A file that has the other key already is taken for a livepatch by `finalize`, too.
+    if !modinfo::admit(info) && modinfo::value(info, modinfo::ADMITTED).is_none() {
         return Ok(());
     }
     let Ok(image) = Image::parse(file) else {

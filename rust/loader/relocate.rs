@@ -3,13 +3,15 @@
 //! Livepatch relocation sections: checking them, applying them, taking them back.
 
 use super::resolve::{self, WantedSymbols};
-use crate::format::check::{self, Kind};
+use crate::format::check::{self, Kind, Place};
 use crate::format::elf::SectionIndex;
 use crate::format::name::{ObjectName, SectionName, Text};
 use crate::format::refusal::{Refusal, Unresolved};
 use crate::format::{self};
 use crate::messages::refuse;
 use crate::sys::elf::Retained;
+use crate::sys::sort::{sort, Compare};
+use core::cmp::Ordering;
 use kernel::prelude::*;
 
 /// What stops a section from being applied.
@@ -110,6 +112,9 @@ fn wanted<'a>(
         wanted.push(rela.symbol, parsed)?;
         Ok(())
     })?;
+    if let Some(nr) = checked.occupied() {
+        return Err(format::Error::RelocationPlace { nr }.into());
+    }
     let (start, size) = checked.target();
     let target = elf.sections().get(SectionIndex(section.sh_info))?;
     check::target_name(elf.names().get(target.sh_name)?)?;
@@ -165,12 +170,33 @@ fn apply(elf: &mut Retained, index: SectionIndex, object: ObjectName<'_>) -> Res
     }
 }
 
+impl Compare for Place {
+    fn compare(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+}
+
+/// Checks that no two relocations write to one place. What is wrong with a section otherwise is
+/// found, and told, by those who apply or check it.
+fn check_overlaps(elf: &mut Retained) -> Result {
+    let mut places: KVVec<Place> = KVVec::new();
+    for_each_section(elf, |elf, index, _| {
+        match elf.places(index, |place| Ok(places.push(place, GFP_KERNEL)?)) {
+            Err(Fault::Errno(error)) => Err(error),
+            Err(Fault::File(_)) | Ok(()) => Ok(()),
+        }
+    })?;
+    sort(&mut places);
+    check::overlap(&places).map_err(|(section, error)| report(elf, section, error.into()))
+}
+
 /// At the load of a livepatch: applies the sections for the kernel itself, and checks all others.
 ///
 /// # Errors
 ///
 /// `EINVAL`, `ENOEXEC` for what is wrong with the file, `ENOMEM`; all are logged.
 pub(crate) fn load(elf: &mut Retained) -> Result {
+    check_overlaps(elf)?;
     for_each_section(elf, |elf, index, object| match object {
         Some(object) if object.is_vmlinux() => apply(elf, index, object),
         Some(object) => match wanted(elf, index, object) {

@@ -86,6 +86,7 @@ build() {
 	mkdir -p "$OUT/damaged"
 	damaged klp_test_late section-without-target section-without-object \
 		section-unknown-prefix section-without-flag section-not-allocated target-symtab not-marked not-livepatch-symbol symbol-index \
+		marked-as-admitted place-twice place-of-another-object place-occupied \
 		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
 		vmlinux-symbol-for-module target-ambiguous target-position truncated truncated-header
 	damaged klp_test_positions ambiguous position-too-large
