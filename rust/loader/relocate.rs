@@ -191,20 +191,29 @@ fn check_overlaps(elf: &mut Retained) -> Result {
 }
 
 /// At the load of a livepatch: applies the sections for the kernel itself, and checks all others.
+/// Where there are no others, symbols are not needed any more.
 ///
 /// # Errors
 ///
 /// `EINVAL`, `ENOEXEC` for what is wrong with the file, `ENOMEM`; all are logged.
 pub(crate) fn load(elf: &mut Retained) -> Result {
     check_overlaps(elf)?;
+    let mut late = false;
     for_each_section(elf, |elf, index, object| match object {
         Some(object) if object.is_vmlinux() => apply(elf, index, object),
         Some(object) => match wanted(elf, index, object) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                late = true;
+                Ok(())
+            }
             Err(fault) => Err(report(elf, index, fault)),
         },
         None => Err(EINVAL),
-    })
+    })?;
+    if !late {
+        elf.forget_symbols();
+    }
+    Ok(())
 }
 
 /// Applies the sections for a module that is loaded now. On an error nothing of them is applied.

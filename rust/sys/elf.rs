@@ -141,11 +141,8 @@ impl<'a> Loading<'a> {
 
     /// The contents of the section with this name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<&'a [u8]> {
-        let names = self.names();
-        self.sections()
-            .iter()
-            .find(|(_, section)| names.get(section.sh_name) == Ok(name))
-            .map(|(index, _)| self.data(index))
+        let (index, _) = self.sections().find(&self.names(), name)?;
+        Some(self.data(index))
     }
 }
 
@@ -250,6 +247,18 @@ impl Retained {
             symbol_section,
             arch: arch::Kept::new(&loading.module())?,
         })
+    }
+
+    /// Lets go of what only relocations that are applied later need.
+    pub(crate) fn forget_symbols(&mut self) {
+        self.symbols = KVVec::new();
+        self.strings = KVVec::new();
+        self.applied = KVVec::new();
+        self.arch = arch::Kept::default();
+        // The table is not there any more.
+        if let Some(section) = self.sections.get_mut(self.symbol_section.0 as usize) {
+            (section.sh_addr, section.sh_size) = (0, 0);
+        }
     }
 
     /// The module that it is about.
@@ -397,10 +406,8 @@ impl Retained {
 
 /// Address and size of the section with this name, where it has a place in memory.
 pub(super) fn section_in_memory(elf: &Retained, name: &[u8]) -> Option<(usize, usize)> {
-    let names = elf.names();
     elf.sections()
-        .iter()
-        .find(|(_, section)| names.get(section.sh_name) == Ok(name))
+        .find(&elf.names(), name)
         .filter(|(_, section)| section.sh_flags & SHF_ALLOC != 0)
         .map(|(_, section)| (section.sh_addr as usize, section.sh_size as usize))
 }
