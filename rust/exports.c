@@ -3,11 +3,15 @@
  * What needs the kernel's C macros: exports and parameters.
  */
 #include <linux/debugfs.h>
+#include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 
 #include "../include/linux/livepatch.h"
+
+/* That of the project, which tools/klp/Cargo.toml has as well. */
+MODULE_VERSION("0.1.0");
 
 unsigned int livepatch_debug;
 module_param_named(debug, livepatch_debug, uint, 0644);

@@ -29,7 +29,7 @@ build() {
 		# Debian has the standard library of its own machine only. For another it is
 		# built from its sources, which rustc wants to be asked for in this way; the
 		# tools for the build are then other ones as well, and have their own directory.
-		std=(-Zbuild-std=std,panic_unwind)
+		std=("-Zbuild-std=std,panic_unwind")
 		dir=$dir/$MACHINE
 		linker=CARGO_TARGET_${TARGET^^}_LINKER
 		export RUSTC_BOOTSTRAP=1 "${linker//-/_}=$(cross)gcc"

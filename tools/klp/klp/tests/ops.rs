@@ -434,7 +434,10 @@ fn list_and_status_in_json_are_as_documented() {
         system: Default::default(),
     };
     status::status(&case.system, &mut case.console(), &args).unwrap();
-    assert_eq!(case.out.text(), include_str!("golden/status.json"));
+    let golden = include_str!("golden/status.json");
+    assert_eq!(case.out.text(), golden);
+    let document = include_str!("../../../../Documentation/livepatch/klp-status-json.md");
+    assert!(document.contains(&format!("```json\n{golden}```")));
 }
 
 fn status_text(case: &Case, name: Option<&str>) -> String {
@@ -1181,6 +1184,13 @@ fn the_status_tells_how_it_ended() {
     klp(&case, "disable second --reverse").code(2);
     klp(&case, "force second").code(1);
     klp(&case, "load /nonexistent.ko").code(1);
+}
+
+#[test]
+fn livepatch_ko_has_the_version_of_klp() {
+    let source = include_str!("../../../../rust/exports.c");
+    let version = format!("MODULE_VERSION(\"{}\");", env!("CARGO_PKG_VERSION"));
+    has(source, &[&version]);
 }
 
 #[test]

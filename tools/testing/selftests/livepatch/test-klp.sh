@@ -243,7 +243,7 @@ else
 		says 0 "^inserted .*/extra/livepatch.ko\$" load "$SAMPLE"
 		rm "$PLACE/livepatch.ko"
 		expect_file /proc/cmdline "this has been live patched"
-		says 0 '^core: livepatch.ko' status
+		says 0 '^core: livepatch.ko, version [0-9]' status
 		says 0 '^    "kind": "livepatch.ko",$' status --json
 		says 0 'is unloaded' unload livepatch_sample
 		unload_core
