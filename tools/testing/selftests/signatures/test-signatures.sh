@@ -4,6 +4,7 @@
 # A kernel that insists on signatures: livepatch.ko changes nothing of what it accepts.
 # tools/testing/signatures.sh makes the modules.
 
+# shellcheck source=tools/testing/selftests/livepatch/functions.sh disable=SC1091
 . "$(dirname "$0")/functions.sh"
 
 # what_is_said MODULE: by insmod and by the kernel, about a module that is refused.
