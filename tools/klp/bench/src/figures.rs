@@ -269,21 +269,21 @@ impl Rows<'_> {
                     |run| switch(run, enable, threads, SETTLED),
                 )?;
             }
+            for &threads in matrix.threads.iter().filter(|&&threads| threads > smallest) {
+                let point = format!(
+                    "{what}, {} threads, until the transition is over",
+                    grouped(threads)
+                );
+                self.compare(
+                    format!("switch.{what}.transition.{threads}"),
+                    ("Switch-over", point),
+                    "instructions",
+                    None,
+                    |run| switch(run, enable, threads, OVER),
+                )?;
+            }
             self.compare(
-                format!("switch.{what}.transition"),
-                (
-                    "Switch-over",
-                    format!(
-                        "{what}, {} threads, until the transition is over",
-                        grouped(most)
-                    ),
-                ),
-                "instructions",
-                None,
-                |run| switch(run, enable, most, OVER),
-            )?;
-            self.compare(
-                format!("switch.{what}.each"),
+                format!("switch.{what}.each.{most}"),
                 ("Switch-over", format!("{what}, each thread")),
                 "instructions",
                 None,
