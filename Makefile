@@ -13,8 +13,8 @@ endif
 ARCH ?= x86_64
 export ARCH
 
-.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress bench \
-	check clean
+.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fuzz \
+	hostile bench check install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,17 +26,28 @@ help:
 	@echo
 	@echo '  make KDIR=/lib/modules/$$(uname -r)/build'
 	@echo '                            livepatch.ko for a kernel of yours, here in this directory'
+	@echo '                            (and modules_install, for that kernel)'
+	@echo '  make install              klp, what patches are built with, the unit for the boot,'
+	@echo '                            sources for DKMS (PREFIX=/usr/local, DESTDIR=, KLP=)'
+	@echo '  make deb                  all of that as Debian packages'
 	@echo
 	@echo '  make setup                the toolchain tree, the klp command and the guest'
 	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan)'
 	@echo '  make modules              livepatch.ko, samples and test modules for it'
-	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some)'
+	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some;'
+	@echo '                            VARIANT=peer SCRIPTS=test-klp.sh: klp on the C core)'
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'
+	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
+	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
 	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
 	@echo '                            one measurement by function, CORE=peer on the C core)'
+	@echo '  make packaging-test       the Debian packages: installed, used, removed'
+	@echo '  make reboot-test          installed patches, over reboots of a guest'
+	@echo '  make tutorial             what the tutorial says, word for word'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -47,9 +58,11 @@ ifneq ($(KDIR),)
 
 # A kernel of the user's own, with the user's own tools.
 .DEFAULT_GOAL := own
-.PHONY: own
+.PHONY: own modules_install
 own modules:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+modules_install:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
 clean:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) clean
 
@@ -84,11 +97,33 @@ kselftest-upstream:
 stress:
 	@tools/testing/stress.sh
 
+fuzz:
+	@tools/testing/fuzz.sh
+
+# VARIANT is another one by default than elsewhere.
+hostile:
+	@$(if $(filter file,$(origin VARIANT)),,VARIANT=$(VARIANT)) tools/testing/hostile.sh
+
 bench:
 	@tools/testing/bench.sh
 
 check:
 	@scripts/check.sh
+
+install:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" KLP="$(KLP)" scripts/install.sh
+
+deb:
+	@scripts/deb.sh
+
+packaging-test:
+	@tools/testing/packaging.sh
+
+reboot-test:
+	@tools/testing/reboot.sh
+
+tutorial:
+	@tools/testing/tutorial.sh
 
 clean:
 	@scripts/clean.sh

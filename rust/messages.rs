@@ -4,7 +4,9 @@
 //! The kernel's printing macros have a `Display` trait of their own.
 
 use crate::format::name::{ObjectName, Text};
+use crate::format::refusal::{Errno, Refusal};
 use crate::format::Error;
+use kernel::prelude::*;
 
 macro_rules! display_as_core_does {
     ($($type:ty),*) => {
@@ -19,3 +21,18 @@ macro_rules! display_as_core_does {
 }
 
 display_as_core_does!(Error, ObjectName<'_>, Text<'_>);
+
+impl From<Errno> for kernel::error::Error {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::Invalid => EINVAL,
+            Errno::NoExec => ENOEXEC,
+        }
+    }
+}
+
+/// Logs why something is refused; returns the errno to refuse it with.
+pub(crate) fn refuse(refusal: &Refusal<'_>) -> kernel::error::Error {
+    refusal.log(|line| pr_err!("{}\n", line));
+    refusal.errno().into()
+}

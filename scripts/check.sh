@@ -102,6 +102,9 @@ clippy_klp() {
 	[ -d tools/klp ] || return 0
 	cd tools/klp
 	in_tree cargo clippy --workspace --all-targets -- -D warnings
+	# A workspace of its own.
+	cd fuzz
+	in_tree env CXX=clang++ cargo clippy --locked -- -D warnings
 }
 
 clippy_kernel() { "$TOP/scripts/modules.sh" --clippy; }

@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy "$CACHE/klp/$(key "$TOP")" \
-	"$CACHE"/bench/*-"$(key "$TOP")"
-say "removed the modules of this checkout; to remove everything, remove $CACHE"
+rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy \
+	"$CACHE/klp/$(key "$TOP")" "$CACHE/packages/$(key "$TOP")" \
+	"$CACHE/cargo-target/$(key "$TOP")" "$CACHE"/bench/*-"$(key "$TOP")"
+say "removed the modules, the command and the packages of this checkout; to remove everything, remove $CACHE"

@@ -7,23 +7,24 @@
 . "$(dirname "$0")/lib.sh"
 
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head -n 1)
-OUT=$CACHE/packages
-WORK=$CACHE/tmp/deb
+OUT=$CACHE/packages/$(key "$TOP")
+WORK=$CACHE/tmp/deb-$(key "$TOP")
 
 if [ "${1:-}" = --build ]; then
 	# What apt does as a user of its own cannot reach the cache.
 	echo 'APT::Sandbox::User "root";' >/etc/apt/apt.conf.d/00scratch
-	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends debhelper dh-dkms
+	export DEBIAN_FRONTEND=noninteractive
+	retry apt-get update -qq
+	retry apt-get install -y -qq --no-install-recommends build-essential debhelper dh-dkms
 	cd "$WORK/livepatch-rs"
 	KLP=$2 dpkg-buildpackage --build=binary --no-sign
 	exit
 fi
 
 KLP=$("$TOP/scripts/klp.sh")
-rm -rf "$WORK"
+rm -rf "$WORK" "$OUT"
 mkdir -p "$WORK/livepatch-rs" "$OUT"
-(cd "$TOP" && git ls-files -z | xargs -0 cp --parents -t "$WORK/livepatch-rs")
+(cd "$TOP" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$WORK/livepatch-rs")
 cp -r "$TOP/packaging/debian" "$WORK/livepatch-rs/debian"
 cat >"$WORK/livepatch-rs/debian/changelog" <<-END
 	livepatch-rs ($VERSION) unstable; urgency=medium
@@ -34,4 +35,5 @@ cat >"$WORK/livepatch-rs/debian/changelog" <<-END
 END
 SCRATCH=1 step "Debian packages" "1 min" "$TOP/scripts/enter" "$0" --build "$KLP"
 mv "$WORK"/*.deb "$OUT/"
+rm -rf "$WORK"
 echo "$OUT"

@@ -44,9 +44,9 @@ install -d "$DESTDIR$PREFIX/lib/systemd/system"
 sed "s|/usr/bin/klp|$PREFIX/bin/klp|" "$TOP/packaging/klp.service" \
 	>"$DESTDIR$PREFIX/lib/systemd/system/klp.service"
 
-copy "$SHARE/livepatch-rs" scripts/Makefile.livepatch include rust/authors samples
+copy "$SHARE/livepatch-rs" scripts/Makefile.livepatch scripts/Makefile.bindgen include rust/authors samples
 copy "$SHARE/doc/livepatch-rs" README.md Documentation
 
-copy "$SOURCE" Kbuild Makefile rust include packaging/dkms-symvers
+copy "$SOURCE" Kbuild Makefile scripts/Makefile.bindgen rust include packaging/dkms-symvers
 sed "s/#MODULE_VERSION#/$VERSION/" "$TOP/packaging/dkms.conf" >"$SOURCE/dkms.conf"
 chmod 755 "$SOURCE/packaging/dkms-symvers"

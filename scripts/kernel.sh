@@ -7,6 +7,8 @@
 #   kernel.sh peer       CONFIG_LIVEPATCH=y: the C core, to compare with
 #   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection
 #   kernel.sh kasan      the same with KASAN, by clang (x86_64)
+#   kernel.sh kasan-peer the C core with all that
+#   kernel.sh sig        modules have to be signed
 
 . "$(dirname "$0")/lib.sh"
 
@@ -15,10 +17,11 @@ CONFIGS=("$TOP/scripts/config/common.config" "$TOP/scripts/config/$ARCH.config")
 LLVM=
 case "$VARIANT" in
 plain) ;;
-peer | lockdep) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
-kasan)
-	[ "$ARCH" = x86_64 ] || die "the kasan kernel is for x86_64 only"
+peer | lockdep | sig) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
+kasan | kasan-peer)
+	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$TOP/scripts/config/debug.config")
+	[ "$VARIANT" = kasan ] || CONFIGS+=("$TOP/scripts/config/peer.config")
 	LLVM=LLVM=1
 	;;
 *) die "no such kernel variant: $VARIANT" ;;

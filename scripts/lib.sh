@@ -60,7 +60,7 @@ cross() {
 kmake_args() {
 	local prefix llvm=
 	prefix=$(cross)
-	[ "$1" != kasan ] || llvm=1
+	case $1 in kasan | kasan-peer) llvm=1 ;; esac
 	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }ARCH=$ARCH"
 }
 

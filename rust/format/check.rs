@@ -4,11 +4,199 @@
 //! `apply_relocate_add()`, which trusts symbol indices, offsets and types as they come.
 
 use super::elf::{
-    Image, Machine, Relocation, RelocationTable, Section, SectionIndex, Symbol, SymbolTable,
-    SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
+    Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, Symbol,
+    SymbolTable, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
 };
 use super::error::{Error, Result};
+use super::name::{SectionName, SymbolName, Text, DRAFT_SECTION_PREFIX, SECTION_PREFIX};
+use super::refusal::Unresolved;
 use super::reloc;
+use core::fmt;
+
+/// The section that becomes `struct module`.
+const THIS_MODULE: &[u8] = b".gnu.linkonce.this_module";
+
+/// What keeps a livepatch relocation section from being applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault<'a> {
+    /// The section or one of its relocations is wrong.
+    Format(Error),
+    /// Its own name is wrong.
+    SectionName(Error),
+    /// A relocation of the section at `index` uses a symbol that is not livepatch's.
+    NotALivepatchSymbol {
+        error: Error,
+        index: SectionIndex,
+        nr: u32,
+        symbol: &'a [u8],
+    },
+    /// The name of a symbol is wrong.
+    SymbolName { error: Error, symbol: &'a [u8] },
+    /// The symbol of relocation `nr` is of the other dialect.
+    Dialect { nr: u32, symbol: &'a [u8] },
+    /// A section for a module uses a symbol of the kernel.
+    VmlinuxSymbol { symbol: &'a [u8] },
+    /// A symbol was not found.
+    Unresolved(Unresolved<'a>),
+}
+
+impl From<Error> for Fault<'_> {
+    fn from(error: Error) -> Self {
+        Fault::Format(error)
+    }
+}
+
+impl<'a> Fault<'a> {
+    /// Explains what [`section`] or [`relocations`] found wrong with the section at `index`.
+    pub fn new(
+        error: Error,
+        index: SectionIndex,
+        symbols: &SymbolTable<'_>,
+        strings: &StringTable<'a>,
+    ) -> Self {
+        match error {
+            Error::NotALivepatchSymbol { nr, symbol, .. } => Fault::NotALivepatchSymbol {
+                error,
+                index,
+                nr,
+                symbol: symbols
+                    .get(symbol)
+                    .and_then(|symbol| strings.get(symbol.st_name))
+                    .unwrap_or_default(),
+            },
+            _ => Fault::Format(error),
+        }
+    }
+
+    /// The defect of the file, unless what the file says is at odds with something else.
+    pub(super) fn error(&self) -> Option<Error> {
+        match *self {
+            Fault::Format(error)
+            | Fault::SectionName(error)
+            | Fault::NotALivepatchSymbol { error, .. }
+            | Fault::SymbolName { error, .. } => Some(error),
+            Fault::Dialect { .. } | Fault::VmlinuxSymbol { .. } | Fault::Unresolved(_) => None,
+        }
+    }
+
+    /// The lines that stand before the one which tells module and section.
+    pub(super) fn log(&self, section: &[u8], line: &mut impl FnMut(fmt::Arguments<'_>)) {
+        match *self {
+            Fault::Format(_) => {}
+            Fault::SectionName(_) => line(format_args!(
+                "section {} has an incorrectly formatted name",
+                Text(section)
+            )),
+            Fault::NotALivepatchSymbol {
+                index, nr, symbol, ..
+            } => line(format_args!(
+                "symbol {} at rela sec {} idx {nr} is not marked as a livepatch symbol",
+                Text(symbol),
+                index.0
+            )),
+            Fault::SymbolName { symbol, .. } => line(format_args!(
+                "symbol {} has an incorrectly formatted name",
+                Text(symbol)
+            )),
+            Fault::Dialect { nr, symbol } => {
+                line(format_args!(
+                    "symbol {} has an incorrectly formatted name",
+                    Text(symbol)
+                ));
+                line(format_args!(
+                    "relocation {nr}: symbol and section are of different dialects"
+                ));
+            }
+            Fault::VmlinuxSymbol { symbol } => line(format_args!(
+                "invalid access to vmlinux symbol '{}' from module-specific livepatch relocation \
+                 section",
+                Text(symbol)
+            )),
+            Fault::Unresolved(unresolved) => line(format_args!("{unresolved}")),
+        }
+    }
+}
+
+/// What the name and the flags of a section make of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// None of livepatch's.
+    Other,
+    /// One that looks like a livepatch relocation section, and lacks the flag.
+    Unflagged,
+    /// A livepatch relocation section whose name is wrong.
+    Misnamed(Error),
+    /// A livepatch relocation section.
+    Relocations(SectionName<'a>),
+}
+
+/// Decides what the section called `name` is.
+pub fn kind<'a>(section: &Section, name: &'a [u8]) -> Kind<'a> {
+    if section.is_livepatch_relocation() {
+        match SectionName::parse(name) {
+            Ok(name) => Kind::Relocations(name),
+            Err(error) => Kind::Misnamed(error),
+        }
+    } else if name.starts_with(SECTION_PREFIX) || name.starts_with(DRAFT_SECTION_PREFIX) {
+        Kind::Unflagged
+    } else {
+        Kind::Other
+    }
+}
+
+/// Whether the section belongs to livepatch in a module that must then be marked as one.
+pub fn needs_mark(section: &Section) -> bool {
+    section.sh_type == SHT_RELA && section.is_livepatch_relocation()
+}
+
+/// Checks the name of the section that is changed.
+///
+/// # Errors
+///
+/// [`Error::RelocationTarget`]
+pub fn target_name(name: &[u8]) -> Result<()> {
+    if name == THIS_MODULE {
+        return Err(Error::RelocationTarget(
+            "the target section is the kernel's own record of the module",
+        ));
+    }
+    Ok(())
+}
+
+/// The defect of a section for a module whose target section is freed once the patch module's
+/// init function is done.
+pub const FREED_AFTER_INIT: Error = Error::RelocationTarget(
+    "relocations for a module can be applied late, but the target section is freed after init",
+);
+
+/// Parses the name of the symbol that relocation `nr` of the section called `section` uses, and
+/// checks whether that section may use it.
+///
+/// # Errors
+///
+/// [`Fault::Format`] where it has no name, [`Fault::SymbolName`], [`Fault::Dialect`],
+/// [`Fault::VmlinuxSymbol`]
+pub fn symbol<'a>(
+    section: &SectionName<'_>,
+    nr: u32,
+    symbol: &Symbol,
+    strings: &StringTable<'a>,
+) -> core::result::Result<SymbolName<'a>, Fault<'a>> {
+    let name = strings.get(symbol.st_name)?;
+    let parsed = SymbolName::parse(name, symbol).map_err(|error| Fault::SymbolName {
+        error,
+        symbol: name,
+    })?;
+    if parsed.dialect != section.dialect {
+        return Err(Fault::Dialect { nr, symbol: name });
+    }
+    if parsed.object.is_vmlinux() && !section.object.is_vmlinux() {
+        return Err(Fault::VmlinuxSymbol {
+            symbol: parsed.symbol,
+        });
+    }
+    Ok(parsed)
+}
 
 /// Checks the header of a livepatch relocation section and of the section that it changes;
 /// `symbols` is the module's symbol table.
@@ -112,6 +300,59 @@ pub fn relocations<E: From<Error>>(
     Ok(())
 }
 
+/// Where a relocation writes. Places are ordered by where they begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The section that it changes.
+    pub target: SectionIndex,
+    /// The first byte, counted from the start of that section.
+    pub start: u64,
+    /// The byte after the last one.
+    pub end: u64,
+    /// The section that it is in.
+    pub section: SectionIndex,
+    /// Its number there.
+    pub nr: u32,
+}
+
+impl Place {
+    /// The place of a relocation that was checked; `None` where it writes nothing.
+    pub fn new(
+        machine: Machine,
+        section: SectionIndex,
+        target: SectionIndex,
+        nr: u32,
+        rela: &Relocation,
+    ) -> Option<Place> {
+        let width = reloc::width(machine, rela.r_type).filter(|&width| width != 0)?;
+        Some(Place {
+            target,
+            start: rela.r_offset,
+            end: rela.r_offset.checked_add(width.into())?,
+            section,
+            nr,
+        })
+    }
+}
+
+/// Checks that no two relocations of a module, `places` in their order, write to the same bytes:
+/// to take the one back would damage the other, which may be for another object.
+///
+/// # Errors
+///
+/// The section at fault, with [`Error::RelocationOverlap`].
+pub fn overlap(places: &[Place]) -> core::result::Result<(), (SectionIndex, Error)> {
+    for pair in places.windows(2) {
+        if let [one, two] = pair {
+            if one.target == two.target && two.start < one.end {
+                let (nr, other) = (two.nr, one.nr);
+                return Err((two.section, Error::RelocationOverlap { nr, other }));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Checks, in a file that nobody has looked at, that the relocations of all livepatch sections
 /// name symbols that are there. Some architectures' loaders count global offset and procedure
 /// linkage table entries by these indices long before livepatch sees the module.
@@ -122,7 +363,7 @@ pub fn relocations<E: From<Error>>(
 pub fn symbol_indices(image: &Image<'_>) -> core::result::Result<(), (SectionIndex, Error)> {
     let mut count = None;
     for (index, section) in image.sections.iter() {
-        if section.sh_type != SHT_RELA || !section.is_livepatch_relocation() {
+        if !needs_mark(&section) {
             continue;
         }
         let here = |error| (index, error);

@@ -7,6 +7,7 @@
 //! asked for.
 
 use super::error::{Error, Result};
+use core::ffi::CStr;
 
 /// Symbols of this section index are resolved by livepatch, not by the module loader.
 pub const SHN_LIVEPATCH: u16 = 0xff20;
@@ -343,6 +344,17 @@ impl<'a> SectionTable<'a> {
         })
     }
 
+    /// The first section of that name, but for the null section.
+    pub fn find(&self, names: &StringTable<'_>, name: &[u8]) -> Option<(SectionIndex, Section)> {
+        let index = (1..self.count).map(SectionIndex).find(|index| {
+            // Of most sections nothing else is of interest.
+            let entry = self.bytes.entry("section header", index.0, SHDR_SIZE);
+            let offset = entry.and_then(|entry| entry.u32("section header", 0));
+            offset.is_ok_and(|offset| names.is(offset, name))
+        })?;
+        Some((index, self.get(index).ok()?))
+    }
+
     /// All sections but the null section, with their indices.
     pub fn iter(&self) -> impl Iterator<Item = (SectionIndex, Section)> + 'a {
         let table = *self;
@@ -375,8 +387,16 @@ impl<'a> StringTable<'a> {
         };
         let start = usize::try_from(offset).map_err(|_| error)?;
         let tail = self.0.get(start..).ok_or(error)?;
-        let end = tail.iter().position(|&byte| byte == 0).ok_or(error)?;
-        tail.get(..end).ok_or(error)
+        let string = CStr::from_bytes_until_nul(tail).map_err(|_| error)?;
+        Ok(string.to_bytes())
+    }
+
+    /// Whether the string at `offset` is `string`, which has no NUL.
+    pub fn is(&self, offset: u32, string: &[u8]) -> bool {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let tail = self.0.get(start..).unwrap_or_default();
+        let rest = tail.strip_prefix(string);
+        rest.is_some_and(|rest| rest.first() == Some(&0))
     }
 }
 
@@ -601,9 +621,7 @@ impl<'a> Image<'a> {
 
     /// The first section of that name.
     pub fn find(&self, name: &[u8]) -> Option<(SectionIndex, Section)> {
-        self.sections
-            .iter()
-            .find(|(_, section)| self.name(section) == Ok(name))
+        self.sections.find(&self.names, name)
     }
 
     /// The first symbol table and its strings.

@@ -55,6 +55,10 @@ pub enum Error {
         symbol: SymbolIndex,
         count: u32,
     },
+    /// A relocation `nr` that writes where relocation `other`, maybe of another section, writes.
+    RelocationOverlap { nr: u32, other: u32 },
+    /// A relocation `nr` that would write over something.
+    RelocationPlace { nr: u32 },
     /// A relocation section that has no valid target section.
     RelocationTarget(&'static str),
 }
@@ -157,6 +161,15 @@ impl fmt::Display for Error {
                 "relocation {nr}: symbol index {} is out of range ({count} symbols)",
                 symbol.0
             ),
+            Error::RelocationOverlap { nr, other } => {
+                write!(
+                    f,
+                    "relocation {nr} writes to the place of livepatch relocation {other}"
+                )
+            }
+            Error::RelocationPlace { nr } => {
+                write!(f, "relocation {nr}: something else is at its place already")
+            }
             Error::RelocationTarget(why) => write!(f, "{why}"),
         }
     }

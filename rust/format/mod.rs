@@ -18,6 +18,9 @@ pub mod elf;
 pub mod error;
 pub mod modinfo;
 pub mod name;
+pub mod patch;
+pub mod refusal;
 pub mod reloc;
+pub mod search;
 
 pub use error::Error;

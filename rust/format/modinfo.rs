@@ -4,6 +4,7 @@
 
 use super::elf::{Image, SHT_NOBITS};
 use super::error::Result;
+use core::ffi::CStr;
 use core::ops::Range;
 
 /// The section that holds them.
@@ -18,19 +19,36 @@ pub const LIVEPATCH: &[u8; 9] = b"livepatch";
 /// `livepatch`. The key must stay as long as it was, and no tool uses this one.
 pub const ADMITTED: &[u8; 9] = b"Livepatch";
 
+/// The strings of a `.modinfo` section, with their offsets, and whatever is at its end without a
+/// NUL.
+fn strings(modinfo: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut offset = 0;
+    core::iter::from_fn(move || {
+        let rest = modinfo.get(offset..).filter(|rest| !rest.is_empty())?;
+        // Faster than one byte at a time: every module that is loaded is looked through.
+        let string = CStr::from_bytes_until_nul(rest).map_or(rest, CStr::to_bytes);
+        let start = offset;
+        offset = start.saturating_add(string.len()).saturating_add(1);
+        Some((start, string))
+    })
+}
+
 /// The `key=value` strings of a `.modinfo` section.
 pub fn entries(modinfo: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    modinfo.split(|&byte| byte == 0).filter_map(|entry| {
+    strings(modinfo).filter_map(|(_, entry)| {
         let equals = entry.iter().position(|&byte| byte == b'=')?;
         Some((entry.get(..equals)?, entry.get(equals.checked_add(1)?..)?))
     })
 }
 
+/// The value of an entry, where it has this key.
+fn value_of<'a>(entry: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    entry.strip_prefix(key)?.strip_prefix(b"=")
+}
+
 /// The value of the first entry with this key.
 pub fn value<'a>(modinfo: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    entries(modinfo)
-        .find(|(found, _)| *found == key)
-        .map(|(_, value)| value)
+    strings(modinfo).find_map(|(_, entry)| value_of(entry, key))
 }
 
 /// Where the `.modinfo` section lies in `file`; `None` where there is none, or one without
@@ -57,13 +75,20 @@ pub fn locate(file: &[u8]) -> Result<Option<Range<usize>>> {
 /// was one.
 pub fn admit(modinfo: &mut [u8]) -> bool {
     let mut found = false;
-    for entry in modinfo.split_mut(|&byte| byte == 0) {
-        if let Some((key, rest)) = entry.split_at_mut_checked(LIVEPATCH.len()) {
-            if key == LIVEPATCH && rest.first() == Some(&b'=') {
-                key.copy_from_slice(ADMITTED);
-                found = true;
-            }
+    let mut offset = 0;
+    while let Some(at) = next(modinfo, offset) {
+        if let Some(key) = modinfo.get_mut(at..at.saturating_add(LIVEPATCH.len())) {
+            key.copy_from_slice(ADMITTED);
         }
+        found = true;
+        offset = at.saturating_add(LIVEPATCH.len());
     }
     found
+}
+
+/// Where the next key `livepatch` is, from the entry or part of one at `offset` on.
+fn next(modinfo: &[u8], offset: usize) -> Option<usize> {
+    strings(modinfo.get(offset..)?)
+        .find(|(_, entry)| value_of(entry, LIVEPATCH).is_some())
+        .and_then(|(at, _)| offset.checked_add(at))
 }

@@ -10,7 +10,8 @@
 use crate::format::check;
 use crate::format::elf::Image;
 use crate::format::modinfo;
-use crate::format::name::Text;
+use crate::format::refusal::Refusal;
+use crate::messages::refuse;
 use kernel::prelude::*;
 
 /// Renames the key, if there is one. A file that is not even an ELF file is left to the kernel,
@@ -27,7 +28,8 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
     let Some(info) = file.get_mut(range.clone()) else {
         return Ok(());
     };
-    if !modinfo::admit(info) {
+    // A file that has the other key already is taken for a livepatch by `finalize`, too.
+    if !modinfo::admit(info) && modinfo::value(info, modinfo::ADMITTED).is_none() {
         return Ok(());
     }
     let Ok(image) = Image::parse(file) else {
@@ -36,16 +38,12 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
     check::symbol_indices(&image).map_err(|(index, error)| {
         let info = file.get(range).unwrap_or_default();
         let section = image.sections.get(index);
-        pr_err!(
-            "module '{}': section {}: {}\n",
-            Text(modinfo::value(info, b"name").unwrap_or(b"?")),
-            Text(
-                section
-                    .and_then(|section| image.name(&section))
-                    .unwrap_or(b"?")
-            ),
-            error
-        );
-        ENOEXEC
+        refuse(&Refusal::Unsafe {
+            module: modinfo::value(info, b"name").unwrap_or(b"?"),
+            section: section
+                .and_then(|section| image.name(&section))
+                .unwrap_or(b"?"),
+            error,
+        })
     })
 }

@@ -2,10 +2,11 @@
 
 //! A module is in its place and relocated, but for its livepatch relocations.
 
-use crate::format::elf::{Section, SHT_RELA};
+use crate::format::check;
 use crate::format::modinfo;
-use crate::format::name::Text;
+use crate::format::refusal::Refusal;
 use crate::loader::{relocate, retain};
+use crate::messages::refuse;
 use crate::sys::elf::{Loading, Retained};
 use crate::sys::module::ModuleId;
 use kernel::pr_notice_once;
@@ -22,18 +23,14 @@ pub(crate) fn finalize(loading: &Loading<'_>) -> Result {
     let info = loading.find(modinfo::SECTION).unwrap_or_default();
     let module = loading.module();
     if modinfo::value(info, modinfo::ADMITTED).is_none() {
-        let livepatch =
-            |section: &Section| section.sh_type == SHT_RELA && section.is_livepatch_relocation();
         if loading
             .sections()
             .iter()
-            .any(|(_, section)| livepatch(&section))
+            .any(|(_, section)| check::needs_mark(&section))
         {
-            pr_err!(
-                "module '{}' has livepatch relocations, but is not marked as a livepatch module\n",
-                Text(module.name().to_bytes())
-            );
-            return Err(ENOEXEC);
+            return Err(refuse(&Refusal::UnmarkedRelocations {
+                module: module.name().to_bytes(),
+            }));
         }
         return Ok(());
     }

@@ -6,8 +6,12 @@
 //! it: one of the kernel's own by the kernel's index of names, those of a module all in one walk
 //! over that module's symbols.
 
+use super::relocate::Fault;
 use crate::format::elf::SymbolIndex;
-use crate::format::name::{ObjectName, SymPos, SymbolName, Text, SYMBOL_NAME_MAX};
+use crate::format::name::{ObjectName, SymPos, SymbolName, SYMBOL_NAME_MAX};
+use crate::format::refusal::Refusal;
+use crate::format::search::Search;
+use crate::messages::refuse;
 use crate::sys::elf::Retained;
 use crate::sys::sort::{sort, Compare};
 use crate::sys::{kallsyms, Address};
@@ -20,76 +24,13 @@ use kernel::str::CString;
 pub(crate) struct Wanted<'a> {
     index: SymbolIndex,
     name: SymbolName<'a>,
-    found: Search,
+    found: Search<Address>,
 }
 
 impl Compare for Wanted<'_> {
     fn compare(&self, other: &Self) -> Ordering {
         let names = |wanted: &Self| (wanted.name.object, wanted.name.symbol);
         names(self).cmp(&names(other))
-    }
-}
-
-/// How far the search for one symbol is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Search {
-    position: SymPos,
-    /// How many of that name were seen.
-    count: u64,
-    /// The last one of them, up to the one that is wanted.
-    address: Option<Address>,
-}
-
-impl Search {
-    /// For the symbol at `position`.
-    pub(crate) fn new(position: SymPos) -> Self {
-        Search {
-            position,
-            count: 0,
-            address: None,
-        }
-    }
-
-    /// One more of that name. Breaks when more would not change the result.
-    pub(crate) fn saw(&mut self, address: Address) -> ControlFlow<()> {
-        let SymPos(position) = self.position;
-        if position != 0 && self.count >= position {
-            return ControlFlow::Break(());
-        }
-        self.count += 1;
-        self.address = Some(address);
-        if self.count == if position == 0 { 2 } else { position } {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    }
-
-    /// Where the symbol is.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` where there is none, or several and none was chosen, or fewer than the position
-    /// says; all are logged.
-    pub(crate) fn result(&self, object: ObjectName<'_>, symbol: &[u8]) -> Result<Address> {
-        let (SymPos(position), symbol) = (self.position, Text(symbol));
-        match self.address {
-            // Address 0 is where the first per-CPU variable of a kernel may be.
-            None => pr_err!("symbol '{}' not found in symbol table\n", symbol),
-            Some(_) if position == 0 && self.count > 1 => pr_err!(
-                "unresolvable ambiguity for symbol '{}' in object '{}'\n",
-                symbol,
-                object
-            ),
-            Some(_) if position != 0 && self.count != position => pr_err!(
-                "symbol position {} for symbol '{}' in object '{}' not found\n",
-                position,
-                symbol,
-                object
-            ),
-            Some(address) => return Ok(address),
-        }
-        Err(EINVAL)
     }
 }
 
@@ -116,7 +57,7 @@ impl NameBuffer {
 ///
 /// # Errors
 ///
-/// `EINVAL` as [`Search::result`] has it; `ENOMEM`.
+/// `EINVAL` as [`Search::result`] has it, which is logged; `ENOMEM`.
 pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Result<Address> {
     let mut search = Search::new(position);
     if object.is_vmlinux() {
@@ -131,7 +72,9 @@ pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Re
             }
         });
     }
-    search.result(object, symbol.to_bytes())
+    search
+        .result(object, symbol.to_bytes())
+        .map_err(|unresolved| refuse(&Refusal::Function(unresolved)))
 }
 
 /// The symbols that a section's relocations name, each one once.
@@ -176,8 +119,8 @@ impl<'a> WantedSymbols<'a> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` for the first one that is not found as it is named; `ENOMEM`.
-    pub(crate) fn resolve(mut self) -> Result<KVVec<(SymbolIndex, Address)>> {
+    /// The first one that is not found as it is named; `ENOMEM`.
+    pub(super) fn resolve(mut self) -> Result<KVVec<(SymbolIndex, Address)>, Fault<'a>> {
         sort(&mut self.symbols);
         let mut buffer = NameBuffer::new()?;
         let mut rest = self.symbols.as_mut_slice();
@@ -200,6 +143,7 @@ impl<'a> WantedSymbols<'a> {
         }
         let mut found = KVVec::with_capacity(self.symbols.len(), GFP_KERNEL)?;
         for wanted in self.symbols.iter() {
+            // Address 0 is where the first per-CPU variable of a kernel may be.
             let address = wanted
                 .found
                 .result(wanted.name.object, wanted.name.symbol)?;

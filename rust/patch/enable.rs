@@ -8,7 +8,9 @@ use super::sysfs::{FuncDir, ObjectDir, PatchDir};
 use super::transition::{self, Goal};
 use super::{replace, retire, state, targets};
 use crate::format::name::Text;
+use crate::format::refusal::Refusal;
 use crate::loader::retain;
+use crate::messages::refuse;
 use crate::sys::kobject::{Dir, Parent};
 use crate::sys::locks::REGISTRY;
 use crate::sys::spec::PatchSpec;
@@ -68,8 +70,9 @@ pub(crate) fn take(registry: &mut Registry, id: PatchId) -> Option<KBox<Patch>> 
 fn check(registry: &Registry, patch: &Patch) -> Result {
     let name = patch.display_name();
     if patch.module_id().and_then(retain::get).is_none() {
-        pr_err!("module {} is not marked as a livepatch module\n", name);
-        return Err(EINVAL);
+        return Err(refuse(&Refusal::Unmarked {
+            module: patch.name.to_bytes(),
+        }));
     }
     if registry
         .patches

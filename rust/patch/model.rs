@@ -4,13 +4,15 @@
 
 use super::retire::Retire;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
-use crate::format::name::{ObjectName, SymPos, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX};
+use crate::format::name::{ObjectName, SymPos, Text};
+use crate::format::patch::{self, Fault};
+use crate::format::refusal::Refusal;
+use crate::messages::refuse;
 use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Dir;
 use crate::sys::module::{ModuleId, ModuleRef};
 use crate::sys::spec::{FuncSpec, ObjectSpec, PatchSpec};
 use crate::sys::Address;
-use core::fmt;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -85,35 +87,27 @@ impl Patch {
     /// `EINVAL` for a description that lacks something, which is logged; `ENOMEM`; `ENODEV`
     /// where the patch module is going away.
     pub(crate) fn new(id: PatchId, spec: PatchSpec) -> Result<KBox<Patch>> {
-        let Some(module) = spec.module() else {
-            pr_err!("a patch without a module cannot be enabled\n");
-            return Err(EINVAL);
-        };
+        let module = spec.module().ok_or_else(|| refuse(&Refusal::NoModule))?;
         let name = CString::try_from(module.name())?;
-        let incomplete = |what: fmt::Arguments<'_>| {
-            pr_err!(
-                "patch '{}' is incomplete: {}\n",
-                Text(name.to_bytes()),
-                what
-            );
-            EINVAL
+        let incomplete = |fault: Fault<'_>| {
+            refuse(&Refusal::Incomplete {
+                patch: name.to_bytes(),
+                fault,
+            })
         };
         let mut objects: KVec<Object> = KVec::new();
-        let specs = spec
-            .objects()
-            .ok_or_else(|| incomplete(fmt!("it has no objects")))?;
+        let specs = spec.objects().ok_or_else(|| incomplete(Fault::NoObjects))?;
         for spec in specs {
             let object = Object::new(spec, &incomplete)?;
             if objects.iter().any(|other| other.is_named(object.name())) {
-                return Err(incomplete(fmt!(
-                    "object '{}' is there twice",
-                    Text(object.display_name())
-                )));
+                return Err(incomplete(Fault::ObjectTwice {
+                    object: object.display_name(),
+                }));
             }
             objects.push(object, GFP_KERNEL)?;
         }
         if objects.is_empty() {
-            return Err(incomplete(fmt!("it has no objects")));
+            return Err(incomplete(Fault::NoObjects));
         }
         let module = module.get()?;
         Ok(KBox::new(
@@ -162,28 +156,22 @@ impl Patch {
 }
 
 impl Object {
-    fn new(spec: ObjectSpec, incomplete: &dyn Fn(fmt::Arguments<'_>) -> Error) -> Result<Object> {
-        let name = match spec.name() {
-            Some(name) if name.to_bytes().len() > OBJECT_NAME_MAX => {
-                return Err(incomplete(fmt!("an object's name is too long")));
-            }
-            Some(name) => Some(CString::try_from(name)?),
-            None => None,
-        };
-        let shown = Text(name.as_deref().map_or(b"vmlinux", |name| name.to_bytes()));
+    fn new(spec: ObjectSpec, incomplete: &dyn Fn(Fault<'_>) -> Error) -> Result<Object> {
+        let name = spec.name();
+        let shown = patch::object(name.map(CStr::to_bytes)).map_err(incomplete)?;
+        let name = name.map(CString::try_from).transpose()?;
         let mut functions: KVec<Function> = KVec::new();
         let specs = spec
             .functions()
-            .ok_or_else(|| incomplete(fmt!("object '{}' has no functions", shown)))?;
+            .ok_or_else(|| incomplete(Fault::NoFunctions { object: shown }))?;
         for spec in specs {
             let function = Function::new(&spec, shown, incomplete)?;
             let again = |other: &Function| other.is_same(&function.name, function.position);
             if functions.iter().any(again) {
-                return Err(incomplete(fmt!(
-                    "function '{}' of object '{}' is there twice",
-                    Text(function.name.to_bytes()),
-                    shown
-                )));
+                return Err(incomplete(Fault::FunctionTwice {
+                    object: shown,
+                    function: function.name.to_bytes(),
+                }));
             }
             functions.push(function, GFP_KERNEL)?;
         }
@@ -238,23 +226,11 @@ impl Object {
 impl Function {
     fn new(
         spec: &FuncSpec,
-        object: Text<'_>,
-        incomplete: &dyn Fn(fmt::Arguments<'_>) -> Error,
+        object: &[u8],
+        incomplete: &dyn Fn(Fault<'_>) -> Error,
     ) -> Result<Function> {
-        let name = spec
-            .old_name()
-            .ok_or_else(|| incomplete(fmt!("a function of object '{}' has no name", object)))?;
-        let shown = Text(name.to_bytes());
-        if name.to_bytes().is_empty() || name.to_bytes().len() > SYMBOL_NAME_MAX {
-            return Err(incomplete(fmt!("'{}' cannot be a function's name", shown)));
-        }
-        let new = spec.new_func().ok_or_else(|| {
-            incomplete(fmt!(
-                "there is nothing to replace function '{}' of object '{}' with",
-                shown,
-                object
-            ))
-        })?;
+        let (name, new) =
+            patch::function(object, spec.old_name(), spec.new_func()).map_err(incomplete)?;
         Function::with(name, SymPos(spec.position()), Some(new))
     }
 
@@ -278,7 +254,7 @@ impl Function {
     /// Whether it stands for that function. Position 0 says that there is one of that name, which
     /// makes it the first.
     pub(crate) fn is_same(&self, name: &CStr, position: SymPos) -> bool {
-        *self.name == *name && self.position.0.max(1) == position.0.max(1)
+        *self.name == *name && patch::is_same_position(self.position, position)
     }
 
     /// Whether it is a no-op.

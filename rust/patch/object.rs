@@ -5,7 +5,9 @@
 use super::model::{Function, Object, Original, PatchId};
 use super::redirects::{Addition, Layer, Redirects};
 use crate::format::name::Text;
+use crate::format::refusal::Refusal;
 use crate::loader::{relocate, resolve, retain};
+use crate::messages::refuse;
 use crate::sys::kallsyms;
 use crate::sys::module::ModuleId;
 use kernel::prelude::*;
@@ -61,12 +63,10 @@ impl Object {
                     // Something runs in place of it already.
                     continue;
                 }
-                pr_err!(
-                    "'{}' and '{}' are the same function\n",
-                    Text(other.name.to_bytes()),
-                    name
-                );
-                return Err(EINVAL);
+                return Err(refuse(&Refusal::SameFunction {
+                    first: other.name.to_bytes(),
+                    second: function.name.to_bytes(),
+                }));
             }
             if let Some(function) = self.functions.get_mut(index) {
                 function.old = Some(Original { address, size });

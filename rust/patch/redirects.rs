@@ -9,6 +9,8 @@
 
 use super::model::{Original, PatchId};
 use crate::format::name::Text;
+use crate::format::refusal::Refusal;
+use crate::messages::refuse;
 use crate::sys::direct::Direct;
 use crate::sys::ftrace::{Location, Redirect};
 use crate::sys::Address;
@@ -123,17 +125,25 @@ fn redirect(calls: &[Calls<'_>]) -> Result<Arc<Redirect>> {
     Ok(Arc::new(redirect, GFP_KERNEL)?)
 }
 
-/// All patched functions, by address.
-pub(crate) struct Redirects(KVec<Site>);
+/// All patched functions.
+pub(crate) struct Redirects {
+    /// By address.
+    sites: KVec<Site>,
+    /// Redirects of functions that are not patched any more. They lead to the originals.
+    idle: KVec<Arc<Redirect>>,
+}
 
 impl Redirects {
     /// None.
     pub(crate) const fn new() -> Self {
-        Redirects(KVec::new())
+        Redirects {
+            sites: KVec::new(),
+            idle: KVec::new(),
+        }
     }
 
     fn search(&self, function: Address) -> core::result::Result<usize, usize> {
-        self.0
+        self.sites
             .binary_search_by_key(&function, |site| site.original.address)
     }
 
@@ -141,16 +151,19 @@ impl Redirects {
     pub(crate) fn site(&self, function: Address) -> Option<&Site> {
         self.search(function)
             .ok()
-            .and_then(|index| self.0.get(index))
+            .and_then(|index| self.sites.get(index))
     }
 
     /// A redirect that is there and has this location as well. It may have it from a function that
-    /// is settled or not patched any more, while others still need the redirect.
+    /// is settled or not patched any more.
     fn covering(&self, location: Location) -> Option<Arc<Redirect>> {
-        self.0.iter().find_map(|site| match &site.way {
-            Way::Switchable(redirect) if redirect.covers(location) => Some(redirect.clone()),
-            _ => None,
-        })
+        let used = self.sites.iter().filter_map(|site| match &site.way {
+            Way::Switchable(redirect) => Some(redirect),
+            Way::Settled(_) => None,
+        });
+        Iterator::chain(used, self.idle.iter())
+            .find(|redirect| redirect.covers(location))
+            .cloned()
     }
 
     /// Adds layers on top of others, to functions of one object, and makes these functions
@@ -171,18 +184,16 @@ impl Redirects {
         let mut sites = KVec::with_capacity(additions.len(), GFP_KERNEL)?;
         for addition in additions {
             if let Ok(index) = self.search(addition.original.address) {
-                if let Some(site) = self.0.get_mut(index) {
+                if let Some(site) = self.sites.get_mut(index) {
                     site.layers.reserve(1, GFP_KERNEL)?;
                 }
                 continue;
             }
             let name = addition.name;
             let location = Location::of(addition.original.address).ok_or_else(|| {
-                pr_err!(
-                    "failed to find location for function '{}'\n",
-                    Text(name.to_bytes())
-                );
-                EINVAL
+                refuse(&Refusal::NoLocation {
+                    function: name.to_bytes(),
+                })
             })?;
             let covering = self.covering(location);
             if covering.is_none() {
@@ -196,7 +207,7 @@ impl Redirects {
             let layers = KVec::with_capacity(1, GFP_KERNEL)?;
             sites.push((addition.original, location, covering, layers), GFP_KERNEL)?;
         }
-        self.0.reserve(sites.len(), GFP_KERNEL)?;
+        self.sites.reserve(sites.len(), GFP_KERNEL)?;
         let new = match calls.is_empty() {
             true => None,
             false => Some(redirect(&calls)?),
@@ -209,7 +220,7 @@ impl Redirects {
                 continue;
             };
             let way = Way::Switchable(redirect);
-            let _ = self.0.insert_within_capacity(
+            let _ = self.sites.insert_within_capacity(
                 index,
                 Site {
                     original,
@@ -221,7 +232,7 @@ impl Redirects {
         }
         for addition in additions {
             let site = self.search(addition.original.address).ok();
-            if let Some(site) = site.and_then(|index| self.0.get_mut(index)) {
+            if let Some(site) = site.and_then(|index| self.sites.get_mut(index)) {
                 let _ = site.layers.push_within_capacity(addition.layer);
             }
         }
@@ -267,14 +278,14 @@ impl Redirects {
             let Ok(index) = self.search(function) else {
                 continue;
             };
-            let redirect = match self.0.get(index) {
+            let redirect = match self.sites.get(index) {
                 Some(site) if site.switch().is_none() => match &new {
                     Some(new) if new.covers(site.location) => Some(new.clone()),
                     _ => self.covering(site.location),
                 },
                 _ => None,
             };
-            if let (Some(redirect), Some(site)) = (redirect, self.0.get_mut(index)) {
+            if let (Some(redirect), Some(site)) = (redirect, self.sites.get_mut(index)) {
                 site.way = Way::Switchable(redirect);
             }
         }
@@ -302,8 +313,8 @@ impl Redirects {
             let is_next = last.is_none_or(|last| last < site.original.address);
             is_next && matches!(site.way, Way::Switchable(_))
         };
-        let index = self.0.iter().position(switchable)?;
-        let site = self.0.get_mut(index)?;
+        let index = self.sites.iter().position(switchable)?;
+        let site = self.sites.get_mut(index)?;
         if let Some(target) = site.route(&active) {
             if let Ok(direct) = Direct::new(site.location, target) {
                 site.way = Way::Settled(direct);
@@ -321,20 +332,33 @@ impl Redirects {
         }
     }
 
-    /// Removes a patch's layer. With its last layer a function is given back to ftrace, which
-    /// waits until nobody is on the way through it.
+    /// Removes a patch's layer. With its last layer a function is not patched any more; what is
+    /// left in ftrace changes nothing, and goes with [`let_go`](Self::let_go).
     pub(crate) fn remove(&mut self, function: Address, patch: PatchId) {
         let Ok(index) = self.search(function) else {
             return;
         };
-        let empty = self.0.get_mut(index).is_some_and(|site| {
+        let empty = self.sites.get_mut(index).is_some_and(|site| {
             site.layers.retain(|layer| layer.patch != patch);
             site.layers.is_empty()
         });
-        if empty {
-            // Others may need the redirect for longer.
-            self.route(function, |_| false);
-            drop(self.0.remove(index));
+        if !empty {
+            return;
         }
+        self.route(function, |_| false);
+        if let Ok(Site {
+            way: Way::Switchable(redirect),
+            ..
+        }) = self.sites.remove(index)
+        {
+            // Where memory is short it goes now.
+            let _ = self.idle.push(redirect, GFP_KERNEL);
+        }
+    }
+
+    /// Gives functions that are not patched any more back to ftrace, which waits until nobody is
+    /// on the way through their redirects.
+    pub(crate) fn let_go(&mut self) {
+        self.idle.clear();
     }
 }

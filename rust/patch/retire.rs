@@ -6,6 +6,7 @@
 //! complete, and that may be within a write to one of the files that have to be removed.
 
 use super::model::Patch;
+use crate::sys::locks::REGISTRY;
 use crate::sys::work;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::impl_has_work;
@@ -63,6 +64,8 @@ impl WorkItem for Retire {
 /// Removes a patch from sysfs and lets go of its module. Not to be called with the registry
 /// locked.
 pub(crate) fn free(mut patch: KBox<Patch>) {
+    // Nobody is on the way to its functions after that.
+    REGISTRY.lock().redirects.let_go();
     if patch.forced {
         // Tasks may still run its code: the module stays for good.
         if let Some(module) = patch.module.take() {

@@ -19,15 +19,10 @@ const REACH: usize = 32;
 /// How far it is looked for at most.
 const LONGEST_REACH: usize = 1024;
 
-/// What was seen of a task.
-struct Seen {
-    mark: Mark,
-    is_free: bool,
-}
-
 /// What was seen of all tasks, in their order.
 pub(crate) struct Survey {
-    seen: KVVec<Seen>,
+    /// Their marks; a task that was not free has one that it never has.
+    seen: KVVec<Mark>,
     /// The one that comes next, where no task has come or gone.
     next: usize,
     reach: usize,
@@ -44,12 +39,9 @@ impl Survey {
         let mut seen = KVVec::with_capacity(room, GFP_KERNEL)?;
         tasks::for_each_meanwhile(|task| {
             let free = task.mark_if_free_of(&wanted);
-            let entry = Seen {
-                mark: free.unwrap_or_else(|| task.mark()),
-                is_free: free.is_some(),
-            };
+            let mark = free.unwrap_or_else(|| task.mark().of_no_time());
             // Who does not fit is unknown later on.
-            let _ = seen.push_within_capacity(entry);
+            let _ = seen.push_within_capacity(mark);
         });
         Ok(Survey {
             seen,
@@ -58,32 +50,24 @@ impl Survey {
         })
     }
 
-    /// Whether a task was free and has not run since. It does not run now, and tasks are asked for
-    /// in their order.
+    /// Whether a task was free and has not run since. If so it does not run now either, except for
+    /// the stoppers. Tasks are asked for in their order.
     pub(crate) fn vouches_for(&mut self, task: &Task<'_>) -> bool {
         let mark = task.mark();
-        match self.seen.get(self.next) {
-            Some(seen) if seen.mark == mark => {
-                self.next += 1;
-                seen.is_free
-            }
-            Some(_) => {
-                self.find(&mark);
-                false
-            }
-            None => false,
+        let vouches = self.seen.get(self.next) == Some(&mark);
+        if vouches {
+            self.next += 1;
+        } else {
+            self.find(&mark);
         }
+        vouches
     }
 
-    /// Goes on behind this task, where it is known: others may have gone. It is looked at anew
-    /// even if it is.
+    /// Goes on behind this task, where it is known: others may have gone.
     fn find(&mut self, mark: &Mark) {
         let end = min(self.next.saturating_add(self.reach), self.seen.len());
         let ahead = self.seen.get(self.next..end).unwrap_or_default();
-        match ahead
-            .iter()
-            .position(|seen| seen.mark.is_of_same_task(mark))
-        {
+        match ahead.iter().position(|seen| seen.is_of_same_task(mark)) {
             Some(distance) => {
                 self.next += distance + 1;
                 self.reach = REACH;

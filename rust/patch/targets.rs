@@ -209,6 +209,8 @@ fn revert(registry: &mut Registry, module: &Module<'_>, limit: usize) {
         object.post_unpatch();
         object.release(patch_module);
     }
+    // The functions are about to go.
+    registry.redirects.let_go();
 }
 
 /// A module's exit function has run, or its init function failed.

@@ -290,10 +290,8 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
     };
     let switched = stop_machine(|stopped| {
         if let Some(survey) = &mut survey {
-            tasks::for_each(stopped, |task| {
-                if survey.vouches_for(task) {
-                    return;
-                }
+            let vouched = |task: &Task<'_>| survey.vouches_for(task);
+            tasks::for_each(stopped, vouched, |task| {
                 if let Some(reason) = plan.look_at(stopped, task, &mut buffer) {
                     blockers.add(Blocker {
                         task: task.identity(),

@@ -4,7 +4,7 @@
 
 use super::module::{Module, ModuleId};
 use super::{arch, bindings, symbols, Address};
-use crate::format::check;
+use crate::format::check::{self, Place};
 use crate::format::elf::{
     Endian, Relocation, RelocationTable, Section, SectionIndex, SectionTable, StringTable, Symbol,
     SymbolIndex, SymbolTable, SHDR_SIZE, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
@@ -141,11 +141,8 @@ impl<'a> Loading<'a> {
 
     /// The contents of the section with this name.
     pub(crate) fn find(&self, name: &[u8]) -> Option<&'a [u8]> {
-        let names = self.names();
-        self.sections()
-            .iter()
-            .find(|(_, section)| names.get(section.sh_name) == Ok(name))
-            .map(|(index, _)| self.data(index))
+        let (index, _) = self.sections().find(&self.names(), name)?;
+        Some(self.data(index))
     }
 }
 
@@ -173,6 +170,8 @@ pub(crate) struct Retained {
     symbols: KVVec<bindings::elf64_sym>,
     strings: KVVec<u8>,
     symbol_section: SectionIndex,
+    /// Which sections were written, wholly or in part, and not taken back since.
+    applied: KVVec<bool>,
     arch: arch::Kept,
 }
 
@@ -190,6 +189,19 @@ impl Checked<'_> {
     /// The relocations.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Relocation)> + '_ {
         self.table.iter()
+    }
+
+    /// The first relocation at whose place there is something already, on an architecture that
+    /// does not write over that.
+    pub(crate) fn occupied(&self) -> Option<u32> {
+        let (start, _) = self.target();
+        self.iter()
+            .find(|(_, rela)| {
+                let width = crate::format::reloc::width(arch::MACHINE, rela.r_type).unwrap_or(0);
+                // SAFETY: The relocation was checked: it lies within a section of the module.
+                unsafe { arch::is_occupied(start.offset(rela.r_offset as usize), width) }
+            })
+            .map(|(nr, _)| nr)
     }
 
     /// Where the section that is relocated begins, and how many bytes it has.
@@ -224,8 +236,10 @@ impl Retained {
         if let Some(section) = sections.get_mut(symbol_section.0 as usize) {
             section.sh_addr = symbols.as_ptr() as u64;
         }
+        let applied = KVVec::from_elem(false, sections.len(), GFP_KERNEL)?;
         Ok(Retained {
             module: NonNull::new(loading.module().as_ptr()).ok_or(EINVAL)?,
+            applied,
             sections,
             names,
             symbols,
@@ -233,6 +247,18 @@ impl Retained {
             symbol_section,
             arch: arch::Kept::new(&loading.module())?,
         })
+    }
+
+    /// Lets go of what only relocations that are applied later need.
+    pub(crate) fn forget_symbols(&mut self) {
+        self.symbols = KVVec::new();
+        self.strings = KVVec::new();
+        self.applied = KVVec::new();
+        self.arch = arch::Kept::default();
+        // The table is not there any more.
+        if let Some(section) = self.sections.get_mut(self.symbol_section.0 as usize) {
+            (section.sh_addr, section.sh_size) = (0, 0);
+        }
     }
 
     /// The module that it is about.
@@ -301,6 +327,23 @@ impl Retained {
         Ok(Checked { target, table })
     }
 
+    /// Calls `each` with the place of every relocation of a section that writes something.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the section, or what `each` returns.
+    pub(crate) fn places<E: From<crate::format::Error>>(
+        &self,
+        index: SectionIndex,
+        mut each: impl FnMut(Place) -> core::result::Result<(), E>,
+    ) -> core::result::Result<(), E> {
+        let target = SectionIndex(self.sections().get(index)?.sh_info);
+        self.check(index, |nr, rela, _| {
+            Place::new(arch::MACHINE, index, target, nr, rela).map_or(Ok(()), &mut each)
+        })
+        .map(|_| ())
+    }
+
     /// Has the architecture write the relocations of a section.
     ///
     /// # Errors
@@ -313,6 +356,10 @@ impl Retained {
         let symbol_section = self.symbol_section.0;
         if !self.arch.covers(self.symbols().len()) {
             return Err(ENOEXEC);
+        }
+        // Whether it ends well or not.
+        if let Some(applied) = self.applied.get_mut(index.0 as usize) {
+            *applied = true;
         }
         // SAFETY: The module outlives `self`.
         let loaded = unsafe { Module::from_raw(self.module) };
@@ -333,8 +380,13 @@ impl Retained {
     }
 
     /// Takes back what [`apply`](Self::apply) wrote, as far as this architecture needs it, so
-    /// that the section can be applied again. Nothing may use the relocated places meanwhile.
+    /// that the section can be applied again. Nothing may use the relocated places meanwhile. What
+    /// is at the places of a section that was not applied is somebody else's.
     pub(crate) fn clear(&mut self, index: SectionIndex) {
+        match self.applied.get_mut(index.0 as usize) {
+            Some(applied) if *applied => *applied = false,
+            _ => return,
+        }
         // What is borrowed for the check does not change with it.
         let mut kept = core::mem::take(&mut self.arch);
         if let Ok(checked) = self.check::<crate::format::Error>(index, |_, _, _| Ok(())) {
@@ -354,10 +406,8 @@ impl Retained {
 
 /// Address and size of the section with this name, where it has a place in memory.
 pub(super) fn section_in_memory(elf: &Retained, name: &[u8]) -> Option<(usize, usize)> {
-    let names = elf.names();
     elf.sections()
-        .iter()
-        .find(|(_, section)| names.get(section.sh_name) == Ok(name))
+        .find(&elf.names(), name)
         .filter(|(_, section)| section.sh_flags & SHF_ALLOC != 0)
         .map(|(_, section)| (section.sh_addr as usize, section.sh_size as usize))
 }

@@ -171,12 +171,12 @@ impl Drop for Redirect {
     }
 }
 
-/// How the redirects are registered. `RECURSION` says that the handler cannot recurse: it calls
-/// nothing. `PERMANENT` keeps `kernel.ftrace_enabled=0` from switching patches off.
+/// How the redirects are registered. `PERMANENT` keeps `kernel.ftrace_enabled=0` from switching
+/// patches off. There is no `RECURSION`, which has ftrace protect a handler that could recurse:
+/// this one calls nothing.
 const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
     | bindings::FTRACE_OPS_FL_IPMODIFY
     | bindings::FTRACE_OPS_FL_PERMANENT
-    | bindings::FTRACE_OPS_FL_RECURSION
     | if cfg!(CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS) {
         0
     } else {

@@ -55,6 +55,14 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// One of the same task, which is never equal to one that the task has.
+    pub(crate) fn of_no_time(self) -> Mark {
+        Mark {
+            switches: c_ulong::MAX,
+            ..self
+        }
+    }
+
     /// Whether it is, or was, one of the same task.
     pub(crate) fn is_of_same_task(&self, other: &Mark) -> bool {
         (self.task, self.started) == (other.task, other.started)
@@ -276,12 +284,16 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     }
 }
 
-/// Calls `each` for every thread and every idle task, except for those that run right now: with
-/// all processors stopped these are the stoppers, which are inside of `stop_machine()` and
-/// nowhere else.
-pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
+/// Calls `each` for every thread and every idle task, except for those that `vouched` says yes to
+/// and those that run right now: with all processors stopped these are the stoppers, which are
+/// inside of `stop_machine()` and nowhere else.
+pub(crate) fn for_each(
+    _stopped: &Stopped<'_>,
+    mut vouched: impl FnMut(&Task<'_>) -> bool,
+    mut each: impl FnMut(&Task<'_>),
+) {
     let mut visit = |task: &Task<'_>| {
-        if !task.is_on_cpu() {
+        if !vouched(task) && !task.is_on_cpu() {
             each(task);
         }
     };

@@ -25,11 +25,12 @@ author() {
 
 # kernel_samples: samples/livepatch of the kernel source, as it is.
 kernel_samples() {
-	local args
+	local args flags=("NOSTDINC_FLAGS=-nostdinc -I$TOP/include")
+	[ "$VARIANT" != peer ] || flags=()
 	read -ra args <<<"$(kmake_args "$VARIANT")"
 	mkdir -p "$OUT/kernel-samples"
 	make -C "$KOBJ" M="$SRC/samples/livepatch" MO="$OUT/kernel-samples" "${args[@]}" \
-		CONFIG_SAMPLE_LIVEPATCH=m "NOSTDINC_FLAGS=-nostdinc -I$TOP/include" \
+		CONFIG_SAMPLE_LIVEPATCH=m "${flags[@]}" \
 		KBUILD_EXTRA_SYMBOLS="$OUT/Module.symvers" -j"$JOBS" modules
 }
 
@@ -40,6 +41,18 @@ damaged() {
 	for fault; do
 		python3 "$TESTS/damage.py" "$fault" "$OUT/selftests/$file.ko" "$OUT/damaged/$file-$fault.ko"
 	done
+}
+
+# build_peer: what can be loaded without livepatch.ko. Structures are those of the
+# kernel's own header.
+build_peer() {
+	local args
+	read -ra args <<<"$(kmake_args "$VARIANT")"
+	mkdir -p "$OUT/selftests" "$OUT/overlay/usr/bin"
+	make -C "$KOBJ" M="$TESTS" MO="$OUT/selftests" "${args[@]}" LIVEPATCH="$TOP" NOSTDINC_FLAGS=-nostdinc \
+		obj-m="klp_test_target.o klp_test_sleeper_patch.o" -j"$JOBS" modules
+	kernel_samples
+	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
 }
 
 build() {
@@ -55,6 +68,7 @@ build() {
 	for program in klp_finit klp_fail_nth; do
 		"$(cross)gcc" -static -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
 	done
+	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
 	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"
@@ -72,21 +86,28 @@ build() {
 	mkdir -p "$OUT/damaged"
 	damaged klp_test_late section-without-target section-without-object \
 		section-unknown-prefix section-without-flag section-not-allocated target-symtab not-marked not-livepatch-symbol symbol-index \
+		marked-as-admitted place-twice place-of-another-object place-occupied \
 		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
 		vmlinux-symbol-for-module target-ambiguous target-position truncated truncated-header
 	damaged klp_test_positions ambiguous position-too-large
 }
 
 if [ "${1:-}" = --build ]; then
-	build
+	if [ "$VARIANT" = peer ]; then build_peer; else build; fi
 	exit
 fi
 
 OUT=$("$TOP/scripts/modules.sh" "$VARIANT")
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 KLP=$("$TOP/scripts/klp.sh")
+GUEST_KLP=$KLP
+[ -z "$(cross)" ] || GUEST_KLP=$("$TOP/scripts/klp.sh" --guest)
 SRC=$("$TOP/scripts/source.sh")
 locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARIANT" "1 min" \
-	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" SRC="$SRC" VARIANT="$VARIANT" \
+	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build
+if [ "$VARIANT" = peer ]; then
+	echo "$OUT:$OUT/selftests:$OUT/kernel-samples"
+	exit
+fi
 echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/damaged:$OUT/kernel-samples"

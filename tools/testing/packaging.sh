@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Build the Debian packages, install them in a copy of the toolchain tree, and use
-# what they bring: livepatch.ko is built by DKMS for the test kernel, and a sample
-# by what a patch author has installed. Ends with `N passed, N failed`.
+# what they bring: livepatch.ko is built by DKMS for the test kernel, and patches by
+# what an author has installed. Ends with `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -13,9 +13,17 @@ failed=0
 
 # verdict DESCRIPTION COMMAND...: what the command prints is shown where it fails.
 verdict() {
-	local description=$1 output
+	local description=$1 output status
 	shift
-	if output=$("$@" 2>&1); then
+	# Not in a condition, where a function's failing commands would go on unseen.
+	set +e
+	output=$(
+		set -e
+		"$@" 2>&1
+	)
+	status=$?
+	set -e
+	if [ "$status" -eq 0 ]; then
 		passed=$((passed + 1))
 		echo "ok $((passed + failed)) $description"
 	else
@@ -25,66 +33,126 @@ verdict() {
 	fi
 }
 
+# traces: what is ours by its name, wherever it lies.
+traces() {
+	find /etc /usr /var -xdev \( -iname '*livepatch*' -o -name 'klp*' -o -name _klp \) \
+		! -path '/var/cache/*' | sort
+}
+
 install_packages() {
 	echo 'APT::Sandbox::User "root";' >/etc/apt/apt.conf.d/00scratch
-	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends "$1"/livepatch-rs_"$VERSION"_*.deb \
+	# Our own manual pages are a part of what is tested.
+	rm -f /etc/dpkg/dpkg.cfg.d/*
+	export DEBIAN_FRONTEND=noninteractive
+	retry apt-get update -qq
+	traces >/root/traces
+	retry apt-get install -y -qq --no-install-recommends systemd man-db "$1"/livepatch-rs_"$VERSION"_*.deb \
 		"$1"/livepatch-rs-dkms_"$VERSION"_all.deb
 }
 
 runs() {
-	klp --version | grep -qF "$VERSION" && klp convert --help >/dev/null
+	klp --version | grep -qF "$VERSION"
+	klp convert --help >/dev/null
 }
 
+# documented: each command, by a manual page of its own.
 documented() {
-	[ -s /usr/share/man/man1/klp.1.gz ] && [ -s /usr/share/man/man1/klp-convert.1.gz ] &&
-		bash -c '. /usr/share/bash-completion/completions/klp && complete -p klp'
+	local command
+	[ -s /usr/share/man/man1/klp.1.gz ]
+	for command in $(klp help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' | grep -vx help); do
+		[ -s "/usr/share/man/man1/klp-$command.1.gz" ]
+	done
+	bash -c '. /usr/share/bash-completion/completions/klp && complete -p klp'
+	[ -s /usr/share/zsh/site-functions/_klp ] && [ -s /usr/share/fish/vendor_completions.d/klp.fish ]
 }
 
 unit() {
-	grep -q '^ExecStart=/usr/bin/klp ' /usr/lib/systemd/system/klp.service
+	local command complaints
+	[ "$(systemctl --root=/ is-enabled klp.service)" = enabled ]
+	command=$(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/klp.service)
+	$command --help >/dev/null
+	complaints=$(systemd-analyze verify /usr/lib/systemd/system/klp.service 2>&1 | grep -F klp.service || :)
+	[ -z "$complaints" ] || { echo "$complaints" && false; }
 }
 
 dkms_builds() {
+	local module
 	# DKMS puts the module where the kernel's others are.
 	mkdir -p "/lib/modules/$RELEASE"
 	dkms build -m livepatch-rs -v "$VERSION" -k "$RELEASE" -a "$(uname -m)" --kernelsourcedir "$KOBJ" ||
 		{ tail -n 20 "/var/lib/dkms/livepatch-rs/$VERSION/build/make.log"; return 1; }
 	dkms install -m livepatch-rs -v "$VERSION" -k "$RELEASE" -a "$(uname -m)" --kernelsourcedir "$KOBJ"
-	local module
 	module=$(find "/lib/modules/$RELEASE" -name 'livepatch.ko*')
-	[ -n "$module" ] && [ "$(modinfo -F vermagic "$module" | cut -d' ' -f1)" = "$RELEASE" ]
+	[ "$(modinfo -F vermagic "$module" | cut -d' ' -f1)" = "$RELEASE" ]
+	[ -s "/var/lib/livepatch-rs/$RELEASE/Module.symvers" ]
 }
 
-sample_builds() {
-	cp -r /usr/share/livepatch-rs/samples/cmdline /root/cmdline
-	env -u LIVEPATCH_CACHE make -C /root/cmdline KDIR="$KOBJ" LIVEPATCH=/usr/share/livepatch-rs
-	modinfo -F livepatch /root/cmdline/livepatch-cmdline.ko | grep -q Y
-	readelf -SW /root/cmdline/livepatch-cmdline.ko | grep -q '\.klp\.rela\.vmlinux\.text'
+# is_patch FILE: converted, and for the kernel.
+is_patch() {
+	[ "$(modinfo -F livepatch "$1")" = Y ]
+	[ "$(modinfo -F vermagic "$1" | cut -d' ' -f1)" = "$RELEASE" ]
+	readelf -SW "$1" >/root/sections
+	grep -q '\.klp\.rela\.vmlinux\.text' /root/sections
+}
+
+samples_build() {
+	local sample
+	cp -r /usr/share/livepatch-rs/samples /root/samples
+	for sample in cmdline rust/cmdline; do
+		make -C "/root/samples/$sample" KDIR="$KOBJ" LIVEPATCH=/usr/share/livepatch-rs
+	done
+	is_patch /root/samples/cmdline/livepatch-cmdline.ko
+	is_patch /root/samples/rust/cmdline/livepatch-cmdline-rust.ko
+}
+
+# new_builds: without being told where anything is but the kernel.
+new_builds() {
+	cd /root
+	klp new in-c
+	klp new in-rust --rust
+	grep -qx 'LIVEPATCH ?= /usr/share/livepatch-rs' in-c/Makefile
+	make -C in-c KDIR="$KOBJ"
+	make -C in-rust KDIR="$KOBJ"
+	is_patch in-c/in-c.ko
+	is_patch in-rust/in-rust.ko
+}
+
+kept_for_boot() {
+	klp install /root/in-c/in-c.ko /root/in-rust/in-rust.ko
+	[ "$(klp installed)" = "$RELEASE in_c"$'\n'"$RELEASE in_rust" ]
+	klp uninstall in-c
+	[ "$(klp installed)" = "$RELEASE in_rust" ]
+	find "/var/lib/livepatch-rs/$RELEASE/patches" -name '*.ko' | grep -q in_rust
 }
 
 removed() {
+	export DEBIAN_FRONTEND=noninteractive
 	apt-get purge -y -qq livepatch-rs livepatch-rs-dkms
-	! command -v klp && [ ! -e /usr/share/livepatch-rs ] && [ ! -e "/usr/src/livepatch-rs-$VERSION" ] &&
-		[ -z "$(find "/lib/modules/$RELEASE" -name 'livepatch.ko*')" ]
+	[ -z "$(command -v klp)" ]
+	traces >/root/traces.now
+	diff /root/traces /root/traces.now
 }
 
 if [ "${1:-}" = --use ]; then
 	KOBJ=$3
 	RELEASE=$(cat "$KOBJ/include/config/kernel.release")
+	export HOME=/root
+	mkdir -p /root
 	verdict "the packages are installed by apt" install_packages "$2"
 	verdict "klp runs" runs
-	verdict "there are manual pages and completions" documented
-	verdict "there is a systemd unit" unit
+	verdict "each command has a manual page, and three shells have completions" documented
+	verdict "the unit for the boot is enabled, and systemd has nothing to say of it" unit
 	verdict "DKMS builds and installs livepatch.ko for a kernel" dkms_builds
-	verdict "a patch is built with what is installed" sample_builds
-	verdict "the packages are removed without a trace" removed
+	verdict "the samples are built with what is installed" samples_build
+	verdict "new patches in C and in Rust are built with what is installed" new_builds
+	verdict "patches are kept for the boot" kept_for_boot
+	verdict "the packages are purged without a trace" removed
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]
 	exit
 fi
 
-[ "$ARCH" = "$(uname -m)" ] || die "packages are built and tested on the machine's own architecture"
+[ "$ARCH" = "$(uname -m | sed s/s390x/s390/)" ] || die "packages are built and tested on the machine's own architecture"
 KOBJ=$("$TOP/scripts/kernel.sh" plain)
 PACKAGES=$("$TOP/scripts/deb.sh")
 say "using the packages in a copy of the toolchain tree"

@@ -62,12 +62,15 @@ for ARCH in "${ARCHS[@]}"; do
 done
 
 part "host" host
+SECONDS_EACH=5 part "fuzz" "$TOP/tools/testing/fuzz.sh"
 # The harness is the same for all.
 ARCH=${ARCHS[0]} part "harness" "$TOP/tools/testing/harness/run.sh"
 for ARCH in "${ARCHS[@]}"; do
 	export ARCH
+	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
 	part "selftests-$ARCH" selftests
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
+	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
 	! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
 done
 

@@ -9,6 +9,7 @@
 //! - `MACHINE` is the machine of the modules that are loaded here;
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
 //! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack;
+//! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
 

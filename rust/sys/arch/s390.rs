@@ -80,6 +80,15 @@ pub(crate) unsafe fn stack_word(at: usize) -> usize {
     word
 }
 
+/// Never: `apply_relocate_add()` here writes over whatever is there.
+///
+/// # Safety
+///
+/// None is needed.
+pub(crate) unsafe fn is_occupied(_at: Address, _width: u8) -> bool {
+    false
+}
+
 /// Has nothing to take back: `apply_relocate_add()` here writes over whatever is there.
 ///
 /// # Safety

@@ -119,6 +119,19 @@ pub(in crate::sys) const SYMBOLS: &[Symbol] = &[Symbol {
     hooked: false,
 }];
 
+/// Whether there is something else than zeroes, which `apply_relocate_add()` here refuses to write
+/// over.
+///
+/// # Safety
+///
+/// `width` bytes from `at` on must be memory of a loaded module.
+pub(crate) unsafe fn is_occupied(at: Address, width: u8) -> bool {
+    (0..usize::from(width)).any(|offset| {
+        // SAFETY: By contract. Others may write there.
+        unsafe { (at.offset(offset).0 as *const u8).read_volatile() != 0 }
+    })
+}
+
 /// Takes back what a relocation wrote, as `apply_relocate_add()` here refuses to write over
 /// anything but zeroes.
 ///

@@ -270,3 +270,51 @@ fn hands_on_the_error_of_the_visitor() {
     );
     assert_eq!(result, Err(Error::UnknownMachine(1)));
 }
+
+/// The places of relocations, in their order.
+fn places(relas: &[(u32, Relocation)]) -> Vec<check::Place> {
+    let mut places: Vec<_> = (0..)
+        .zip(relas)
+        .filter_map(|(nr, (target, rela))| {
+            let target = SectionIndex(*target);
+            check::Place::new(Machine::X86_64, SectionIndex(9), target, nr, rela)
+        })
+        .collect();
+    places.sort();
+    places
+}
+
+#[test]
+fn rejects_relocations_that_overlap_in_whole_or_in_part() {
+    for second in [13, 16, 19] {
+        let both = places(&[
+            (1, rela(second, 1, x86_64::PC32)),
+            (1, rela(16, 1, x86_64::PC32)),
+        ]);
+        let (nr, other) = if second < 16 { (1, 0) } else { (0, 1) };
+        let (section, error) = check::overlap(&both).unwrap_err();
+        assert_eq!(section, SectionIndex(9));
+        if second != 16 {
+            assert_eq!(error, Error::RelocationOverlap { nr, other });
+        }
+    }
+    let wide = places(&[
+        (1, rela(8, 1, x86_64::ABS64)),
+        (1, rela(15, 1, x86_64::PC32)),
+    ]);
+    assert!(check::overlap(&wide).is_err());
+}
+
+#[test]
+fn accepts_relocations_side_by_side_and_of_different_sections() {
+    let good = places(&[
+        (1, rela(8, 1, x86_64::PC32)),
+        (1, rela(4, 1, x86_64::PC32)),
+        (2, rela(4, 1, x86_64::PC32)),
+        // It writes nothing.
+        (1, rela(9, 1, x86_64::NONE)),
+    ]);
+    assert_eq!(good.len(), 3);
+    assert_eq!(check::overlap(&good), Ok(()));
+    assert_eq!(check::overlap(&[]), Ok(()));
+}

@@ -2,11 +2,24 @@
 
 //! What the `klp` command consists of; `main.rs` only wires it.
 
+pub mod boot;
+pub mod callsites;
+pub mod completions;
 pub mod convert;
+pub mod description;
 pub mod elf;
+pub mod inlined;
+pub mod inspect;
+pub mod lint;
+pub mod module;
+pub mod new;
 pub mod object_name;
+pub mod ops;
 pub mod reference;
 pub mod resolve;
 pub mod similar;
 pub mod symbols;
 pub mod symvers;
+pub mod system;
+pub mod terminal;
+pub mod vermagic;

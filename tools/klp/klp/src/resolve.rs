@@ -299,7 +299,11 @@ fn exported_by(target: &ObjectSymbols, name: &[u8]) -> Reference {
     }
 }
 
-fn candidates<'a>(objects: impl Iterator<Item = &'a ObjectSymbols>, name: &[u8]) -> Candidates {
+/// The symbols called `name`.
+pub(crate) fn candidates<'a>(
+    objects: impl Iterator<Item = &'a ObjectSymbols>,
+    name: &[u8],
+) -> Candidates {
     let of_object = |object: &'a ObjectSymbols| {
         (1..).zip(object.get(name)).map(|(position, candidate)| {
             (object.object.clone(), SymPos(position), candidate.clone())

@@ -43,6 +43,11 @@ impl Symvers {
         Ok(())
     }
 
+    /// Whether it lists what `module` exports.
+    pub fn knows(&self, module: &str) -> bool {
+        self.modules.values().any(|name| name == module)
+    }
+
     /// The module that exports the symbol, or `vmlinux`.
     pub fn exporter(&self, symbol: &[u8]) -> Option<&str> {
         self.modules.get(symbol).map(String::as_str)

@@ -55,6 +55,13 @@ bad "an offset that is out of range" klp_test_late-offset EINVAL \
 	"$IN .*: relocation 0: . bytes at offset 0x[0-9a-f]* are outside of the target section"
 bad "an offset near the end of the address space" klp_test_late-offset-huge EINVAL \
 	"$IN .*: relocation 0: . bytes at offset 0xfffffffffffffffc are outside of the target section"
+bad "a mark as livepatch.ko makes it, with a symbol index that is out of range" \
+	klp_test_late-marked-as-admitted ENOEXEC \
+	"$IN .*: relocation 0: symbol index 16777215 is out of range"
+bad "two relocations that write to one place" klp_test_late-place-twice EINVAL \
+	"$IN .klp.rela.klp_test_target.text: relocation [01] writes to the place of livepatch relocation [01]"
+bad "relocations for two objects that write to one place" klp_test_late-place-of-another-object EINVAL \
+	"$IN .klp.rela.*: relocation 0 writes to the place of livepatch relocation 0"
 bad "an unknown relocation type" klp_test_late-type EINVAL "$IN .*: relocation 0: unknown type 200"
 bad "a symbol that is not found" klp_test_late-symbol-not-found EINVAL \
 	"symbol 'saved_command_lime' not found in symbol table"
@@ -94,8 +101,21 @@ bad "a function that is there twice" klp_test_patch EINVAL \
 	function=unique_value fault=function-twice
 bad "an object that is there twice" klp_test_patch EINVAL \
 	"$PATCH: object 'klp_test_target' is there twice" function=unique_value fault=object-twice
+bad "an object that is called as the kernel itself" klp_test_patch EINVAL \
+	"$PATCH: 'vmlinux' cannot be an object's name" object=vmlinux
+bad "an object that is called as a file of the patch in sysfs" klp_test_patch EINVAL \
+	"$PATCH: 'enabled' cannot be an object's name" object=enabled
+bad "an object's name with a slash" klp_test_patch EINVAL \
+	"$PATCH: 'a/b' cannot be an object's name" object=a/b
+bad "a function's name with a slash" klp_test_patch EINVAL \
+	"$PATCH: 'a/b' cannot be a function's name" function=a/b
 bad "a name that is too long for an object" klp_test_patch EINVAL \
 	"$PATCH: an object's name is too long" object="$(printf 'x%.0s' {1..60})"
+# Only x86_64 does not write over what is there.
+if [ "$(uname -m)" = x86_64 ]; then
+	bad "a relocation at whose place there is something else" klp_test_late-place-occupied EINVAL \
+		"$IN .klp.rela.klp_test_target.text: relocation 0: something else is at its place already"
+fi
 # The entry of system calls, which is not traced anywhere.
 case $(uname -m) in
 s390x) entry=__do_syscall ;;

@@ -6,7 +6,7 @@ mod conversion;
 mod modinfo;
 mod output;
 mod rewrite;
-mod special;
+pub(crate) mod special;
 mod verify;
 mod versions;
 

@@ -8,7 +8,7 @@
 
 /// When the last moment to relocate a section is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deadline {
+pub(crate) enum Deadline {
     /// The kernel reads it before livepatch gets to see the module.
     Never(&'static str),
     /// Until the module is loaded; this is enough for the kernel's symbols.
@@ -18,7 +18,7 @@ pub(super) enum Deadline {
 }
 
 /// When a section has to be relocated.
-pub(super) fn deadline(section: &[u8]) -> Deadline {
+pub(crate) fn deadline(section: &[u8]) -> Deadline {
     match section {
         b"__ex_table" => Deadline::Never("is sorted"),
         b".data..percpu" => Deadline::Never("is copied for every CPU"),

@@ -13,6 +13,7 @@ use livepatch_format::elf::Machine;
 use object::elf;
 use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
 use object::Endianness;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -43,6 +44,53 @@ impl ObjectSymbols {
         };
         read().with_context(|| format!("cannot read the kernel's symbols from {}", path.display()))
     }
+}
+
+/// What `/proc/kallsyms` says: the kernel's symbols, and those of every module that is loaded.
+pub fn of_running(path: &Path) -> Result<(ObjectSymbols, Vec<ObjectSymbols>)> {
+    let read = || {
+        let data = fs::read(path)?;
+        let mut symbols = ObjectSymbols::new(ObjectNameBuf::vmlinux(), path.to_owned());
+        from_text(&mut symbols, &data)?;
+        ensure!(!symbols.is_empty(), "it holds no symbols");
+        Ok((symbols, of_modules(path, &data)))
+    };
+    read().with_context(|| format!("cannot read the kernel's symbols from {}", path.display()))
+}
+
+/// Lines that go on with a module's name, which were checked before.
+fn of_modules(path: &Path, data: &[u8]) -> Vec<ObjectSymbols> {
+    let mut modules: BTreeMap<ObjectNameBuf, ObjectSymbols> = BTreeMap::new();
+    for line in data.split(|&byte| byte == b'\n') {
+        let words: Vec<_> = line
+            .split(|byte| byte.is_ascii_whitespace())
+            .filter(|word| !word.is_empty())
+            .collect();
+        let [address, &[kind], name, module] = words[..] else {
+            continue;
+        };
+        let module = module
+            .strip_prefix(b"[")
+            .and_then(|rest| rest.strip_suffix(b"]"));
+        let Some(Ok(object)) = module.map(ObjectNameBuf::new) else {
+            continue;
+        };
+        let address = std::str::from_utf8(address).ok();
+        let candidate = Candidate {
+            address: address
+                .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                .unwrap_or(0),
+            kind: char::from(kind).to_string(),
+            section: None,
+            file: None,
+            global: kind.is_ascii_uppercase(),
+        };
+        modules
+            .entry(object.clone())
+            .or_insert_with(|| ObjectSymbols::new(object, path.to_owned()))
+            .push(name, candidate);
+    }
+    modules.into_values().collect()
 }
 
 /// Lines of address, type letter and name. In `/proc/kallsyms`, those of a module go on with
@@ -104,6 +152,10 @@ fn from_vmlinux(symbols: &mut ObjectSymbols, data: &[u8], machine: Machine) -> R
     ensure!(
         Machine::try_from(header.e_machine(endian).0) == Ok(machine),
         "it is a kernel for another machine"
+    );
+    ensure!(
+        header.e_type(endian) != elf::ET_REL,
+        "it is a module, not a kernel"
     );
     let sections = header.sections(endian, data)?;
     let table = sections.symbols(endian, data, elf::SHT_SYMTAB)?;

@@ -5,6 +5,8 @@
 mod kernel;
 mod module;
 
+pub use kernel::of_running;
+
 use crate::object_name::ObjectNameBuf;
 use object::elf;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,6 +73,16 @@ impl ObjectSymbols {
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.keys().map(Vec::as_slice)
+    }
+
+    /// All symbols, in no order that matters.
+    pub fn all(&self) -> impl Iterator<Item = &Candidate> {
+        self.names.values().flatten()
+    }
+
+    /// Whether anything is known to be exported.
+    pub fn has_exports(&self) -> bool {
+        !self.exports.is_empty()
     }
 
     /// How many names there are.

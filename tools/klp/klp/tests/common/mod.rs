@@ -4,6 +4,8 @@
 
 #![allow(dead_code)] // no test uses all of it
 
+pub mod livepatch;
+
 use assert_cmd::assert::Assert;
 use assert_cmd::Command;
 use livepatch_fixtures::{Arch, Module};
@@ -91,12 +93,44 @@ impl Case {
 
     /// Runs `klp convert` with these words, in the directory.
     pub fn run(&self, words: &str) -> Assert {
+        self.klp(&format!("convert {words}"))
+    }
+
+    /// Runs `klp` with these words, in the directory.
+    pub fn klp(&self, words: &str) -> Assert {
         Command::cargo_bin("klp")
             .unwrap()
             .current_dir(self.dir.path())
-            .arg("convert")
+            .env_remove("CLICOLOR_FORCE")
             .args(words.split_whitespace())
             .assert()
+    }
+
+    /// The same, where it ends with this status; returns what it prints, and its errors.
+    pub fn output(&self, words: &str, status: i32) -> (String, String) {
+        let assert = self.klp(words);
+        let output = assert.get_output().clone();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{words}:\n{stdout}{stderr}"
+        );
+        (stdout, stderr)
+    }
+
+    /// Compares with a file of `tests/golden`, or writes it anew where KLP_BLESS is set.
+    pub fn golden(&self, name: &str, text: &str) {
+        let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("KLP_BLESS").is_some() {
+            fs::write(&path, text).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            text, expected,
+            "{path}: if this is as it should be, set KLP_BLESS=1"
+        );
     }
 
     /// Converts `patch.ko` against the kernel, with more options.

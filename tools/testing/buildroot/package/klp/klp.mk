@@ -1,6 +1,6 @@
 ################################################################################
 #
-# klp
+# klp (SPDX-License-Identifier: GPL-2.0)
 #
 ################################################################################
 
@@ -20,6 +20,11 @@ define KLP_VENDOR
 endef
 KLP_PRE_CONFIGURE_HOOKS += KLP_VENDOR
 HOST_KLP_PRE_CONFIGURE_HOOKS += KLP_VENDOR
+
+define KLP_INSTALL_INIT_SYSTEMD
+	$(INSTALL) -D -m 0644 $(@D)/packaging/klp.service \
+		$(TARGET_DIR)/usr/lib/systemd/system/klp.service
+endef
 
 $(eval $(cargo-package))
 $(eval $(host-cargo-package))

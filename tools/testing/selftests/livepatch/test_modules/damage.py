@@ -54,14 +54,14 @@ class Module:
         assert len(name) <= len(self.name(section))
         self.data[start : start + len(name) + 1] = name + b"\0"
 
-    def rela(self, nr=0):
+    def rela(self, nr=0, prefix=b".klp.rel"):
         """Offset in the file, and fields, of a livepatch relocation."""
-        _, section = self.klp_section()
+        _, section = self.klp_section(prefix)
         offset = section[4] + 24 * nr
         return offset, list(self.read(RELA, offset))
 
-    def set_rela(self, where=None, symbol=None, kind=None):
-        offset, (r_offset, info, addend) = self.rela()
+    def set_rela(self, where=None, symbol=None, kind=None, nr=0, prefix=b".klp.rel"):
+        offset, (r_offset, info, addend) = self.rela(nr, prefix)
         if where is not None:
             r_offset = where
         old_symbol, old_kind = info >> 32, info & 0xFFFFFFFF
@@ -111,10 +111,20 @@ def fault_target_symtab(module):
     module.set_field(index, 7, section[6])
 
 
-def fault_not_marked(module):
+def mark(module):
+    """Where the mark of a livepatch is."""
     start = next(s for s in module.sections if module.name(s) == b".modinfo")[4]
-    at = module.data.index(b"livepatch=", start)
-    module.data[at] = ord("x")
+    return module.data.index(b"livepatch=", start)
+
+
+def fault_not_marked(module):
+    module.data[mark(module)] = ord("x")
+
+
+def fault_marked_as_admitted(module):
+    """As livepatch.ko marks what it lets in, and with a fault that it looks for before."""
+    module.data[mark(module)] = ord("L")
+    fault_symbol_index(module)
 
 
 def fault_not_livepatch_symbol(module):
@@ -132,6 +142,27 @@ def fault_offset(module):
 
 def fault_offset_huge(module):
     module.set_rela(where=0xFFFFFFFFFFFFFFFC)
+
+
+TARGET_TEXT = b".klp.rela.klp_test_target.text"
+
+
+def fault_place_twice(module):
+    _, (where, _, _) = module.rela(0, TARGET_TEXT)
+    module.set_rela(where=where + 1, nr=1, prefix=TARGET_TEXT)
+
+
+def fault_place_of_another_object(module):
+    _, (where, _, _) = module.rela(0, b".klp.rela.vmlinux.text")
+    module.set_rela(where=where, prefix=TARGET_TEXT)
+
+
+def fault_place_occupied(module):
+    """Where an ordinary relocation writes: the call of __fentry__, or of a return thunk."""
+    _, section = module.klp_section(TARGET_TEXT)
+    ordinary = next(s for s in module.sections if s[1] == 4 and s[7] == section[7] and not s[2] & 0x00100000)
+    where = module.read(RELA, ordinary[4])[0]
+    module.set_rela(where=where, prefix=TARGET_TEXT)
 
 
 def fault_type(module):

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where ftrace can redirect functions: the call sites that a kernel or a module lists.
+//!
+//! A kernel has the list between `__start_mcount_loc` and `__stop_mcount_loc`, a module in a
+//! section. A function can be patched if a call site lies within it (`ftrace_location()` in
+//! `kernel/trace/ftrace.c` of the kernel source).
+
+use crate::module::{Module, Place};
+use crate::symbols::{Candidate, ObjectSymbols};
+use anyhow::Result;
+use object::elf;
+use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
+use object::Endianness;
+use std::collections::BTreeSet;
+
+/// The section of a module that lists its call sites. On x86_64 a section
+/// `__patchable_function_entries` may stand beside it, which is for padding.
+const SECTIONS: [&[u8]; 2] = [b"__mcount_loc", b"__patchable_function_entries"];
+
+/// Where functions can be redirected.
+#[derive(Debug, Default)]
+pub struct CallSites {
+    /// The name of the section, unless addresses are unique, and the address.
+    sites: BTreeSet<(Option<String>, u64)>,
+    /// What is freed once the kernel runs.
+    init: Option<(u64, u64)>,
+}
+
+impl CallSites {
+    /// Those of a vmlinux; `None` where it lists none.
+    pub fn of_vmlinux(data: &[u8]) -> Result<Option<Self>> {
+        let Some(range) = symbol_pair(data, b"__start_mcount_loc", b"__stop_mcount_loc")? else {
+            return Ok(None);
+        };
+        let bytes = bytes_at(data, range.0, range.1.saturating_sub(range.0))?;
+        let endian = elf::FileHeader64::<Endianness>::parse(data)?.endian()?;
+        let sites = bytes.chunks_exact(8).filter_map(|chunk| {
+            let chunk = *chunk.first_chunk()?;
+            let address = match endian {
+                Endianness::Little => u64::from_le_bytes(chunk),
+                Endianness::Big => u64::from_be_bytes(chunk),
+            };
+            // What the build has crossed out is 0.
+            (address != 0).then_some((None, address))
+        });
+        Ok(Some(CallSites {
+            sites: sites.collect(),
+            init: symbol_pair(data, b"_sinittext", b"_einittext")?,
+        }))
+    }
+
+    /// Those of a module. Where it lists none, ftrace can reach none of its functions.
+    pub fn of_module(module: &Module<'_>) -> Self {
+        let mut sites = BTreeSet::new();
+        let listed = SECTIONS
+            .into_iter()
+            .find(|name| module.contents(name).is_some());
+        for (index, _, table) in module.ordinary_relocations() {
+            if listed != Some(module.section_name(index)) {
+                continue;
+            }
+            for (_, rela) in table.iter() {
+                if let Some(Place { section, offset }) = module.target(&rela, rela.r_addend) {
+                    let name = module.section_name(section).escape_ascii().to_string();
+                    sites.insert((Some(name), offset));
+                }
+            }
+        }
+        CallSites { sites, init: None }
+    }
+
+    /// Those that the running kernel lists in `available_filter_functions_addrs`.
+    pub fn of_running(text: &[u8]) -> Self {
+        let addresses = text.split(|&byte| byte == b'\n').filter_map(|line| {
+            let digits = line.split(|&byte| byte == b' ').next()?;
+            let digits = std::str::from_utf8(digits).ok()?;
+            u64::from_str_radix(digits.trim_start_matches("0x"), 16).ok()
+        });
+        CallSites {
+            sites: addresses.map(|address| (None, address)).collect(),
+            init: None,
+        }
+    }
+
+    /// Whether a function of `symbols` can be redirected.
+    pub fn reach(&self, symbols: &ObjectSymbols, function: &Candidate) -> bool {
+        let section = match self.sites.first() {
+            Some((Some(_), _)) => function.section.clone(),
+            _ => None,
+        };
+        let start = function.address;
+        if self
+            .init
+            .is_some_and(|(first, end)| (first..end).contains(&start))
+        {
+            return false;
+        }
+        let others = symbols
+            .all()
+            .filter(|other| section.is_none() || other.section == section);
+        let end = others
+            .map(|other| other.address)
+            .filter(|&address| address > start)
+            .min()
+            .unwrap_or(u64::MAX);
+        let last = (section.clone(), end);
+        self.sites.range((section, start)..last).next().is_some()
+    }
+}
+
+/// The addresses of two symbols of a vmlinux.
+fn symbol_pair(data: &[u8], first: &[u8], second: &[u8]) -> Result<Option<(u64, u64)>> {
+    let start = symbol(data, first)?.map(|(address, _)| address);
+    let end = symbol(data, second)?.map(|(address, _)| address);
+    Ok(start.zip(end))
+}
+
+/// Address and size of a symbol of a vmlinux.
+pub fn symbol(data: &[u8], name: &[u8]) -> Result<Option<(u64, u64)>> {
+    let header = elf::FileHeader64::<Endianness>::parse(data)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, data)?;
+    let table = sections.symbols(endian, data, elf::SHT_SYMTAB)?;
+    for symbol in table.iter() {
+        if table.symbol_name(endian, symbol)? == name {
+            return Ok(Some((symbol.st_value(endian), symbol.st_size(endian))));
+        }
+    }
+    Ok(None)
+}
+
+/// What is at an address of a vmlinux.
+pub fn bytes_at(data: &[u8], address: u64, size: u64) -> Result<&[u8]> {
+    let header = elf::FileHeader64::<Endianness>::parse(data)?;
+    let endian = header.endian()?;
+    for section in header.sections(endian, data)?.iter() {
+        let offset = address.checked_sub(section.sh_addr(endian));
+        if !section.sh_flags(endian).contains(elf::SHF_ALLOC) {
+            continue;
+        }
+        let found = offset.and_then(|offset| {
+            let start = usize::try_from(offset).ok()?;
+            let end = start.checked_add(usize::try_from(size).ok()?)?;
+            section.data(endian, data).ok()?.get(start..end)
+        });
+        if let Some(bytes) = found {
+            return Ok(bytes);
+        }
+    }
+    anyhow::bail!("no section of it holds address {address:#x}")
+}

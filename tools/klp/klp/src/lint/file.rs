@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the file alone tells: its livepatch sections, relocations and symbols.
+//!
+//! Every check is that of `rust/format`, in the order in which livepatch.ko makes them. It stops
+//! at the first one that fails; here all are made.
+
+use super::finding::{Finding, Place};
+use super::objects::Knowledge;
+use super::Lint;
+use crate::convert::special::{deadline, Deadline};
+use crate::description::ENABLE;
+use crate::module::Module;
+use crate::object_name::ObjectNameBuf;
+use crate::resolve::candidates;
+use livepatch_format::check::{self, Fault, Kind};
+use livepatch_format::elf::{
+    Machine, Relocation, Section, SectionIndex, SymbolIndex, SHF_ALLOC, SHT_NOBITS,
+};
+use livepatch_format::error::Error;
+use livepatch_format::name::{ObjectName, SectionName, SymbolName, Text};
+use livepatch_format::refusal::{Refusal, Unresolved};
+use livepatch_format::reloc;
+use std::collections::BTreeSet;
+
+/// Sections that the kernel's loader does not keep with the module, whatever their flags say
+/// (`rewrite_section_headers()` and `layout_and_allocate()` of the kernel source).
+const NOT_KEPT: [&[u8]; 5] = [
+    b".modinfo",
+    b"__versions",
+    b"__version_ext_crcs",
+    b"__version_ext_names",
+    b".data..percpu",
+];
+
+/// What the name of an init section starts with (`module_init_section()`).
+const INIT: &[u8] = b".init";
+
+/// Checks a module.
+pub(super) fn check(lint: &mut Lint<'_>) {
+    let module = lint.module;
+    let name = module.name();
+    if module.is_marked() {
+        if let Err((index, error)) = check::symbol_indices(module.image()) {
+            let section = module.section_name(index);
+            let refusal = Refusal::Unsafe {
+                module: name,
+                section,
+                error,
+            };
+            lint.push(Finding::refusal(&refusal, place_of(section, error)));
+        }
+    } else if module
+        .sections()
+        .any(|(_, section, _)| check::needs_mark(&section))
+    {
+        let refusal = Refusal::UnmarkedRelocations { module: name };
+        lint.push(Finding::refusal(&refusal, Place::section(b".modinfo")));
+    } else if module.imports(ENABLE) {
+        let refusal = Refusal::Unmarked { module: name };
+        let finding = Finding::refusal(&refusal, Place::section(b".modinfo"));
+        lint.push(
+            finding.help("MODULE_INFO(livepatch, \"Y\") marks it; klp convert does it as well"),
+        );
+    }
+    for (index, section, section_name) in module.sections() {
+        match check::kind(&section, section_name) {
+            Kind::Other => {}
+            Kind::Unflagged => {
+                let refusal = Refusal::Unflagged {
+                    module: name,
+                    section: section_name,
+                };
+                lint.push(Finding::refusal(&refusal, Place::section(section_name)));
+            }
+            Kind::Misnamed(error) => lint.refuse(section_name, Fault::SectionName(error), None),
+            Kind::Relocations(parsed) => relocations(lint, index, &section, section_name, &parsed),
+        }
+    }
+}
+
+impl<'a> Lint<'a> {
+    /// Something of a livepatch relocation section is refused.
+    fn refuse(&mut self, section: &'a [u8], fault: Fault<'a>, relocation: Option<(u32, &[u8])>) {
+        let refusal = Refusal::Section {
+            module: self.module.name(),
+            section,
+            fault,
+        };
+        let mut place = match fault {
+            Fault::Format(error) => place_of(section, error),
+            _ => Place::section(section),
+        };
+        if let Some((nr, symbol)) = relocation {
+            place = place.relocation(nr);
+            if !symbol.is_empty() {
+                place = place.symbol(symbol);
+            }
+        }
+        let mut finding = Finding::refusal(&refusal, place);
+        if let Fault::Unresolved(unresolved) = fault {
+            finding.help = advice(self.knowledge, unresolved);
+        }
+        self.push(finding);
+    }
+}
+
+/// What may help where a symbol is not found as it is named.
+pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Option<String> {
+    let there_are = |object: ObjectName<'_>, symbol: &[u8]| {
+        let known = knowledge.get(object.as_bytes())?;
+        let all = candidates(std::iter::once(&known.symbols), symbol);
+        Some(format!("there are{all}"))
+    };
+    match unresolved {
+        Unresolved::NotFound { symbol } => knowledge
+            .objects
+            .values()
+            .find_map(|known| known.similar(symbol)),
+        Unresolved::Ambiguous { symbol, object } | Unresolved::Position { symbol, object, .. } => {
+            there_are(object, symbol)
+        }
+    }
+}
+
+fn place_of(section: &[u8], error: Error) -> Place {
+    let place = Place::section(section);
+    match error {
+        Error::RelocationSymbol { nr, .. }
+        | Error::RelocationType { nr, .. }
+        | Error::RelocationOffset { nr, .. }
+        | Error::NotALivepatchSymbol { nr, .. } => place.relocation(nr),
+        _ => place,
+    }
+}
+
+/// A section header as it is in a module that is loaded.
+fn loaded(module: &Module<'_>, index: SectionIndex, mut section: Section) -> Section {
+    let name = module.section_name(index);
+    // With CONFIG_KALLSYMS the symbols and their names are (`layout_symtab()`).
+    let symtab = module.symtab();
+    let strings = module
+        .image()
+        .sections
+        .get(symtab)
+        .map(|table| table.sh_link);
+    if index == symtab || strings == Ok(index.0) {
+        section.sh_flags |= SHF_ALLOC;
+    }
+    if NOT_KEPT.contains(&name) {
+        section.sh_flags &= !SHF_ALLOC;
+    }
+    section
+}
+
+fn relocations<'a>(
+    lint: &mut Lint<'a>,
+    index: SectionIndex,
+    section: &Section,
+    name: &'a [u8],
+    parsed: &SectionName<'a>,
+) {
+    let module = lint.module;
+    lint.section_objects
+        .extend(ObjectNameBuf::new(parsed.object.as_bytes()));
+    let target_index = SectionIndex(section.sh_info);
+    let target_name = module.section_name(target_index);
+    let target = module
+        .image()
+        .sections
+        .get(target_index)
+        .map(|target| loaded(module, target_index, target))
+        .and_then(|target| {
+            check::section(section, &target, module.symtab())?;
+            Ok((target, module.relocations(section)?))
+        });
+    let (target, table) = match target {
+        Ok(found) => found,
+        Err(error) => return lint.refuse(name, Fault::Format(error), None),
+    };
+    let mut seen = BTreeSet::new();
+    let mut wanted = Vec::new();
+    for (nr, rela) in table.iter() {
+        let size = target.sh_size;
+        match check::relocation(module.machine, nr, &rela, module.symbols(), size) {
+            Ok(symbol) => {
+                not_zero(lint, name, nr, &rela, index, &target);
+                too_late(lint, name, parsed, target_name);
+                // The kernel looks at each symbol of a section once.
+                if !seen.insert(rela.symbol) {
+                    continue;
+                }
+                match check::symbol(parsed, nr, &symbol, module.strings()) {
+                    Ok(found) => wanted.push((nr, rela.symbol, found)),
+                    Err(fault) => lint.refuse(name, fault, Some((nr, module.symbol_name(&symbol)))),
+                }
+            }
+            Err(error) => {
+                let fault = Fault::new(error, index, module.symbols(), module.strings());
+                lint.refuse(name, fault, None);
+            }
+        }
+    }
+    if let Err(error) = check::target_name(target_name) {
+        lint.refuse(name, Fault::Format(error), None);
+    }
+    if !parsed.object.is_vmlinux() && target_name.starts_with(INIT) {
+        lint.refuse(name, Fault::Format(check::FREED_AFTER_INIT), None);
+    }
+    for (nr, symbol, wanted) in wanted {
+        resolve(lint, name, nr, symbol, &wanted);
+    }
+}
+
+/// Looks a symbol up, where its object is known.
+fn resolve<'a>(
+    lint: &mut Lint<'a>,
+    section: &'a [u8],
+    nr: u32,
+    index: SymbolIndex,
+    wanted: &SymbolName<'a>,
+) {
+    let Some(known) = lint.knowledge.get(wanted.object.as_bytes()) else {
+        return lint.unknown_object(wanted.object.as_bytes());
+    };
+    let module = lint.module;
+    let raw = module
+        .symbols()
+        .get(index)
+        .map(|symbol| module.symbol_name(&symbol));
+    let raw = raw.unwrap_or_default();
+    match known.find(wanted.object, wanted.symbol, wanted.position) {
+        Ok(_) if known.symbols.also_while_loading(wanted.symbol) => {
+            lint.push(unsteady(
+                wanted.object,
+                wanted.symbol,
+                Place::section(section).symbol(raw),
+            ));
+        }
+        Ok(_) => {}
+        Err(unresolved) => lint.refuse(section, Fault::Unresolved(unresolved), Some((nr, raw))),
+    }
+}
+
+/// A position that is another one while the target is being loaded.
+pub(super) fn unsteady(object: ObjectName<'_>, symbol: &[u8], place: Place) -> Finding {
+    let message = format!(
+        "{object} has another symbol '{}' in a section that is there only while it is being \
+         loaded, where the kernel counts it as well",
+        Text(symbol)
+    );
+    Finding::warning("position-unsteady", message, place)
+}
+
+/// x86_64 writes relocations only over zeroes.
+fn not_zero(
+    lint: &mut Lint<'_>,
+    name: &[u8],
+    nr: u32,
+    rela: &Relocation,
+    index: SectionIndex,
+    target: &Section,
+) {
+    let module = lint.module;
+    if module.machine != Machine::X86_64 || target.sh_type == SHT_NOBITS {
+        return;
+    }
+    let width = reloc::width(module.machine, rela.r_type).unwrap_or(0);
+    let written = usize::try_from(rela.r_offset).ok().and_then(|start| {
+        let end = start.checked_add(width.into())?;
+        module.data(target).get(start..end)
+    });
+    if written.is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0)) {
+        let message = format!(
+            "x86/modules: Invalid relocation target, existing value is nonzero for sec {}, idx \
+             {nr}, type {}",
+            index.0, rela.r_type
+        );
+        let place = Place::section(name).relocation(nr);
+        lint.push(Finding::kernel(
+            "relocation-not-zero",
+            "ENOEXEC",
+            message,
+            place,
+        ));
+    }
+}
+
+/// Sections that are used up before the relocation is applied.
+fn too_late(lint: &mut Lint<'_>, name: &[u8], parsed: &SectionName<'_>, target: &[u8]) {
+    let why = match deadline(target) {
+        Deadline::Never(why) => why,
+        // Freed with all other init sections: that is refused.
+        Deadline::Load(why) if !parsed.object.is_vmlinux() && !target.starts_with(INIT) => why,
+        _ => return,
+    };
+    let message = format!(
+        "section {} {why} while the patch is loaded, before its relocations are applied, which \
+         have no effect or a wrong one",
+        Text(target)
+    );
+    lint.push(Finding::warning(
+        "relocation-too-late",
+        message,
+        Place::section(name),
+    ));
+}

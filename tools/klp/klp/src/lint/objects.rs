@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is known of the kernel and of the modules that a patch is for.
+
+use crate::callsites::CallSites;
+use crate::inlined::{self, DebugInfo};
+use crate::module::{self, Module};
+use crate::object_name::ObjectNameBuf;
+use crate::similar::similar;
+use crate::symbols::{of_running, Candidate, ObjectSymbols};
+use crate::symvers::Symvers;
+use crate::vermagic::Vermagic;
+use anyhow::{bail, Context, Result};
+use livepatch_format::elf::{Machine, SectionIndex};
+use livepatch_format::modinfo;
+use livepatch_format::name::{ObjectName, SymPos};
+use livepatch_format::refusal::Unresolved;
+use livepatch_format::search::Search;
+use object::elf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// What is known of one object.
+pub struct Known {
+    /// Its symbols.
+    pub symbols: ObjectSymbols,
+    /// Where ftrace can redirect its functions; `None` where that is not known.
+    pub sites: Option<CallSites>,
+    /// The file itself, where it may have debug information.
+    data: Option<Vec<u8>>,
+    /// Whether its symbols' addresses are known.
+    has_addresses: bool,
+}
+
+/// Everything that is known.
+#[derive(Default)]
+pub struct Knowledge {
+    /// By name.
+    pub objects: BTreeMap<ObjectNameBuf, Known>,
+    /// What the kernel wants its modules to be built for.
+    pub vermagic: Option<Vermagic>,
+    /// What is exported.
+    pub symvers: Option<Symvers>,
+}
+
+impl Known {
+    fn new(symbols: ObjectSymbols) -> Self {
+        let has_addresses = symbols.all().any(|candidate| candidate.address != 0);
+        Known {
+            symbols,
+            sites: None,
+            data: None,
+            has_addresses,
+        }
+    }
+
+    /// The symbol at a position, as the kernel counts.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says where it finds none.
+    pub fn find<'k, 'a>(
+        &'k self,
+        object: ObjectName<'a>,
+        name: &'a [u8],
+        position: SymPos,
+    ) -> Result<&'k Candidate, Unresolved<'a>> {
+        let mut search = Search::new(position);
+        for candidate in self.symbols.get(name) {
+            if search.saw(candidate).is_break() {
+                break;
+            }
+        }
+        search.result(object, name)
+    }
+
+    /// Names that are nearly the same, in words.
+    pub fn similar(&self, name: &[u8]) -> Option<String> {
+        let names = similar(name, std::iter::once(&self.symbols));
+        (!names.is_empty()).then(|| format!("similar names: {}", names.join(", ")))
+    }
+
+    /// Whether a function's code is freed once its object is up, or is no code at all; going by
+    /// what a list of symbols tells.
+    pub fn is_out_of_reach(&self, function: &Candidate) -> bool {
+        if let [kind] = function.kind.as_bytes() {
+            if !b"tTwWiI".contains(kind) {
+                return true;
+            }
+        }
+        let edge = |name: &[u8]| match self.symbols.get(name) {
+            [only] if self.has_addresses => Some(only.address),
+            _ => None,
+        };
+        match (edge(b"_sinittext"), edge(b"_einittext")) {
+            (Some(start), Some(end)) => (start..end).contains(&function.address),
+            _ => false,
+        }
+    }
+
+    /// Whether two symbols of the object are one.
+    pub fn is_same(&self, one: &Candidate, other: &Candidate) -> bool {
+        self.has_addresses && one.address == other.address && one.section == other.section
+    }
+
+    /// For each of these functions, by its index, the functions that have a copy of it; `None`
+    /// without debug information.
+    pub fn copies(&self, functions: &[&Candidate]) -> Result<Option<Vec<BTreeSet<String>>>> {
+        let Some(data) = &self.data else {
+            return Ok(None);
+        };
+        let (info, addresses): (_, Vec<u64>) = if self.symbols.object.is_vmlinux() {
+            let addresses = functions.iter().map(|function| function.address);
+            (DebugInfo::of_vmlinux(data)?, addresses.collect())
+        } else {
+            let module = Module::parse(data)?;
+            let index = |function: &Candidate| {
+                let mut all = module.sections();
+                let name = function.section.as_deref().unwrap_or_default();
+                all.find(|(_, _, found)| found.escape_ascii().to_string() == name)
+                    .map_or(SectionIndex(0), |(index, ..)| index)
+            };
+            let addresses = functions
+                .iter()
+                .map(|function| inlined::address(index(function), function.address));
+            (DebugInfo::of_module(&module), addresses.collect())
+        };
+        let Some(info) = info else {
+            return Ok(None);
+        };
+        let mut copies = info.copies(&addresses.iter().copied().collect())?;
+        let each = addresses.iter();
+        Ok(Some(
+            each.map(|address| copies.remove(address).unwrap_or_default())
+                .collect(),
+        ))
+    }
+}
+
+impl Knowledge {
+    /// What is known of an object.
+    pub fn get(&self, object: &[u8]) -> Option<&Known> {
+        self.objects.get(&ObjectNameBuf::new(object).ok()?)
+    }
+
+    /// What is known of the kernel itself.
+    pub fn kernel(&self) -> Option<&Known> {
+        self.objects.get(&ObjectNameBuf::vmlinux())
+    }
+
+    fn add(&mut self, known: Known) {
+        self.objects.insert(known.symbols.object.clone(), known);
+    }
+
+    /// Reads a `vmlinux` or a `System.map`.
+    pub fn add_kernel(&mut self, path: &Path, machine: Machine) -> Result<()> {
+        let mut known = Known::new(ObjectSymbols::of_kernel(path, machine)?);
+        let data = fs::read(path)?;
+        if data.starts_with(&elf::ELFMAG) {
+            let read = || -> Result<_> {
+                Ok((CallSites::of_vmlinux(&data)?, Vermagic::of_vmlinux(&data)?))
+            };
+            let (sites, vermagic) = read().with_context(|| path.display().to_string())?;
+            known.sites = sites;
+            self.vermagic = vermagic;
+            known.data = Some(data);
+        }
+        self.add(known);
+        Ok(())
+    }
+
+    /// Looks at the running kernel, whose files are under `root`.
+    pub fn add_running(&mut self, root: &Path) -> Result<()> {
+        let (kernel, modules) = of_running(&root.join("proc/kallsyms"))?;
+        let release = root.join("proc/sys/kernel/osrelease");
+        let text =
+            fs::read(&release).with_context(|| format!("cannot read {}", release.display()))?;
+        let text = text.trim_ascii_end().to_vec();
+        let directory = String::from_utf8_lossy(&text).into_owned();
+        let directory = root.join("lib/modules").join(directory);
+        self.vermagic = Some(match vermagic_below(&directory, &text) {
+            Some(whole) => Vermagic::Whole(whole),
+            None => Vermagic::Release(text),
+        });
+        // Only root can read it, and see addresses.
+        let sites = root.join("sys/kernel/tracing/available_filter_functions_addrs");
+        let sites = fs::read(sites).ok();
+        for symbols in std::iter::once(kernel).chain(modules) {
+            let mut known = Known::new(symbols);
+            if known.has_addresses {
+                known.sites = sites.as_deref().map(CallSites::of_running);
+            }
+            self.add(known);
+        }
+        Ok(())
+    }
+
+    /// Reads a target module. It counts more than what a running kernel has of that name.
+    pub fn add_module(
+        &mut self,
+        path: &Path,
+        machine: Machine,
+        given: &mut BTreeSet<ObjectNameBuf>,
+    ) -> Result<()> {
+        let symbols = ObjectSymbols::of_module(path, machine)?;
+        if !given.insert(symbols.object.clone()) {
+            bail!(
+                "{}: another module given is called {} as well",
+                path.display(),
+                symbols.object
+            );
+        }
+        let data = module::read(path)?;
+        let sites = CallSites::of_module(&Module::parse(&data)?);
+        let mut known = Known::new(symbols);
+        known.has_addresses = true;
+        known.sites = Some(sites);
+        known.data = Some(data);
+        self.add(known);
+        Ok(())
+    }
+}
+
+/// What one of the running kernel's modules, the first that is not compressed, is built for.
+fn vermagic_below(directory: &Path, release: &[u8]) -> Option<Vec<u8>> {
+    let mut paths: Vec<_> = fs::read_dir(directory)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    paths.sort();
+    paths.into_iter().find_map(|path| {
+        // What a symbolic link leads to is not the kernel's own.
+        if path.symlink_metadata().ok()?.is_dir() {
+            return vermagic_below(&path, release);
+        }
+        if path.extension()? != "ko" {
+            return None;
+        }
+        let data = fs::read(&path).ok()?;
+        let range = modinfo::locate(&data).ok()??;
+        let found = modinfo::value(data.get(range)?, b"vermagic")?;
+        found.starts_with(release).then(|| found.to_vec())
+    })
+}

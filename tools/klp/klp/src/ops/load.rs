@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp load`: inserts a livepatch.
+
+use super::console::Console;
+use super::watch::{self, End};
+use super::{refusal, removal, set_enabled, Outcome, ReverseArgs, SystemArgs, WaitArgs};
+use crate::system::file::ModuleFile;
+use crate::system::kmsg::Log;
+use crate::system::patches::{self, State};
+use crate::system::support::{self, Core};
+use crate::system::taint::Taints;
+use crate::system::{modules, System};
+use anyhow::{bail, Result};
+use clap::Args as ClapArgs;
+use std::ffi::CString;
+use std::path::PathBuf;
+
+/// Insert a livepatch and wait until it is in effect
+///
+/// Where the kernel has no livepatch support, livepatch.ko is inserted first. What is in the way
+/// of the switch is told while it lasts. If the kernel refuses the patch, its own messages are
+/// shown, and livepatch.ko is removed again if it was inserted for it.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::STATUS_OF_WAITING)]
+pub struct Args {
+    /// The livepatch; compressed, if the kernel can read that
+    pub file: PathBuf,
+
+    /// Parameters of the module, NAME=VALUE
+    #[arg(value_name = "PARAM=VALUE")]
+    pub parameters: Vec<String>,
+
+    /// livepatch.ko, if it is not where modprobe looks for modules
+    #[arg(long, value_name = "PATH")]
+    pub core: Option<PathBuf>,
+
+    /// How to wait.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+
+    /// What to do when the time is up.
+    #[command(flatten)]
+    pub reverse: ReverseArgs,
+
+    /// Which system.
+    #[command(flatten)]
+    pub system: SystemArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Outcome> {
+    load(&args.system.system(), &mut Console::standard(), args)
+}
+
+/// Inserts a livepatch in the system.
+pub fn load(system: &System, console: &mut Console, args: &Args) -> Result<Outcome> {
+    system.need_root("load")?;
+    let parameters = modules::parameters(&args.parameters)?;
+    let file = ModuleFile::read(&args.file)?;
+    check(system, &file)?;
+    let taints = Taints::read(system);
+    let core = insert_core(system, console, args)?;
+    let before = patches::all(system)?;
+    let inserted = file
+        .check_compression(system)
+        .and_then(|()| insert(system, &file, &parameters));
+    if let Err(error) = inserted {
+        if core {
+            // Whether it succeeds or not, the patch's error is what matters.
+            let _ = modules::remove(system, support::MODULE);
+        }
+        return Err(error);
+    }
+    let mut name = file.name.clone();
+    if patches::state(system, &name)?.is_none() {
+        // What is compressed may have another name than its file.
+        let new = patches::all(system)?
+            .into_iter()
+            .find(|patch| !before.iter().any(|old| old.name == patch.name));
+        let Some(patch) = new else {
+            bail!(
+                "{} was loaded, but enables no patch: there is none in {}",
+                file.path.display(),
+                patches::DIRECTORY
+            );
+        };
+        name = patch.name;
+    }
+    let taints = Taints::read(system).since(taints);
+    if !taints.is_empty() {
+        console.note(&format!("the kernel is tainted now: {}", taints.join(", ")));
+    }
+    finish(system, console, &name, args)
+}
+
+/// What can be told before anything is done.
+fn check(system: &System, file: &ModuleFile) -> Result<()> {
+    let path = file.path.display();
+    if file.livepatch == Some(false) {
+        bail!("{path} does not say that it is a livepatch: 'klp convert' makes one of it, insmod inserts it as the module that it is");
+    }
+    if modules::find(system, &file.name)?.is_none() {
+        return Ok(());
+    }
+    let name = &file.name;
+    match patches::state(system, name)? {
+        Some(State::Enabled) => bail!("{name} is loaded already, and enabled"),
+        Some(state @ (State::Enabling | State::Disabling)) => bail!(
+            "{name} is loaded already: it is {}; 'klp wait {name}' waits for the end of that",
+            state.as_str()
+        ),
+        Some(State::Disabled) | None => bail!(
+            "a module {name} is loaded already; if it is a patch that was disabled, 'klp unload {name}' removes it"
+        ),
+    }
+}
+
+/// Inserts livepatch.ko where there is nothing to load livepatches. Returns whether it did.
+fn insert_core(system: &System, console: &mut Console, args: &Args) -> Result<bool> {
+    if Core::detect(system)? != Core::None {
+        return Ok(false);
+    }
+    let path = match &args.core {
+        Some(path) => path.clone(),
+        None => modules::find_core(system)?,
+    };
+    let file = ModuleFile::read(&path)?;
+    if file.name != support::MODULE {
+        bail!("{} is no livepatch.ko: it is {}", path.display(), file.name);
+    }
+    file.check_compression(system)?;
+    insert(system, &file, &CString::default())?;
+    console.note(&format!("inserted {}", path.display()));
+    Ok(true)
+}
+
+fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()> {
+    let mut log = Log::from_now(system);
+    modules::insert(system, file, parameters)
+        .map_err(|error| refusal::error(system, file, &error, &log.read()))
+}
+
+/// Waits for the transition.
+fn finish(system: &System, console: &mut Console, name: &str, args: &Args) -> Result<Outcome> {
+    match watch::wait(system, console, name, &args.wait)? {
+        End::Still(State::Enabled) => {
+            console.result(&format!("{name} is enabled"))?;
+            Ok(Outcome::Done)
+        }
+        End::Still(_) | End::Gone => {
+            bail!("{name} was disabled, or replaced, by somebody else while it was being enabled")
+        }
+        End::TimeIsUp(text) if !args.reverse.reverse => {
+            console.note(&format!(
+                "the time is up, and the transition goes on: {text}"
+            ));
+            Ok(Outcome::TimeIsUp)
+        }
+        End::TimeIsUp(text) => {
+            console.note(&format!(
+                "the time is up, and the transition is reversed: {text}"
+            ));
+            set_enabled(system, name, false)?;
+            match watch::wait(system, console, name, &args.wait)? {
+                End::Still(State::Enabled) => {
+                    console.result(&format!(
+                        "{name} is enabled: it was so before it could be reversed"
+                    ))?;
+                    return Ok(Outcome::Done);
+                }
+                End::TimeIsUp(text) => console.note(&format!(
+                    "the time is up, and the transition goes on: {text}"
+                )),
+                End::Still(_) | End::Gone => {
+                    removal::remove(system, name)?;
+                    console.note(&format!("{name} was unloaded again"));
+                }
+            }
+            Ok(Outcome::TimeIsUp)
+        }
+    }
+}

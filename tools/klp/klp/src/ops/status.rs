@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp status`: all that is known of livepatches.
+
+use super::console::Console;
+use super::list::{state, yes_or_no};
+use super::report::{BlockersReport, PatchReport, Report};
+use super::{find, Outcome, SystemArgs};
+use crate::system::file::name_of_argument;
+use crate::system::System;
+use anyhow::Result;
+use clap::Args as ClapArgs;
+
+/// Tell all about one livepatch, or about all of them
+///
+/// The core that loads livepatches, the objects and functions of each patch, whether they are
+/// patched, and what a transition waits for.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::STATUS)]
+pub struct Args {
+    /// The patch, or its file; all patches, if none is named
+    #[arg(value_name = "NAME")]
+    pub patch: Option<String>,
+
+    /// Say it in JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Which system.
+    #[command(flatten)]
+    pub system: SystemArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Outcome> {
+    status(&args.system.system(), &mut Console::standard(), args)
+}
+
+/// Tells about livepatches of the system.
+pub fn status(system: &System, console: &mut Console, args: &Args) -> Result<Outcome> {
+    let name = args.patch.as_deref().map(name_of_argument);
+    if let Some(name) = &name {
+        find(system, name)?;
+    }
+    let report = Report::new(system, name.as_deref(), true)?;
+    let text = if args.json {
+        report.json()?
+    } else {
+        text(&report)
+    };
+    console.result(&text)?;
+    Ok(Outcome::Done)
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = vec![format!("core: {}", report.core_text)];
+    if report.patches.is_empty() {
+        lines.push("no livepatch is loaded".to_owned());
+    }
+    for patch in &report.patches {
+        lines.push(String::new());
+        describe(&mut lines, patch);
+    }
+    lines.join("\n")
+}
+
+fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
+    let mut first = format!("{}: {}", patch.name, state(patch));
+    if let Some(order) = patch.stack_order {
+        first.push_str(&format!(", order {order}"));
+    }
+    if let Some(replace) = patch.replace {
+        first.push_str(&format!(", replace {}", yes_or_no(replace)));
+    }
+    lines.push(first);
+    for object in &patch.objects {
+        let patched = match object.patched {
+            Some(true) => ": patched",
+            Some(false) => ": not patched",
+            None => "",
+        };
+        lines.push(format!("  {}{patched}", object.name));
+        for function in &object.functions {
+            match function.position {
+                Some(position) => lines.push(format!("    {},{position}", function.name)),
+                None => lines.push(format!("    {}", function.name)),
+            }
+        }
+    }
+    if let Some(blockers) = patch.transition.as_ref().and_then(|t| t.blockers.as_ref()) {
+        describe_blockers(lines, blockers);
+    }
+}
+
+fn describe_blockers(lines: &mut Vec<String>, blockers: &BlockersReport) {
+    if let Some(error) = &blockers.error {
+        lines.push(format!("  what is in the way is not known: {error}"));
+        return;
+    }
+    if blockers.tasks.is_empty() && blockers.more == 0 {
+        lines.push("  no task is seen in the way".to_owned());
+        return;
+    }
+    lines.push("  in the way:".to_owned());
+    for task in &blockers.tasks {
+        lines.push(format!("    {} {} {}", task.pid, task.name, task.text));
+    }
+    if blockers.more > 0 {
+        lines.push(format!("    and {} more", blockers.more));
+    }
+}

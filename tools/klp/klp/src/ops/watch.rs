@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Waiting for the end of a transition.
+
+use super::console::{elapsed, Console};
+use super::WaitArgs;
+use crate::system::blockers::{self, Blockers, Place};
+use crate::system::patches::{self, State};
+use crate::system::{kmsg, System};
+use anyhow::Result;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether the transition has ended.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked what is in the way.
+const LOOK_CLOSELY: Duration = Duration::from_secs(1);
+/// Before that nothing is said: most transitions have ended by then.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How often processes are interrupted.
+const INTERRUPT: Duration = Duration::from_secs(5);
+/// How many tasks are named in one line.
+const NAMED: usize = 5;
+
+/// How the waiting ended.
+pub(super) enum End {
+    /// The patch is not in transition.
+    Still(State),
+    /// There is no such patch any more.
+    Gone,
+    /// The time was up; this is known of the transition.
+    TimeIsUp(String),
+}
+
+/// Waits until the patch is not in transition.
+pub(super) fn wait(
+    system: &System,
+    console: &mut Console,
+    patch: &str,
+    how: &WaitArgs,
+) -> Result<End> {
+    let start = Instant::now();
+    // It may have begun long before.
+    let before = age(system, patch);
+    let mut looked: Option<Instant> = None;
+    let mut interrupted: Option<Instant> = None;
+    loop {
+        match patches::state(system, patch)? {
+            None => return Ok(End::Gone),
+            Some(state) if !state.is_transition() => return Ok(End::Still(state)),
+            Some(_) => {}
+        }
+        let waited = start.elapsed();
+        let time_is_up = how.timeout.is_some_and(|timeout| waited >= timeout);
+        let look = looked.map_or(waited >= PATIENCE, |looked| {
+            looked.elapsed() >= LOOK_CLOSELY
+        });
+        if look || time_is_up {
+            looked = Some(Instant::now());
+            let Some(current) = patches::one(system, patch)? else {
+                return Ok(End::Gone);
+            };
+            // What has just ended waits for nobody.
+            if !current.state.is_transition() {
+                return Ok(End::Still(current.state));
+            }
+            let blockers = blockers::of(system, &current);
+            let time = before.map_or(waited, |before| before.saturating_add(waited));
+            let text = format!(
+                "{patch}: {} for {}, {}",
+                current.state.as_str(),
+                elapsed(time),
+                describe(&blockers)
+            );
+            if time_is_up {
+                return Ok(End::TimeIsUp(text));
+            }
+            console.progress(&text);
+            let again = interrupted.is_none_or(|time| time.elapsed() >= INTERRUPT);
+            if let (true, true, Ok(blockers)) = (how.signal, again, &blockers) {
+                if !blockers::interrupt(system, blockers).is_empty() {
+                    interrupted = Some(Instant::now());
+                }
+            }
+        }
+        sleep(LOOK);
+    }
+}
+
+/// How long the patch has been in transition, where the kernel's log still has the beginning.
+pub(super) fn age(system: &System, patch: &str) -> Option<Duration> {
+    system
+        .now()?
+        .checked_sub(kmsg::transition_began(system, patch)?)
+}
+
+/// What is in the way, in one line.
+fn describe(blockers: &Result<Blockers, String>) -> String {
+    let blockers = match blockers {
+        Ok(blockers) => blockers,
+        Err(error) => return format!("what is in the way is not known ({error})"),
+    };
+    let tasks: Vec<String> = blockers
+        .tasks
+        .iter()
+        .take(NAMED)
+        .map(|task| format!("{} {} {}", task.pid, task.name, whereabouts(&task.place)))
+        .collect();
+    let mut text = match blockers.count() {
+        0 => return "no task is seen in the way".to_owned(),
+        1 => "1 task is in the way".to_owned(),
+        count => format!("{count} tasks are in the way"),
+    };
+    if !tasks.is_empty() {
+        text = format!("{text}: {}", tasks.join("; "));
+    }
+    match blockers.count().saturating_sub(tasks.len() as u64) {
+        0 => text,
+        more => format!("{text}; and {more} more"),
+    }
+}
+
+/// Where a task is, after its name.
+pub(super) fn whereabouts(place: &Place) -> String {
+    match place {
+        Place::Function(name) => format!("in {name}()"),
+        Place::UnreliableStack => "with a stack that is not reliable".to_owned(),
+        Place::Unknown => "not switched yet".to_owned(),
+    }
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Patches that come back at boot, on a root directory of their own.
+
+use anyhow::bail;
+use assert_cmd::assert::Assert;
+use assert_cmd::Command;
+use klp::boot::load::{in_order, Outcome};
+use klp::boot::store::{Release, Store};
+use livepatch_fixtures::{Arch, Module, ARCHES};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+const OURS: &str = "7.3.4-test";
+const OTHER: &str = "7.3.5-test";
+
+/// A module, with what it says of itself.
+fn module(arch: Arch, name: &str, infos: &[(&str, &str)]) -> Vec<u8> {
+    let infos: String = infos
+        .iter()
+        .map(|(key, value)| format!("MODULE_INFO({key}, \"{value}\");\n"))
+        .collect();
+    Module::new(arch, name).source("info.c", &infos).build()
+}
+
+/// A livepatch for a kernel.
+fn patch(name: &str, release: &str) -> Vec<u8> {
+    let vermagic = format!("{release} SMP preempt mod_unload ");
+    let infos = [
+        ("livepatch", "Y"),
+        ("vermagic", &vermagic),
+        ("depends", "livepatch,other"),
+    ];
+    module(Arch::X86_64, name, &infos)
+}
+
+struct Case {
+    dir: TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("root")).unwrap();
+        Case { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn klp(&self, words: &str) -> Assert {
+        let mut words = words.split_whitespace();
+        Command::cargo_bin("klp")
+            .unwrap()
+            .current_dir(self.dir.path())
+            .arg(words.next().unwrap())
+            .args(["--root", "root"])
+            .args(words)
+            .assert()
+    }
+
+    fn refused(&self, words: &str) -> String {
+        let assert = self.klp(words).failure().code(1);
+        String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+    }
+
+    fn installed(&self) -> String {
+        let assert = self.klp("installed").success();
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+    }
+
+    fn store(&self) -> Store {
+        Store::new(&self.path("root"))
+    }
+
+    /// The files for a kernel, those of the store's own included.
+    fn files(&self, release: &str) -> Vec<String> {
+        let dir = format!("root/var/lib/livepatch-rs/{release}/patches");
+        let Ok(entries) = fs::read_dir(self.path(&dir)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn what_is_installed_is_kept_for_its_kernel_and_in_its_order() {
+    let case = Case::new();
+    case.write("b.ko", &patch("second_name", OURS));
+    case.write("a.ko", &patch("a_first", OURS));
+    case.write("c.ko", &patch("second_name", OTHER));
+    let out = case.klp("install b.ko a.ko c.ko").success();
+    assert_eq!(
+        String::from_utf8_lossy(&out.get_output().stdout),
+        format!(
+            "second_name is installed, for kernel {OURS}\n\
+             a_first is installed, for kernel {OURS}\n\
+             second_name is installed, for kernel {OTHER}\n"
+        )
+    );
+    assert_eq!(
+        case.installed(),
+        format!("{OURS} second_name\n{OURS} a_first\n{OTHER} second_name\n")
+    );
+    assert_eq!(
+        case.files(OURS),
+        [".lock", "0001-second_name.ko", "0002-a_first.ko"]
+    );
+    let kept = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-second_name.ko";
+    assert_eq!(
+        fs::read(case.path(kept)).unwrap(),
+        patch("second_name", OURS)
+    );
+    let mode = fs::metadata(case.path(kept)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o644);
+}
+
+#[test]
+fn what_is_installed_again_is_replaced_in_its_place() {
+    let case = Case::new();
+    case.write("a.ko", &patch("a", OURS));
+    case.write("b.ko", &patch("b", OURS));
+    case.klp("install a.ko b.ko").success();
+    let newer = module(
+        Arch::X86_64,
+        "a",
+        &[("livepatch", "Y"), ("vermagic", OURS), ("version", "2")],
+    );
+    case.write("a.ko", &newer);
+    let out = case.klp("install a.ko").success();
+    assert_eq!(
+        String::from_utf8_lossy(&out.get_output().stdout),
+        format!("a is replaced, for kernel {OURS}\n")
+    );
+    assert_eq!(case.files(OURS), [".lock", "0001-a.ko", "0002-b.ko"]);
+    let kept = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
+    assert_eq!(fs::read(case.path(kept)).unwrap(), newer);
+}
+
+#[test]
+fn what_comes_after_a_removal_is_last() {
+    let case = Case::new();
+    for name in ["a", "b", "c"] {
+        case.write(&format!("{name}.ko"), &patch(name, OURS));
+    }
+    case.klp("install a.ko b.ko").success();
+    case.klp("uninstall a").success();
+    case.klp("install c.ko a.ko").success();
+    assert_eq!(case.installed(), format!("{OURS} b\n{OURS} c\n{OURS} a\n"));
+}
+
+#[test]
+fn uninstall_asks_which_kernel_is_meant() {
+    let case = Case::new();
+    case.write("a.ko", &patch("the_patch", OURS));
+    case.write("b.ko", &patch("the_patch", OTHER));
+    case.klp("install a.ko b.ko").success();
+    let error = case.refused("uninstall the-patch");
+    assert!(
+        error.contains(&format!("--kernel ({OURS}, {OTHER})")),
+        "{error}"
+    );
+    case.klp(&format!("uninstall the-patch --kernel {OURS}"))
+        .success();
+    assert_eq!(case.installed(), format!("{OTHER} the_patch\n"));
+    let error = case.refused(&format!("uninstall the_patch --kernel {OURS}"));
+    assert!(error.contains("is not installed for kernel"), "{error}");
+    case.klp("uninstall the_patch").success();
+    let error = case.refused("uninstall the_patch");
+    assert!(error.contains("the_patch is not installed"), "{error}");
+    assert_eq!(case.installed(), "");
+}
+
+#[test]
+fn what_is_no_livepatch_for_a_kernel_is_refused() {
+    let vermagic = ("vermagic", "7.3.4-test SMP ");
+    let livepatch = ("livepatch", "Y");
+    for arch in ARCHES {
+        for (infos, part) in [
+            (&[vermagic][..], "not a livepatch"),
+            (&[livepatch], "no 'vermagic'"),
+            (
+                &[livepatch, ("vermagic", "../7.3 SMP")],
+                "no kernel release",
+            ),
+            (&[livepatch, ("vermagic", "7.3/4 SMP")], "no kernel release"),
+            (&[livepatch, ("vermagic", " SMP")], "no kernel release"),
+        ] {
+            let case = Case::new();
+            case.write("good.ko", &patch("good", OURS));
+            case.write("bad.ko", &module(arch, "bad", infos));
+            let error = case.refused("install good.ko bad.ko");
+            assert!(error.contains("bad.ko: "), "{error}");
+            assert!(error.contains(part), "{error}");
+            // All or none.
+            assert_eq!(case.installed(), "");
+        }
+    }
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    for name in ["..", "a/b", "../../x", "", "a.b"] {
+        let case = Case::new();
+        // The first of two names counts; the second one is the fixtures' own.
+        let infos = [("name", name), ("livepatch", "Y"), ("vermagic", OURS)];
+        case.write("bad.ko", &module(Arch::X86_64, "bad", &infos));
+        let error = case.refused("install bad.ko");
+        assert!(error.contains("module name"), "{error}");
+        assert!(!case.path("root/var").exists());
+    }
+}
+
+#[test]
+fn files_that_are_no_modules_are_refused() {
+    let case = Case::new();
+    let whole = patch("a", OURS);
+    for (bytes, part) in [
+        (&b""[..], "bad.ko"),
+        (b"\x1f\x8bcompressed", "gunzip"),
+        (b"#!/bin/sh\n", "bad.ko"),
+        (&whole[..whole.len() / 2], "bad.ko"),
+    ] {
+        case.write("bad.ko", bytes);
+        let error = case.refused("install bad.ko");
+        assert!(error.contains(part), "{error}");
+    }
+    let error = case.refused("install nowhere.ko");
+    assert!(error.contains("nowhere.ko"), "{error}");
+}
+
+#[test]
+fn what_an_interrupted_installation_left_is_no_patch() {
+    let case = Case::new();
+    case.write("a.ko", &patch("a", OURS));
+    case.klp("install a.ko").success();
+    let dir = "root/var/lib/livepatch-rs/7.3.4-test/patches";
+    for name in [".new-x1", "0002-b", "2-b.ko", "00x2-b.ko", "0002-b.c.ko"] {
+        case.write(&format!("{dir}/{name}"), b"");
+    }
+    // DKMS has its own beside it.
+    case.write("root/var/lib/livepatch-rs/7.3.4-test/Module.symvers", b"");
+    assert_eq!(case.installed(), format!("{OURS} a\n"));
+}
+
+#[test]
+fn many_at_once_get_places_of_their_own() {
+    let case = Case::new();
+    let case = &case;
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            scope.spawn(move || {
+                let file = format!("p{number}.ko");
+                case.write(&file, &patch(&format!("p{number}"), OURS));
+                case.klp(&format!("install {file}")).success();
+            });
+        }
+    });
+    let mut numbers: Vec<_> = case
+        .store()
+        .entries(&Release::new(OURS).unwrap())
+        .unwrap()
+        .iter()
+        .map(|entry| entry.number)
+        .collect();
+    numbers.dedup();
+    assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
+}
+
+/// What is loaded in this order for a kernel, and what fails, each with its message.
+fn in_turn(case: &Case, release: &str, broken: &str) -> (Vec<String>, Vec<String>) {
+    let release = Release::new(release).unwrap();
+    let entries = case.store().entries(&release).unwrap();
+    let mut loaded = Vec::new();
+    let results = in_order(&entries, &release, |entry, patch| {
+        assert_eq!(fs::read(&entry.path).unwrap(), patch.bytes);
+        assert_eq!(patch.depends.len(), 2);
+        loaded.push(patch.name.to_string());
+        match patch.name.as_str() == broken {
+            true => bail!("refused"),
+            false => Ok(Outcome::Loaded),
+        }
+    });
+    assert_eq!(results.len(), entries.len());
+    let failed = results
+        .into_iter()
+        .filter_map(|(name, result)| Some(format!("{name}: {:#}", result.err()?)))
+        .collect();
+    (loaded, failed)
+}
+
+#[test]
+fn patches_are_loaded_in_order_whatever_becomes_of_those_before() {
+    let case = Case::new();
+    for name in ["c", "a", "b"] {
+        case.write(&format!("{name}.ko"), &patch(name, OURS));
+    }
+    case.write("foreign.ko", &patch("foreign", OTHER));
+    case.klp("install c.ko a.ko b.ko foreign.ko").success();
+    let (loaded, failed) = in_turn(&case, OURS, "a");
+    assert_eq!(loaded, ["c", "a", "b"]);
+    assert_eq!(failed, ["a: refused"]);
+}
+
+#[test]
+fn another_kernels_patch_is_not_loaded_even_where_its_file_is_misplaced() {
+    let case = Case::new();
+    case.write("a.ko", &patch("a", OURS));
+    case.write("b.ko", &patch("b", OURS));
+    case.klp("install a.ko b.ko").success();
+    let file = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
+    case.write(file, &patch("a", OTHER));
+    let (loaded, failed) = in_turn(&case, OURS, "");
+    assert_eq!(loaded, ["b"]);
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0].contains(OTHER), "{failed:?}");
+}
+
+#[test]
+fn a_damaged_file_does_not_keep_the_others_away() {
+    let case = Case::new();
+    case.write("a.ko", &patch("a", OURS));
+    case.write("b.ko", &patch("b", OURS));
+    case.klp("install a.ko b.ko").success();
+    let file = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
+    case.write(file, b"damaged");
+    let (loaded, failed) = in_turn(&case, OURS, "");
+    assert_eq!(loaded, ["b"]);
+    assert_eq!(failed.len(), 1);
+}
+
+impl Case {
+    /// A system that `klp boot` finds files of, but no kernel.
+    fn system(&self, command_line: &str) {
+        fs::create_dir_all(self.path("root/proc/sys/kernel")).unwrap();
+        self.write("root/proc/sys/kernel/osrelease", OURS.as_bytes());
+        self.write("root/proc/cmdline", command_line.as_bytes());
+        self.write("root/proc/modules", b"");
+    }
+
+    /// Where a patch is enabled.
+    fn enabled(&self, name: &str) {
+        let dir = format!("root/sys/kernel/livepatch/{name}");
+        fs::create_dir_all(self.path(&dir)).unwrap();
+        self.write(&format!("{dir}/enabled"), b"1\n");
+        self.write(&format!("{dir}/transition"), b"0\n");
+    }
+}
+
+/// A patch that needs no other module.
+fn alone(name: &str) -> Vec<u8> {
+    let infos = [("livepatch", "Y"), ("vermagic", "7.3.4-test SMP ")];
+    module(Arch::X86_64, name, &infos)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn boot_says_what_failed_and_goes_on() {
+    let case = Case::new();
+    case.system("quiet\n");
+    for name in ["a", "b", "c"] {
+        case.write(&format!("{name}.ko"), &alone(name));
+    }
+    case.klp("install a.ko b.ko c.ko").success();
+    case.enabled("b");
+    let assert = case.klp("boot").failure().code(1);
+    let output = assert.get_output();
+    assert_eq!(text(&output.stdout), "b is enabled already\n");
+    let errors = text(&output.stderr);
+    for line in [
+        "error: a: ",
+        "error: c: ",
+        "error: of 3 patches installed for kernel 7.3.4-test, 2 failed",
+    ] {
+        assert!(errors.contains(line), "{errors}");
+    }
+}
+
+#[test]
+fn boot_is_content_where_all_is_in_effect() {
+    let case = Case::new();
+    case.system("quiet\n");
+    case.write("a.ko", &alone("a"));
+    case.klp("install a.ko").success();
+    case.enabled("a");
+    let assert = case.klp("boot").success();
+    assert_eq!(
+        text(&assert.get_output().stdout),
+        "a is enabled already\npatches installed for kernel 7.3.4-test: 1\n"
+    );
+}
+
+#[test]
+fn boot_does_nothing_where_nothing_is_installed() {
+    let case = Case::new();
+    case.system("quiet\n");
+    case.write("foreign.ko", &patch("foreign", OTHER));
+    case.klp("install foreign.ko").success();
+    let assert = case.klp("boot").success();
+    assert_eq!(
+        text(&assert.get_output().stdout),
+        "patches installed for kernel 7.3.4-test: 0\n"
+    );
+}
+
+#[test]
+fn boot_does_nothing_where_the_command_line_says_so() {
+    for (command_line, loads) in [
+        ("quiet klp.boot=0\n", false),
+        ("klp.boot=0", false),
+        ("klp.boot=01", true),
+        ("x.klp.boot=0", true),
+    ] {
+        let case = Case::new();
+        case.system(command_line);
+        case.write("a.ko", &alone("a"));
+        case.klp("install a.ko").success();
+        let assert = case.klp("boot");
+        match loads {
+            true => assert.failure().code(1),
+            false => assert.success(),
+        };
+    }
+}

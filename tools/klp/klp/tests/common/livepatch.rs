@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Livepatches with all that a patch is made of, and what they are for.
+
+use super::Case;
+use livepatch_fixtures::Arch;
+
+/// The structures of `include/linux/livepatch.h`, without the kernel's headers.
+pub const LIVEPATCH_H: &str = r#"
+#include <klp_sym.h>
+#define NULL ((void *)0)
+struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; };
+struct klp_callbacks { void *pre_patch, *post_patch, *pre_unpatch, *post_unpatch; _Bool enabled; };
+struct klp_object { const char *name; struct klp_func *funcs; struct klp_callbacks callbacks; void *mod; };
+struct klp_state { unsigned long id; unsigned int version; void *data; };
+struct klp_patch { void *mod; struct klp_object *objs; struct klp_state *states; _Bool replace; };
+int klp_enable_patch(struct klp_patch *);
+char __this_module[64] __section(".gnu.linkonce.this_module");
+#define THIS_MODULE (&__this_module)
+MODULE_INFO(livepatch, "Y");
+MODULE_INFO(vermagic, "7.3.4 SMP mod_unload ");
+MODULE_INFO(depends, "livepatch");
+"#;
+
+/// The end of a patch: `patch` is enabled.
+pub const ENABLE: &str = "
+int __section(\".init.text\") init_module(void) { return klp_enable_patch(&patch); }
+";
+
+/// Functions and variables of the kernel and of `target`.
+pub const GOOD: &str = r#"
+extern int lonely(int), counter;
+extern int second(int) KLP_SYM(vmlinux, twin, 2), there(int) KLP_SYM(target, shared, 2);
+static int new_lonely(int x) { return x + counter + second(x); }
+static int new_shared(int x) { return there(x) + 1; }
+static struct klp_func of_kernel[] = { { "lonely", new_lonely }, { } };
+static struct klp_func of_target[] = { { "shared", new_shared, 2 }, { } };
+static void told(void) { }
+static struct klp_object objects[] = {
+	{ .funcs = of_kernel },
+	{ .name = "target", .funcs = of_target, .callbacks = { .post_patch = told } },
+	{ }
+};
+static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objects, .replace = 1 };
+"#;
+
+/// Two files of a module `target`, each with a function `shared`, which ftrace reaches.
+const TARGET: &str = r#"
+static __noinline int shared(int x) { return x * X; }
+static void *site __attribute__((section("__mcount_loc"), used)) = shared;
+int user_X(int x) { return shared(x); }
+static __noinline __attribute__((used)) int untraced_X(int x) { return x + X; }
+static int copied_X(int x) { return x * 77 + X; }
+int (*volatile pointer_X)(int) = copied_X;
+static void *other __attribute__((section("__mcount_loc"), used)) = copied_X;
+int caller_X(int x) { return copied_X(x) - 1; }
+"#;
+
+/// A kernel in which ftrace reaches `lonely` and `copied`.
+const KERNEL: &str = r#"
+extern void *__start_mcount_loc[], *__stop_mcount_loc[];
+void **const call_sites[] = { __start_mcount_loc, __stop_mcount_loc };
+static const char __attribute__((used)) vermagic[] = "7.3.4 SMP mod_unload ";
+int counter = 5;
+__noinline int lonely(int x) { return x * 3; }
+__noinline int untraced(int x) { return x * 5; }
+static int copied(int x) { return x * 77 + counter; }
+int (*volatile pointer)(int) = copied;
+int caller(int x) { return copied(x) - 1; }
+static void *site __attribute__((section("mcount_loc"), used)) = lonely;
+static void *other __attribute__((section("mcount_loc"), used)) = copied;
+"#;
+
+const TWIN: &str = "static __noinline __attribute__((used)) int twin(int x) { return x - X; }\n";
+
+impl Case {
+    /// Compiles and converts a patch, for the kernel and `target.ko`, to `out.ko`.
+    pub fn livepatch(&self, text: &str) -> Vec<u8> {
+        self.targets();
+        let module = self.module("patch");
+        let text = format!("{LIVEPATCH_H}{text}");
+        self.write("patch.ko", module.source("patch.c", &text).build());
+        self.run(
+            "--kernel System.map --symvers Module.symvers --module target.ko -o out.ko patch.ko",
+        )
+        .success();
+        self.read("out.ko")
+    }
+
+    /// `target.ko`, and `vmlinux`, both with debug information.
+    pub fn targets(&self) {
+        let file = |number: u32| TARGET.replace('X', &number.to_string());
+        let mut target = self.module("target").flag("-g");
+        for number in [1, 2] {
+            target = target.source(&format!("target_{number}.c"), &file(number));
+        }
+        self.write("target.ko", target.build());
+        let mut vmlinux = self.module("kernel").flag("-g").source("kernel.c", KERNEL);
+        for number in [1, 2] {
+            vmlinux = vmlinux.source(
+                &format!("twin_{number}.c"),
+                &TWIN.replace('X', &number.to_string()),
+            );
+        }
+        self.write("vmlinux", vmlinux.build_kernel());
+    }
+
+    /// Its architecture's name in the names of files.
+    pub fn arch_name(&self) -> &'static str {
+        match self.arch {
+            Arch::X86_64 => "x86_64",
+            Arch::S390 => "s390x",
+        }
+    }
+}

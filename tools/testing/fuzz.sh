@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Fuzz rust/format on the host: every target of tools/klp/fuzz, one after the other,
+# for MINUTES in all (SECONDS_EACH= for each). Starts from the seeds in the
+# repository, from the modules that are built, and from what earlier runs have found,
+# which stays in the cache. Prints the executions of each target, and ends with
+# `N passed, N failed`.
+#
+#   fuzz.sh [TARGET...]
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+FUZZ=$TOP/tools/klp/fuzz
+MINUTES=${MINUTES:-5}
+[[ $MINUTES =~ ^[0-9]+$ && ${SECONDS_EACH:-0} =~ ^[0-9]+$ ]] || die "MINUTES is a whole number"
+TARGETS=("$@")
+[ $# -gt 0 ] || mapfile -t TARGETS < <(cd "$FUZZ/targets" && printf '%s\n' *.rs | sed 's/\.rs$//')
+EACH=${SECONDS_EACH:-$((MINUTES * 60 / ${#TARGETS[@]}))}
+[ "$EACH" -gt 0 ] || die "less than a second for each of ${#TARGETS[@]} targets"
+
+# In the toolchain tree.
+TRIPLE=$(uname -m)-unknown-linux-gnu
+# Longer inputs find little more, and slowly. Of whole files the samples should fit.
+LENGTH=4096
+FILE_LENGTH=16384
+
+# build: what cargo-fuzz asks of the compiler, but for its sanitizers: they look for
+# faults of unsafe code, and there is none. The instrumentation is an unstable option.
+build() {
+	RUSTC_BOOTSTRAP=1 CXX=clang++ CARGO_TARGET_DIR=$CACHE/cargo-target/fuzz \
+		RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+			-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+			-Cllvm-args=-sanitizer-coverage-pc-table \
+			-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing" \
+		cargo build --release --locked --target "$TRIPLE" --manifest-path "$FUZZ/Cargo.toml"
+}
+
+if [ "${1:-}" = --build ]; then
+	build
+	exit
+fi
+
+PROGRESS=30 locked fuzz step "fuzz targets" "1 min when new" "$TOP/scripts/enter" "$0" --build
+BINARIES=$CACHE/cargo-target/fuzz/$TRIPLE/release
+
+# Modules as inputs: those of the samples, which are small, of all kernels that are there.
+modules() {
+	local file number=0
+	while IFS= read -r file; do
+		number=$((number + 1))
+		cp "$file" "$1/module-$number"
+	done < <(find "$CACHE/modules" -path '*/samples/*' -name 'livepatch-*.ko' -size -$((FILE_LENGTH / 1024))k 2>/dev/null)
+}
+
+passed=0
+failed=0
+for target in "${TARGETS[@]}"; do
+	[ -e "$FUZZ/targets/$target.rs" ] || die "there is no target $target in $FUZZ/targets"
+	log=$CACHE/log/fuzz-$target.txt
+	corpus=$CACHE/fuzz/$target
+	seeds=$CACHE/fuzz/seeds-$target
+	artifacts=$CACHE/fuzz/artifacts-$target
+	rm -rf "$seeds"
+	mkdir -p "$corpus" "$seeds" "$artifacts"
+	length=$LENGTH
+	if [ "$target" = image ]; then
+		length=$FILE_LENGTH
+		modules "$seeds"
+	fi
+	[ ! -d "$FUZZ/seeds/$target" ] || cp "$FUZZ/seeds/$target"/* "$seeds"
+	status=0
+	"$TOP/scripts/enter" "$BINARIES/$target" "$corpus" "$seeds" -max_total_time="$EACH" -max_len="$length" \
+		-timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+		-artifact_prefix="$artifacts/" >"$log" 2>&1 || status=$?
+	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+	if [ "$status" -eq 0 ] && [ "${runs:-0}" -gt 0 ]; then
+		passed=$((passed + 1))
+		printf '%-12s %10d executions, nothing found\n' "$target" "$runs"
+	else
+		failed=$((failed + 1))
+		printf '%-12s failed after %s executions; the log is %s, the input in %s\n' \
+			"$target" "${runs:-no}" "$log" "$artifacts"
+		grep -aE -A 3 'panicked|ERROR' "$log" | head -n 20 | sed 's/^/    /'
+	fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

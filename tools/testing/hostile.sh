@@ -1,0 +1,186 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Insert N damaged livepatches (klp-mutate; SEED= chooses which) into a kernel, by
+# default the one with KASAN. Each must be refused, or do what the undamaged one
+# does, and the kernel's log must show no sign of a bug. What crashes the guest is
+# told, and the rest goes on in a new one.
+#
+#	N=n SEED=s	how many, and which
+#	VARIANT=v	the kernel: kasan (default on x86_64), plain (on s390), lockdep
+#	PEER=1		on the C core, for comparison
+#	CONTROL=1	with the mark of a livepatch taken off, and without livepatch.ko:
+#			what the kernel's own loader does with the same files
+#	FIRST=n		the number of the first one
+#
+# Ends with `N passed, N failed`, one for each that was inserted.
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+N=${N:-3000}
+SEED=${SEED:-1}
+FIRST=${FIRST:-1}
+[[ $N =~ ^[0-9]+$ && $SEED =~ ^[0-9]+$ && $FIRST =~ ^[0-9]+$ ]] || die "N, SEED and FIRST are whole numbers"
+if [ -z "${VARIANT:-}" ]; then
+	[ "$ARCH" = x86_64 ] && VARIANT=kasan || VARIANT=plain
+fi
+if [ -n "${PEER:-}" ]; then
+	case $VARIANT in
+	kasan) VARIANT=kasan-peer ;;
+	plain) VARIANT=peer ;;
+	*) die "there is no kernel with the C core and what $VARIANT has" ;;
+	esac
+fi
+MODE=ours
+[ -z "${PEER:-}" ] || MODE=peer
+[ -z "${CONTROL:-}" ] || MODE=control
+# In the tree there is no environment to read it from.
+HOSTILE=$TOP/tools/testing/hostile
+
+# build_peer KOBJ VARIANT OUT: the livepatches in C, for the C core.
+build_peer() {
+	local args dir
+	read -ra args <<<"$(kmake_args "$2")"
+	for dir in samples/{cmdline,meminfo,module-target} tools/testing/selftests/livepatch/test_modules; do
+		mkdir -p "$3/${dir##*/}"
+		make -C "$TOP/$dir" "${args[@]}" LIVEPATCH="$TOP" KDIR="$1" MO="$3/${dir##*/}" KLP="$KLP" \
+			LIVEPATCH_SYMVERS=/nonexistent -j"$JOBS"
+	done
+}
+
+# build OUT KOBJ VARIANT MODE SEED N FIRST FILE...: in the tree.
+build() {
+	local args out=$1 kobj=$2 variant=$3 mode=$4 seed=$5 n=$6 first=$7
+	shift 7
+	mkdir -p "$out/hostile" "$out/usr/bin"
+	"$(cross)gcc" -static -O2 -Wall -Wextra -o "$out/usr/bin/klp_hostile" "$HOSTILE/run.c"
+	if [ "$mode" = control ]; then
+		read -ra args <<<"$(kmake_args "$variant")"
+		mkdir -p "$out.control"
+		make -C "$kobj" M="$HOSTILE/control" MO="$out.control" "${args[@]}" modules
+		cp "$out.control/klp_control.ko" "$out/hostile/"
+	fi
+	cargo build --release --locked --manifest-path "$TOP/tools/klp/Cargo.toml" -p livepatch-mutate
+	args=()
+	[ "$mode" != control ] || args=(--control)
+	"$CARGO_TARGET_DIR/release/klp-mutate" --seed "$seed" --count "$n" --first "$first" --pack \
+		"${args[@]}" -o "$out/hostile/mutants" "$@"
+}
+
+case "${1:-}" in
+--build)
+	build "${@:2}"
+	exit
+	;;
+--build-peer)
+	build_peer "${@:2}"
+	exit
+	;;
+esac
+
+KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+if [ "$MODE" = peer ]; then
+	OUT=$CACHE/modules/$(basename "$KOBJ")-$(key "$TOP")/hostile
+	KLP=$("$TOP/scripts/klp.sh")
+	locked "tests-$(basename "$KOBJ")" step "livepatches for the C core, $ARCH $VARIANT" "1 min" \
+		"$TOP/scripts/enter" env KLP="$KLP" "$0" --build-peer "$KOBJ" "$VARIANT" "$OUT"
+	bases=("$OUT"/{cmdline,meminfo,module-target}/livepatch-*.ko "$OUT"/test_modules/klp_test_{late,positions}.ko)
+	targets=("$OUT/module-target/klp_target.ko" "$OUT/test_modules/klp_test_target.ko")
+else
+	MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
+	OUT=${MODULES_DIR%%:*}
+	bases=("$OUT"/samples/{cmdline,meminfo,module-target}/livepatch-*.ko
+		"$OUT"/samples/rust/{cmdline,meminfo}/livepatch-*.ko
+		"$OUT"/selftests/klp_test_{late,draft,positions}.ko)
+	targets=("$OUT/samples/module-target/klp_target.ko" "$OUT/selftests/klp_test_target.ko")
+fi
+STAGE=$CACHE/tmp/hostile-$(basename "$KOBJ")-$(key "$TOP")-$MODE
+LOG=$CACHE/log/hostile-$ARCH-$VARIANT-$MODE-$SEED
+rm -rf "$STAGE" "$STAGE.control"
+mkdir -p "$STAGE/hostile"
+[ "$MODE" != ours ] || cp "$OUT/livepatch.ko" "$STAGE/hostile/"
+cp "${targets[@]}" "$STAGE/hostile/"
+PROGRESS=30 locked hostile-build step "$N damaged livepatches, seed $SEED" "1 min when new" "$TOP/scripts/enter" \
+	"$0" --build "$STAGE" "$KOBJ" "$VARIANT" "$MODE" "$SEED" "$N" "$FIRST" "${bases[@]}"
+MANIFEST=$STAGE/hostile/mutants/MANIFEST
+cp "$MANIFEST" "$LOG.manifest"
+
+cat >"$STAGE/hostile/run" <<'END'
+cd /hostile
+for module in livepatch klp_control klp_target klp_test_target; do
+	[ ! -e $module.ko ] || insmod $module.ko || exit 1
+done
+hooks=$(cat /sys/kernel/tracing/enabled_functions)
+klp_hostile mutants "$1" $2 || exit
+echo "hostile: the end" >/dev/kmsg
+[ "$(cat /sys/kernel/tracing/enabled_functions)" = "$hooks" ] ||
+	echo "PROBLEM 0: functions are still redirected: $(cat /sys/kernel/tracing/enabled_functions)"
+for module in klp_test_target klp_target klp_control livepatch; do
+	[ ! -e $module.ko ] || rmmod $module || echo "PROBLEM 0: $module cannot be removed"
+done
+[ -z "$(cat /proc/modules)" ] || echo "PROBLEM 0: modules are left: $(cat /proc/modules)"
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	# A leak is reported when two scans have found nothing that points to it.
+	for _ in 1 2 3; do
+		sleep 6
+		echo scan >/sys/kernel/debug/kmemleak
+	done
+	[ -z "$(cat /sys/kernel/debug/kmemleak)" ] ||
+		echo "PROBLEM 0: memory leaks: $(head -n 60 /sys/kernel/debug/kmemleak)"
+fi
+bugs=$(dmesg --notime | sed '1,/hostile: the end/d' | grep -E -f /.vm/kernel-bugs)
+[ -z "$bugs" ] || echo "PROBLEM 0: the kernel's log: $bugs"
+echo complete
+END
+
+# Every fault is reported, not only the first; a warning does not end the run.
+append="kasan_multi_shot"
+say "inserting $N damaged livepatches on the $ARCH $VARIANT kernel ($MODE), seed $SEED"
+start=$SECONDS
+next=$FIRST
+guests=0
+declare -A BAD=()
+: >"$LOG.txt"
+while :; do
+	guests=$((guests + 1))
+	status=0
+	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" --timeout "${TIMEOUT:-7200}" \
+		--append "$append" --console-log "$LOG-$guests.console" -- \
+		bash /hostile/run "$next" "$([ "$MODE" != control ] || echo control)" >"$LOG.part" 2>"$LOG.error" || status=$?
+	cat "$LOG.part" >>"$LOG.txt"
+	while read -r number text; do
+		number=${number%:}
+		BAD[$number]=1
+		echo "mutant $number: $text"
+		awk -F'\t' -v n="$number" '$1 == n { print "    " $2 ", to be " $3 ": " $4 }' "$MANIFEST"
+	done < <(sed -n 's/^PROBLEM //p' "$LOG.part")
+	! grep -qx complete "$LOG.part" || break
+	# The last one that was begun is the one that did it.
+	culprit=$(grep -ao 'hostile: mutant [0-9]*' "$LOG-$guests.console" | tail -n 1 | grep -o '[0-9]*$' || true)
+	if [ -z "$culprit" ] || [ "$guests" -ge "${GUESTS:-50}" ]; then
+		tail -n 45 "$LOG.error" >&2
+		die "the guest does not come to its end; the kernel's log is $LOG-$guests.console"
+	fi
+	if [ -z "${BAD[$culprit]:-}" ]; then
+		BAD[$culprit]=1
+		echo "mutant $culprit: the guest ended with it (status $status); the kernel's log is $LOG-$guests.console"
+		awk -F'\t' -v n="$culprit" '$1 == n { print "    " $2 ", to be " $3 ": " $4 }' "$MANIFEST"
+		grep -aE -m 4 -f <(grep -v '^#' "$TOP/tools/testing/kernel-bugs") "$LOG-$guests.console" |
+			tr -d '\r' | sed 's/^/    | /' || true
+	fi
+	next=$((culprit + 1))
+	[ "$next" -lt $((FIRST + N)) ] || break
+done
+
+count() { awk -F'\t' -v what="$1" '$2 == what { n++ } END { print n + 0 }' "$LOG.txt"; }
+say "loaded $(count loaded), refused by us $(count ours), refused by the kernel $(count kernel);" \
+	"$guests guests, $(elapsed $((SECONDS - start))); what became of each is in $LOG.txt"
+total=$(wc -l <"$MANIFEST")
+# What is wrong after all of them counts as one more.
+failed=${#BAD[@]}
+passed=$((total - failed))
+[ -z "${BAD[0]:-}" ] || passed=$((passed + 1))
+seen=$(($(count loaded) + $(count ours) + $(count kernel)))
+[ $((seen + failed)) -ge "$total" ] || die "only $seen of $total were tried"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

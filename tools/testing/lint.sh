@@ -1,0 +1,231 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# klp lint finds, before loading, every refusal that the selftests provoke by
+# loading. Which these are, and in which words, is what the selftests themselves
+# say: their scripts are run with a functions.sh that loads nothing. A result is a
+# module that is to be refused, and one is to be found so; or a good module, in
+# which nothing is to be found.
+#
+#   lint.sh [VARIANT]
+#
+# Ends with one line `N passed, N failed`.
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+
+TESTS=$TOP/tools/testing/selftests/livepatch
+
+# out_of_scope: why the refusal that is in $script, $module, $errno, $regex, $arguments is not for
+# lint; fails for all others.
+out_of_scope() {
+	case "$errno" in
+	EBUSY) echo "depends on what else goes on in the kernel" && return ;;
+	ENOMEM) echo "depends on the kernel's memory" && return ;;
+	esac
+	case "$module $arguments" in
+	*' fault=null') echo "code passes a null pointer: no patch is in the file" ;;
+	*fault=early* | *fault=late*) echo "the module's own init function fails" ;;
+	*fault=again*) echo "code enables its patch a second time" ;;
+	*pre_patch_ret=* | *refuse=*) echo "the patch's own callback refuses" ;;
+	'klp_test_target '*) echo "a target is refused, for the patches that wait for it" ;;
+	'livepatch-cmdline ') echo "the kernel refuses it without livepatch.ko" ;;
+	*)
+		case "$regex" in
+		*'is not compatible') echo "depends on the states of the patches that are enabled" ;;
+		*'has enabled a patch already') echo "code enables its patch a second time" ;;
+		*) return 1 ;;
+		esac
+		;;
+	esac
+}
+
+# parameters [ARGUMENT]...: what klp_test_patch makes its patch of, as variables.
+parameters() {
+	object=klp_test_target function=shared_value sympos=0 fault=
+	local argument
+	for argument; do
+		case "$argument" in
+		object=* | function=* | sympos=* | fault=*) printf -v "${argument%%=*}" %s "${argument#*=}" ;;
+		*) return 1 ;;
+		esac
+	done
+}
+
+# write_patch NAME [ARGUMENT]...: the source of a module that has in its file the patch that
+# klp_test_patch makes of these arguments.
+write_patch() {
+	local name=$1 object function sympos fault
+	shift
+	parameters "$@" || die "klp_test_patch $*: tools/testing/lint does not know how to write this patch"
+	[ -z "$fault" ] || grep -q "FAULT_${fault//-/_}\\>" "$TOP/tools/testing/lint/klp_lint_patch.h" ||
+		die "klp_test_patch fault=$fault: klp_lint_patch.h does not have this fault"
+	{
+		[ -n "$object" ] && echo "#define OBJECT \"$object\"" || echo "#define OBJECT NULL"
+		echo "#define FUNCTION \"$function\""
+		echo "#define SYMPOS $sympos"
+		[ -z "$fault" ] || echo "#define FAULT_${fault//-/_}"
+		echo '#include "klp_lint_patch.h"'
+	} >"$WORK/src/$name.c"
+	PATCHES+=("$name")
+}
+
+# refusals: the records of lint/functions.sh, each once.
+refusals() {
+	local script
+	mkdir -p "$WORK/scripts"
+	cp "$TOP/tools/testing/lint/functions.sh" "$WORK/scripts"
+	for script in "$TESTS"/test-*.sh; do
+		cp "$script" "$WORK/scripts"
+		GUEST=$GUEST REAL_FUNCTIONS=$TESTS/functions.sh timeout 60 \
+			bash "$WORK/scripts/${script##*/}" 2>/dev/null </dev/null | grep '^@refused ' || true
+	done | awk '!seen[$0]++'
+}
+
+# find_module NAME: its file.
+find_module() {
+	local dir
+	local IFS=:
+	for dir in $MODULES_DIR; do
+		[ ! -f "$dir/$1.ko" ] || { echo "$dir/$1.ko" && return; }
+	done
+	return 1
+}
+
+result() {
+	local word=$1 what=$2
+	shift 2
+	if [ "$word" = ok ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+	fi
+	echo "$word $((passed + failed)) $what"
+	[ $# -eq 0 ] || printf '%s\n' "$@" | sed 's/^/# /'
+}
+
+# lint FILE: its output, and its status in $status.
+lint() {
+	status=0
+	output=$("$KLP" lint --kernel "$KOBJ/vmlinux" --symvers "$KOBJ/Module.symvers" \
+		--symvers "$OUT/Module.symvers" "${TARGETS[@]}" "$1" 2>&1) || status=$?
+}
+
+check_refused() {
+	local what=$1 file=$2 errno=$3 regex=$4 lines
+	lint "$file"
+	lines=$(sed -n 's/^[^ ]*: error\[[a-z-]*\]: //p' <<<"$output")
+	if [ "$status" -ne 1 ]; then
+		result "not ok" "$what" "status $status instead of 1; $output"
+	elif ! grep -Eq -- "$regex" <<<"${lines:-}" || [ -z "$lines" ]; then
+		result "not ok" "$what" "no error with '$regex':" "$output"
+	elif ! grep -q "^    refused with $errno\$" <<<"$output"; then
+		result "not ok" "$what" "no error with $errno:" "$output"
+	else
+		result ok "$what"
+	fi
+}
+
+check_good() {
+	local file=$1
+	lint "$file"
+	if [ "$status" -eq 0 ]; then
+		result ok "${file##*/} is good"
+	else
+		result "not ok" "${file##*/} is good" "status $status: $output"
+	fi
+}
+
+check() {
+	local line record script number case module errno regex arguments reason file dir
+	local index=0 passed=0 failed=0 status output
+	WORK=$OUT/lint
+	rm -rf "$WORK"
+	mkdir -p "$WORK/src" "$WORK/out"
+	PATCHES=()
+	TARGETS=()
+	for module in klp_test_target klp_target livepatch-callbacks-mod livepatch-callbacks-busymod \
+		livepatch-shadow-mod; do
+		file=$(find_module "$module") || die "there is no module $module"
+		TARGETS+=(--module "$file")
+	done
+
+	refusals >"$WORK/refusals"
+	[ -s "$WORK/refusals" ] || die "the selftests expect no refusal: that cannot be"
+	# Every line of the scripts that expects one was come to.
+	while IFS=: read -r script number _; do
+		script=${script##*/}
+		grep -q "^@refused $script $number " "$WORK/refusals" ||
+			result "not ok" "$script, line $number" "was not reached without loading anything"
+	done < <(grep -nE '^[^#]*\<load_refused\>' "$TESTS"/test-*.sh)
+
+	local cases=() refused=()
+	while read -r line; do
+		eval "record=(${line#@refused })"
+		script=${record[0]} case=${record[2]} module=${record[3]} errno=${record[4]} regex=${record[5]}
+		arguments=${record[*]:6}
+		if reason=$(out_of_scope); then
+			echo "# not for lint: $script, $case: $module $arguments $errno: $reason"
+			continue
+		fi
+		if [ "$module" = klp_test_patch ]; then
+			# What is in this file depends on the arguments.
+			index=$((index + 1))
+			write_patch "klp_lint_$index" "${record[@]:6}"
+			file=$WORK/out/klp_lint_$index.ko
+			regex=${regex//klp_test_patch/klp_lint_$index}
+		else
+			file=$(find_module "$module") || die "there is no module $module"
+			refused+=("$file")
+		fi
+		printf -v line '%q ' "$script, $case: $module $arguments" "$file" "$errno" "$regex"
+		cases+=("$line")
+	done <"$WORK/refusals"
+
+	{
+		echo "obj-m := $(printf '%s.o ' "${PATCHES[@]}")"
+		echo "ccflags-y := -I$TOP/tools/testing/lint"
+		# shellcheck disable=SC2016 # for make
+		echo 'include $(LIVEPATCH)/scripts/Makefile.livepatch'
+	} >"$WORK/src/Makefile"
+	local args
+	read -ra args <<<"$(kmake_args "$VARIANT")"
+	make -C "$WORK/src" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$WORK/out" KLP="$KLP" \
+		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS" >"$WORK/build.log" 2>&1 ||
+		{ tail -n 30 "$WORK/build.log" && die "the patches of tools/testing/lint cannot be built"; }
+
+	for line in "${cases[@]}"; do
+		eval "check_refused $line"
+	done
+	local IFS=:
+	for dir in $MODULES_DIR; do
+		[ "${dir##*/}" != damaged ] || continue
+		for file in "$dir"/*.ko; do
+			[[ " ${refused[*]} " == *"$file"* ]] || check_good "$file"
+		done
+	done
+	unset IFS
+	# A damaged module that no selftest loads would be one that nobody demands.
+	for file in "$OUT"/damaged/*.ko; do
+		[[ ":${refused[*]}:" == *"$file"* ]] ||
+			result "not ok" "${file##*/}" "is damaged, but no selftest loads it"
+	done
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+if [ "${1:-}" = --check ]; then
+	check
+	exit
+fi
+
+VARIANT=${1:-plain}
+MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
+KLP=$("$TOP/scripts/klp.sh")
+KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+case "$ARCH" in
+s390) GUEST=s390x ;;
+*) GUEST=$ARCH ;;
+esac
+# The first directory is that of livepatch.ko itself.
+exec "$TOP/scripts/enter" env VARIANT="$VARIANT" MODULES_DIR="$MODULES_DIR" OUT="${MODULES_DIR%%:*}" \
+	KLP="$KLP" KOBJ="$KOBJ" GUEST="$GUEST" "$0" --check

@@ -1,0 +1,264 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The klp command on the machine that is patched. On a kernel with livepatch support
+# of its own (VARIANT=peer) the same cases run on that, without livepatch.ko's own.
+
+. "$(dirname "$0")/functions.sh"
+
+PATCH=klp_test_sleeper_patch
+TARGET=/sys/module/klp_test_target/parameters
+SAMPLE=$MODULES/livepatch-sample.ko
+SLEEPER=$MODULES/$PATCH.ko
+PLACE=/lib/modules/$(uname -r)/extra
+
+# The C core is there before anything is loaded.
+PEER=
+[ ! -e "$KLP_SYSFS" ] || PEER=1
+
+# core: what patches need.
+core() { [ -n "$PEER" ] || load_core; }
+
+# says STATUS REGEX ARGUMENT...: klp must end with that status, and say that.
+says() {
+	local wanted=$1 regex=$2 status=0 output
+	shift 2
+	output=$(klp "$@" 2>&1) || status=$?
+	[ "$status" = "$wanted" ] || fail "klp $* ended with status $status, not $wanted; it said: $output"
+	grep -Eq -- "$regex" <<<"$output" || fail "klp $* has no line with '$regex'; it said: $output"
+}
+
+# never_says REGEX ARGUMENT...
+never_says() {
+	local regex=$1 output
+	shift
+	output=$(klp "$@" 2>&1) || true
+	! grep -Eq -- "$regex" <<<"$output" || fail "klp $* has a line with '$regex'; it said: $output"
+}
+
+unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
+sleeping() { [ "$(cat "$TARGET/sleepers")" = "$1" ]; }
+
+# sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
+sleep_in_target() {
+	core
+	load klp_test_target
+	cat "/proc/$1" >/dev/null &
+	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+}
+
+# holds FUNCTION: what klp says of the task that sleeps.
+holds() { echo "in the way: .*[0-9]+ cat in ($1)\(\)"; }
+
+loads() {
+	local before
+	before=$(cat /proc/cmdline)
+	core
+	says 0 '^livepatch_sample is enabled$' load "$SAMPLE"
+	expect_file /proc/cmdline "this has been live patched"
+	says 0 '^ *livepatch_sample +enabled +1 +no +vmlinux +1 *$' list
+	says 0 '^  vmlinux: patched$' status livepatch-sample
+	says 0 '^    cmdline_proc_show,1$' status livepatch_sample
+	says 0 '^ +"name": "cmdline_proc_show",$' status --json
+	says 0 '^ +"transition": null$' list --json
+	says 1 'livepatch_sample is loaded already, and enabled' load "$SAMPLE"
+	says 0 '^livepatch_sample was enabled already$' enable livepatch_sample
+	says 0 '' wait
+	says 0 '^livepatch_sample is unloaded$' unload "$SAMPLE"
+	expect_file /proc/cmdline "$before"
+	! is_loaded livepatch_sample || fail "the module is still there"
+	says 1 'there is no patch livepatch_sample: none is loaded' unload livepatch_sample
+	says 0 'no livepatch is loaded' list
+}
+test_case "klp loads a patch, lists it, tells about it and unloads it" loads
+
+parameters() {
+	core
+	load klp_test_target
+	says 0 'is enabled' load "$SLEEPER" replace=1 release=0
+	expect_file /sys/module/$PATCH/parameters/replace Y
+	expect_file /sys/module/$PATCH/parameters/release N
+	says 0 "^ *$PATCH +enabled +1 +yes +klp_test_target +2 *\$" list
+	unique 4242
+}
+test_case "klp load passes parameters on" parameters
+
+compressed() {
+	core
+	gzip -c "$SAMPLE" >/tmp/livepatch-sample.ko.gz
+	xz -c "$SAMPLE" >/tmp/livepatch-sample.ko.xz
+	says 1 'compressed with xz, and this kernel reads modules compressed with gzip only.*unxz' \
+		load /tmp/livepatch-sample.ko.xz
+	says 0 '^livepatch_sample is enabled$' load /tmp/livepatch-sample.ko.gz
+	expect_file /proc/cmdline "this has been live patched"
+	says 0 'is unloaded' unload /tmp/livepatch-sample.ko.gz
+}
+test_case "klp load has the kernel uncompress what it can" compressed
+
+held() {
+	sleep_in_target klp_test_sleep_deaf
+	says 3 "$(holds klp_test_sleeper)" load --timeout 2 "$SLEEPER"
+	says 3 "the time is up, and the transition goes on: $PATCH: enabling for [0-9]+ s" wait --timeout 1
+	says 0 "^ *$PATCH +enabling for [0-9]+ s" list
+	says 0 '[0-9]+ cat in klp_test_sleeper\(\)$' status
+	says 0 '^ +"function": "klp_test_sleeper"$' status --json
+	says 0 '^ +"seconds": [0-9]+,$' status --json
+	says 1 "loaded already: it is enabling" load "$SLEEPER"
+	says 1 "$PATCH is in transition.*klp wait $PATCH" load "$SAMPLE"
+	# The C core has switched over those that nobody waits for.
+	[ -n "$PEER" ] || unique 42
+	klp wait $PATCH >/tmp/waiting 2>&1 &
+	sleep 2
+	kill -0 $! || fail "klp wait has not waited"
+	echo 1 >"$TARGET/release"
+	wait $! || fail "klp wait ended with status $?"
+	grep -Eq "$(holds klp_test_sleeper)" /tmp/waiting || fail "klp wait said: $(cat /tmp/waiting)"
+	unique 4242
+	says 0 "^ *$PATCH +enabled" list
+}
+test_case "klp names the task that holds a transition, and its function, and waits" held
+
+taken_back() {
+	sleep_in_target klp_test_sleep_deaf
+	says 3 "the transition is reversed: .*cat in klp_test_sleeper" load --timeout 1 --reverse "$SLEEPER"
+	! is_loaded $PATCH || fail "the module is still there"
+	[ ! -e "$KLP_SYSFS/$PATCH" ] || fail "the patch is still there"
+	sleeping 1 || fail "the task was disturbed"
+	unique 42
+}
+test_case "klp load takes back what takes too long, if asked" taken_back
+
+interrupted() {
+	sleep_in_target klp_test_sleep
+	# The kernel itself does something after 15 s.
+	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
+	says 0 "" wait --signal --timeout 9 $PATCH
+	unique 4242
+	expect_no_log "signaling remaining tasks"
+}
+test_case "klp wait --signal frees a transition from who can be interrupted" interrupted
+
+unload_held() {
+	core
+	load klp_test_target
+	says 0 'is enabled' load "$SLEEPER" release=0
+	cat /proc/klp_test_sleep_deaf >/dev/null &
+	wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
+	# The C core's stacks have the new function's name.
+	says 3 "$(holds 'klp_test_sleeper|new_sleeper')" unload --timeout 2 $PATCH
+	says 0 "^ *$PATCH +disabling" list
+	says 0 "^$PATCH is enabled\$" enable $PATCH
+	unique 4242
+	says 3 "the transition is reversed" disable --timeout 1 --reverse $PATCH
+	expect_file "$KLP_SYSFS/$PATCH/enabled" 1
+	says 3 "" disable --timeout 0 $PATCH
+	echo 1 >/sys/module/$PATCH/parameters/release
+	says 0 "^$PATCH is unloaded\$" unload $PATCH
+	unique 42
+}
+test_case "klp unload says what holds it, and klp enable turns round" unload_held
+
+disabled() {
+	core
+	says 0 'is enabled' load "$SAMPLE"
+	says 0 '^livepatch_sample is disabled$' disable livepatch_sample
+	wait_for 20 test ! -e "$KLP_SYSFS/livepatch_sample" || fail "the patch is still there"
+	says 0 '^ *livepatch_sample +disabled ' list
+	says 0 'was disabled already' disable livepatch_sample
+	says 1 "cannot be enabled again: 'klp unload livepatch_sample'" enable livepatch_sample
+	says 1 "klp unload livepatch_sample" load "$SAMPLE"
+	says 0 'is unloaded' unload livepatch_sample
+	says 0 'is enabled' load "$SAMPLE"
+}
+test_case "a disabled patch is listed as such, and has to be loaded again" disabled
+
+forced() {
+	sleep_in_target klp_test_sleep_deaf
+	says 3 "" load --timeout 0 "$SLEEPER"
+	says 1 "without a terminal to ask on, --yes is needed" force $PATCH
+	expect_file "$KLP_SYSFS/$PATCH/transition" 1
+	says 0 "tasks in the way go on in the original functions" force --yes $PATCH
+	expect_file "$KLP_SYSFS/$PATCH/transition" 0
+	sleeping 1 || fail "the task was disturbed"
+	unique 4242
+	says 1 "is not in transition: there is nothing to force" force --yes $PATCH
+}
+test_case "klp force tells the consequence, wants to be sure, and forces" forced
+
+# refused FILE SENTENCE MESSAGE: neither loaded, nor without the kernel's own words.
+refused() {
+	says 1 "was not loaded: $2" load --core "$MODULES/livepatch.ko" "$1"
+	says 1 "^    $3" load --core "$MODULES/livepatch.ko" "$1"
+	[ -n "$PEER" ] || ! is_loaded livepatch || fail "livepatch.ko has stayed"
+}
+
+wrong_kernel() {
+	LC_ALL=C sed 's/vermagic=[0-9]/vermagic=X/' "$SAMPLE" >/tmp/other.ko
+	refused /tmp/other.ko "it was built for another kernel \(X" "livepatch_sample: version magic 'X"
+	head -c 3000 "$SAMPLE" >/tmp/short.ko
+	says 1 "cannot make sense of it" load --core "$MODULES/livepatch.ko" /tmp/short.ko
+	# What was logged before is not of this module.
+	never_says "version magic" load --core "$MODULES/livepatch.ko" /tmp/short.ko
+	says 1 "is no kernel module" load --core "$MODULES/livepatch.ko" /proc/version
+	says 1 "does not say that it is a livepatch" load "$MODULES/klp_test_target.ko"
+}
+test_case "klp load says why a module is refused, with the kernel's own words" wrong_kernel
+
+not_root() {
+	local command
+	sleep_in_target klp_test_sleep_deaf
+	says 3 "" load --timeout 0 "$SLEEPER"
+	chmod 755 /root
+	for command in "load $SAMPLE" "unload $PATCH" "enable $PATCH" "disable $PATCH" "force --yes $PATCH"; do
+		# shellcheck disable=SC2086 # words
+		nobody_says 1 "^error: klp ${command%% *} needs root" $command
+	done
+	nobody_says 0 "^ *$PATCH +enabling" list
+	nobody_says 0 "what is in the way is not known: .*Permission denied" status
+	nobody_says 3 "Permission denied" wait --timeout 0
+	expect_file "$KLP_SYSFS/$PATCH/enabled" 1
+}
+nobody_says() {
+	local wanted=$1 regex=$2 status=0 output
+	shift 2
+	output=$(setpriv --reuid 65534 --clear-groups klp "$@" 2>&1) || status=$?
+	[ "$status" = "$wanted" ] || fail "klp $* ended with status $status, not $wanted; it said: $output"
+	grep -Eq -- "$regex" <<<"$output" || fail "klp $* has no line with '$regex'; it said: $output"
+}
+test_case "without root klp lists patches, and says what needs root" not_root
+
+if [ -n "$PEER" ]; then
+	mainline() {
+		says 0 "^core: mainline's, of Linux $(uname -r)\$" status
+		says 0 '^    "kind": "mainline",$' list --json
+	}
+	test_case "klp knows mainline's core" mainline
+else
+	inserts_core() {
+		says 0 '^core: none' status
+		says 0 '^    "kind": "none",$' list --json
+		says 1 "needs livepatch.ko to load livepatches, and there is none.*updates/dkms.*--core" load "$SAMPLE"
+		mkdir -p "$PLACE"
+		cp "$MODULES/livepatch.ko" "$PLACE/"
+		says 0 "^inserted .*/extra/livepatch.ko\$" load "$SAMPLE"
+		rm "$PLACE/livepatch.ko"
+		expect_file /proc/cmdline "this has been live patched"
+		says 0 '^core: livepatch.ko' status
+		says 0 '^    "kind": "livepatch.ko",$' status --json
+		says 0 'is unloaded' unload livepatch_sample
+		unload_core
+		says 0 "is enabled" load --core "$MODULES/livepatch.ko" "$SAMPLE"
+		says 1 "livepatch is no patch.*rmmod" unload livepatch
+	}
+	test_case "klp load inserts livepatch.ko, from where modprobe looks or as told" inserts_core
+
+	symbol_missing() {
+		refused "$MODULES/klp_test_late-symbol-not-found.ko" ".*" "livepatch: .*symbol"
+		load_core
+		load klp_test_target
+		says 1 "livepatch: .*symbol.*not found" load "$MODULES/klp_test_late-symbol-not-found.ko"
+	}
+	test_case "klp load shows what livepatch.ko says of a module that it refuses" symbol_missing
+fi
+
+run_tests
