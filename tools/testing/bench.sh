@@ -38,7 +38,7 @@ variant() {
 build_tools() {
 	cargo build --release --locked --manifest-path "$TOP/tools/klp/Cargo.toml" -p livepatch-bench
 	mkdir -p "$OUT/tools"
-	cp "$CACHE/cargo-target/release/livepatch-bench" "$OUT/tools/"
+	cp "$CARGO_TARGET_DIR/release/livepatch-bench" "$OUT/tools/"
 	gcc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -o "$OUT/tools/counter.so" "$BENCH/counter.c"
 	# At low addresses: by these the counter knows it.
 	"$(cross)gcc" -static -no-pie -O2 -Wall -Wextra -Werror -o "$OUT/tools/runner" "$BENCH/runner.c"

@@ -269,21 +269,21 @@ impl Rows<'_> {
                     |run| switch(run, enable, threads, SETTLED),
                 )?;
             }
+            for &threads in matrix.threads.iter().filter(|&&threads| threads > smallest) {
+                let point = format!(
+                    "{what}, {} threads, until the transition is over",
+                    grouped(threads)
+                );
+                self.compare(
+                    format!("switch.{what}.transition.{threads}"),
+                    ("Switch-over", point),
+                    "instructions",
+                    None,
+                    |run| switch(run, enable, threads, OVER),
+                )?;
+            }
             self.compare(
-                format!("switch.{what}.transition"),
-                (
-                    "Switch-over",
-                    format!(
-                        "{what}, {} threads, until the transition is over",
-                        grouped(most)
-                    ),
-                ),
-                "instructions",
-                None,
-                |run| switch(run, enable, most, OVER),
-            )?;
-            self.compare(
-                format!("switch.{what}.each"),
+                format!("switch.{what}.each.{most}"),
                 ("Switch-over", format!("{what}, each thread")),
                 "instructions",
                 None,
@@ -424,7 +424,7 @@ pub fn grouped(number: impl std::fmt::Display) -> String {
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
         let left = digits.len() - index;
-        if index > 0 && left % 3 == 0 && !out.ends_with('-') {
+        if index > 0 && left.is_multiple_of(3) && !out.ends_with('-') {
             out.push(',');
         }
         out.push(digit);

@@ -79,8 +79,7 @@ pub fn profile(args: &ProfileArgs) -> Result<()> {
         .lines()
         .filter_map(|line| line.strip_prefix("region "))
         .filter_map(|line| line.split_once(' '))
-        .filter(|(_, rest)| rest.split(' ').next() == Some(&args.label))
-        .last()
+        .rfind(|(_, rest)| rest.split(' ').next() == Some(&args.label))
         .with_context(|| format!("{} was not measured", args.label))?
         .0;
     let prefix = format!("block {number} ");
