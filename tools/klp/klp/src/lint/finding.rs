@@ -179,6 +179,8 @@ pub fn error_id(error: Error) -> &'static str {
         Error::NotALivepatchSymbol { .. } => "not-livepatch-symbol",
         Error::RelocationType { .. } => "relocation-type",
         Error::RelocationOffset { .. } => "relocation-offset",
+        Error::RelocationOverlap { .. } => "relocation-overlap",
+        Error::RelocationPlace { .. } => "relocation-place",
         Error::RelocationTarget(_) => "section-target",
     }
 }
