@@ -212,7 +212,7 @@ impl Rows<'_> {
                 ("Load", point),
                 "instructions",
                 target,
-                |run| Ok(run.least(&label)? as f64 - run.least(&empty)? as f64),
+                |run| Ok(run.typical(&label)? as f64 - run.typical(&empty)? as f64),
             )?;
         }
         Ok(())
@@ -349,7 +349,7 @@ impl Rows<'_> {
         for &size in &matrix.ordinary {
             let (with, without) = (label::ordinary(true, size), label::ordinary(false, size));
             let added = |run: &Run| -> Result<f64> {
-                Ok(run.least(&with)? as f64 - run.least(&without)? as f64)
+                Ok(run.typical(&with)? as f64 - run.typical(&without)? as f64)
             };
             self.alone(
                 format!("ordinary.added.{size}"),
@@ -363,7 +363,7 @@ impl Rows<'_> {
                 ("Ordinary module", format!("{size} KiB, part of its load")),
                 "",
                 Some(0.005),
-                |run| Ok(added(run)? / run.least(&without)? as f64),
+                |run| Ok(added(run)? / run.typical(&without)? as f64),
             )?;
         }
         self.alone(

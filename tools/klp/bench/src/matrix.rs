@@ -64,8 +64,8 @@ impl Load {
         }
     }
 
-    /// How often it is loaded for one figure, which is the least of them. What takes few
-    /// instructions is measured beside whatever else the kernel does meanwhile.
+    /// How often it is loaded for one figure, that in the middle. What takes few instructions is
+    /// measured beside whatever else the kernel does meanwhile.
     pub fn repetitions(self) -> usize {
         if self.relocations <= 100 {
             5
@@ -92,7 +92,7 @@ pub struct Matrix {
 /// How many patches are enabled to see what memory they hold.
 pub const MEMORY_PATCHES: usize = 60;
 
-/// How often each ordinary module is loaded; the figure is the least of them.
+/// How often each ordinary module is loaded; the figure is the one in the middle.
 pub const ORDINARY_REPETITIONS: usize = 7;
 
 impl Matrix {
