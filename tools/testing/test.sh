@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Everything that is tested, on the host and on kernels of the architectures that
-# are named. Ends with one line `N passed, N failed`.
+# are named. What runs in guests waits most of the time: architectures are tested side by
+# side. Ends with one line `N passed, N failed`.
 #
 #   test.sh ARCH...
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 ARCHS=("${@:-$ARCH}")
-passed=0
-failed=0
-summary=()
+# A line for each part that is done: its name, how many passed and failed, its seconds.
+RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
+trap 'rm -f "$RESULTS"' EXIT
 
 # part NAME COMMAND...: run a part that ends with `N passed, N failed`, and add its
 # counts to the totals. A part that does not end so has failed.
@@ -21,16 +22,13 @@ part() {
 	log=$CACHE/log/test-$name.txt
 	say "== $name"
 	"$@" 2>&1 | tee "$log" || status=$?
-	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1)
+	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
 	if [ -z "$line" ]; then
 		line="0 passed, 1 failed"
 	elif [ "$status" -ne 0 ] && [[ $line == *" 0 failed" ]]; then
 		line="${line%% *} passed, 1 failed"
 	fi
-	passed=$((passed + ${line%% *}))
-	line=${line#*, }
-	failed=$((failed + ${line%% *}))
-	summary+=("$(printf '%-28s %-9s (%s)' "$name" "${line%% *} failed" "$(elapsed $((SECONDS - start)))")")
+	echo "$name ${line//[^0-9 ]/} $((SECONDS - start))" >>"$RESULTS"
 }
 
 # host: the tests of rust/format and of klp, counted from cargo's own lines.
@@ -65,8 +63,9 @@ part "host" host
 SECONDS_EACH=5 part "fuzz" "$TOP/tools/testing/fuzz.sh"
 # The harness is the same for all.
 ARCH=${ARCHS[0]} part "harness" "$TOP/tools/testing/harness/run.sh"
-for ARCH in "${ARCHS[@]}"; do
-	export ARCH
+
+# guests: what is tested on $ARCH.
+guests() {
 	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
 	part "selftests-$ARCH" selftests
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
@@ -76,9 +75,25 @@ for ARCH in "${ARCHS[@]}"; do
 	# Packages are built for the machine's own architecture.
 	[ "$ARCH" != "$(uname -m)" ] || part "packaging" "$TOP/tools/testing/packaging.sh"
 	! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
+}
+
+running=()
+for ARCH in "${ARCHS[@]}"; do
+	export ARCH
+	(guests 2>&1 | sed -u "s/^/$ARCH: /") &
+	running+=("$!")
+done
+for job in "${running[@]}"; do
+	wait "$job" || echo "unfinished 0 1 0" >>"$RESULTS"
 done
 
 echo
-printf '%s\n' "${summary[@]}"
+passed=0
+failed=0
+while read -r name good bad seconds; do
+	passed=$((passed + good))
+	failed=$((failed + bad))
+	printf '%-28s %5s passed %3s failed   (%s)\n' "$name" "$good" "$bad" "$(elapsed "$seconds")"
+done <"$RESULTS"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
