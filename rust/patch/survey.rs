@@ -59,17 +59,19 @@ impl Survey {
         if vouches {
             self.next += 1;
         } else {
-            self.find(&mark);
+            self.find(task);
         }
         vouches
     }
 
     /// Goes on behind this task, where it is known: others may have gone.
     #[cold]
-    fn find(&mut self, mark: &Mark) {
+    #[inline(never)]
+    fn find(&mut self, task: &Task<'_>) {
+        let mark = task.mark();
         let end = min(self.next.saturating_add(self.reach), self.seen.len());
         let ahead = self.seen.get(self.next..end).unwrap_or_default();
-        match ahead.iter().position(|seen| seen.is_of_same_task(mark)) {
+        match ahead.iter().position(|seen| seen.is_of_same_task(&mark)) {
             Some(distance) => {
                 self.next += distance + 1;
                 self.reach = REACH;
