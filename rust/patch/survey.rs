@@ -52,6 +52,7 @@ impl Survey {
 
     /// Whether a task was free and has not run since. If so it does not run now either, except for
     /// the stoppers. Tasks are asked for in their order.
+    #[inline(always)]
     pub(crate) fn vouches_for(&mut self, task: &Task<'_>) -> bool {
         let mark = task.mark();
         let vouches = self.seen.get(self.next) == Some(&mark);
@@ -64,6 +65,7 @@ impl Survey {
     }
 
     /// Goes on behind this task, where it is known: others may have gone.
+    #[cold]
     fn find(&mut self, mark: &Mark) {
         let end = min(self.next.saturating_add(self.reach), self.seen.len());
         let ahead = self.seen.get(self.next..end).unwrap_or_default();

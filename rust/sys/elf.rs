@@ -254,7 +254,7 @@ impl Retained {
         self.symbols = KVVec::new();
         self.strings = KVVec::new();
         self.applied = KVVec::new();
-        self.arch = arch::Kept::default();
+        self.arch = arch::Kept::none();
         // The table is not there any more.
         if let Some(section) = self.sections.get_mut(self.symbol_section.0 as usize) {
             (section.sh_addr, section.sh_size) = (0, 0);

@@ -260,6 +260,7 @@ impl Task<'_> {
 ///
 /// No task may be freed meanwhile: within an RCU read-side section, or with all processors
 /// stopped.
+#[inline(always)]
 unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     // SAFETY: `init_task` is never freed; its `tasks` links all thread groups, whose leaders and
     // threads stay, by contract. Links are read once each, as RCU wants it.
@@ -284,8 +285,8 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     }
 }
 
-/// Calls `each` for every thread and every idle task, except for those that `vouched` says yes to
-/// and those that run right now: with all processors stopped these are the stoppers, which are
+/// Calls `each` for every thread that `vouched` does not say yes to and every idle task, except for
+/// those that run right now: with all processors stopped these are the stoppers, which are
 /// inside of `stop_machine()` and nowhere else.
 pub(crate) fn for_each(
     _stopped: &Stopped<'_>,
@@ -293,12 +294,18 @@ pub(crate) fn for_each(
     mut each: impl FnMut(&Task<'_>),
 ) {
     let mut visit = |task: &Task<'_>| {
-        if !vouched(task) && !task.is_on_cpu() {
+        if !task.is_on_cpu() {
             each(task);
         }
     };
     // SAFETY: All processors are stopped.
-    unsafe { for_each_thread(&mut visit) };
+    unsafe {
+        for_each_thread(|task| {
+            if !vouched(task) {
+                visit(task);
+            }
+        })
+    };
     for cpu in 0..kernel::cpu::nr_cpu_ids() {
         // SAFETY: The mask covers all processor numbers below `nr_cpu_ids`.
         let online = unsafe {

@@ -71,6 +71,10 @@ for ARCH in "${ARCHS[@]}"; do
 	part "selftests-$ARCH" selftests
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
+	part "reboot-$ARCH" "$TOP/tools/testing/reboot.sh"
+	part "tutorial-$ARCH" "$TOP/tools/testing/tutorial.sh"
+	# Packages are built for the machine's own architecture.
+	[ "$ARCH" != "$(uname -m)" ] || part "packaging" "$TOP/tools/testing/packaging.sh"
 	! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
 done
 

@@ -136,6 +136,11 @@ impl Kept {
         Ok(Kept { slots })
     }
 
+    /// What there is without anything kept.
+    pub(crate) fn none() -> Kept {
+        Kept::default()
+    }
+
     /// Runs `apply` with a module in which what was kept is in its place. It is a copy: the
     /// kernel may be about to free its own at the same time, and must not find ours there.
     ///

@@ -155,6 +155,11 @@ impl Kept {
         Ok(Kept)
     }
 
+    /// What there is without anything kept.
+    pub(crate) fn none() -> Kept {
+        Kept
+    }
+
     /// Runs `apply` with a module in which what was kept is in its place.
     ///
     /// # Errors
