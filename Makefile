@@ -13,8 +13,8 @@ endif
 ARCH ?= x86_64
 export ARCH
 
-.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fuzz \
-	hostile bench check install deb packaging-test reboot-test tutorial clean
+.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
+	fuzz 	hostile bench check install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -39,6 +39,7 @@ help:
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make fail-nth             each allocation in the life of two patches is made to fail'
 	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'
 	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
 	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
@@ -96,6 +97,9 @@ kselftest-upstream:
 
 stress:
 	@tools/testing/stress.sh
+
+fail-nth:
+	@tools/testing/fail-nth.sh
 
 fuzz:
 	@tools/testing/fuzz.sh
