@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz 	hostile bench check install deb packaging-test reboot-test tutorial clean
+	fuzz hostile bench check install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
