@@ -95,6 +95,21 @@ fn verification_notices_every_byte_that_matters() {
     }
 }
 
+#[test]
+fn a_target_section_that_means_nothing_is_refused() {
+    for (module, knowledge) in modules() {
+        let image = Image::parse(module).unwrap();
+        let (index, _) = image.find(b".text").unwrap();
+        let header = image.header.e_shoff as usize + index.0 as usize * SHDR_SIZE;
+        let mut module = module.clone();
+        // SHT_NULL
+        module[header + 4..header + 8].fill(0);
+        for dialect in [Dialect::Mainline, Dialect::Draft] {
+            assert!(!convert(&module, knowledge, dialect));
+        }
+    }
+}
+
 /// The contents of all sections but string tables and such as are edited, the symbol names, and
 /// of section headers what the kernel looks at.
 fn bytes_that_matter(file: &[u8]) -> Vec<(String, Range<usize>)> {

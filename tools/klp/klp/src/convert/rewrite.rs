@@ -190,6 +190,7 @@ fn check(
         _ => {}
     }
     let size = match &target.contents {
+        _ if target.sh_type == elf::SHT_NULL => return Err(Problem::NoContents { place: place() }),
         Contents::Bytes(bytes) => bytes.len(),
         Contents::NoBits(_) => return Err(Problem::NoContents { place: place() }),
         _ => return Err(Problem::Opaque { place: place() }),
