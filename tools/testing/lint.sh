@@ -21,6 +21,7 @@ out_of_scope() {
 	case "$errno" in
 	EBUSY) echo "depends on what else goes on in the kernel" && return ;;
 	ENOMEM) echo "depends on the kernel's memory" && return ;;
+	EPERM) echo "no module at all may be loaded" && return ;;
 	esac
 	case "$module $arguments" in
 	*' fault=null') echo "code passes a null pointer: no patch is in the file" ;;

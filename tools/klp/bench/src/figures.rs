@@ -212,7 +212,7 @@ impl Rows<'_> {
                 ("Load", point),
                 "instructions",
                 target,
-                |run| Ok(run.typical(&label)? as f64 - run.typical(&empty)? as f64),
+                |run| Ok(run.typical(&label)? - run.typical(&empty)?),
             )?;
         }
         Ok(())
@@ -348,9 +348,8 @@ impl Rows<'_> {
     fn ordinary(&mut self, matrix: &Matrix) -> Result<()> {
         for &size in &matrix.ordinary {
             let (with, without) = (label::ordinary(true, size), label::ordinary(false, size));
-            let added = |run: &Run| -> Result<f64> {
-                Ok(run.typical(&with)? as f64 - run.typical(&without)? as f64)
-            };
+            let added =
+                |run: &Run| -> Result<f64> { Ok(run.typical(&with)? - run.typical(&without)?) };
             self.alone(
                 format!("ordinary.added.{size}"),
                 ("Ordinary module", format!("{size} KiB, added")),
@@ -363,7 +362,7 @@ impl Rows<'_> {
                 ("Ordinary module", format!("{size} KiB, part of its load")),
                 "",
                 Some(0.005),
-                |run| Ok(added(run)? / run.typical(&without)? as f64),
+                |run| Ok(added(run)? / run.typical(&without)?),
             )?;
         }
         self.alone(

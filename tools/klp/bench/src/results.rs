@@ -132,18 +132,19 @@ impl Run {
             .with_context(|| format!("{label} was not measured"))
     }
 
-    /// What the kernel has executed in the region in the middle of those with that label: what
-    /// else it does at times makes some of them more, and some of them less.
-    pub fn typical(&self, label: &str) -> Result<u64> {
+    /// What the kernel has executed in regions with that label: the mean of the half in the middle.
+    /// What else it does at times makes some of them more, and some of them less.
+    pub fn typical(&self, label: &str) -> Result<f64> {
         let mut all: Vec<u64> = self
             .all(label)?
             .iter()
             .map(|region| region.total.kernel)
             .collect();
         all.sort_unstable();
-        all.get(all.len() / 2)
-            .copied()
-            .with_context(|| format!("{label} was not measured"))
+        let left_out = all.len() / 4;
+        let middle = &all[left_out..all.len() - left_out];
+        ensure!(!middle.is_empty(), "{label} was not measured");
+        Ok(middle.iter().sum::<u64>() as f64 / middle.len() as f64)
     }
 }
 
@@ -208,7 +209,7 @@ the plan is done
     fn regions_get_their_labels() {
         let run = Run::parse(OUTPUT, COUNTS).unwrap();
         assert_eq!(run.all("load.a").unwrap().len(), 2);
-        assert_eq!(run.typical("load.a").unwrap(), 100);
+        assert_eq!(run.typical("load.a").unwrap(), 95.0);
         let last = run.last("load.a").unwrap();
         assert_eq!((last.longest_stop, last.ns), (30, 2000));
         assert_eq!(
@@ -219,6 +220,19 @@ the plan is done
             }
         );
         assert_eq!(run.memory["before"]["objects"], 10);
+    }
+
+    #[test]
+    fn what_is_far_off_does_not_count() {
+        let mut run = Run::default();
+        let region = |kernel| Region {
+            total: Count { kernel, user: 0 },
+            ..Region::default()
+        };
+        let regions = [10, 1_000, 12, 0, 11].map(region).to_vec();
+        run.regions.insert("load.a".to_owned(), regions);
+        assert_eq!(run.typical("load.a").unwrap(), 11.0);
+        assert!(run.typical("load.b").is_err());
     }
 
     #[test]

@@ -15,12 +15,11 @@ use crate::object_name::ObjectNameBuf;
 use crate::resolve::candidates;
 use livepatch_format::check::{self, Fault, Kind};
 use livepatch_format::elf::{
-    Machine, Relocation, Section, SectionIndex, SymbolIndex, SHF_ALLOC, SHT_NOBITS,
+    Machine, Section, SectionIndex, SymbolIndex, SHF_ALLOC, SHT_NOBITS, SHT_RELA,
 };
 use livepatch_format::error::Error;
 use livepatch_format::name::{ObjectName, SectionName, SymbolName, Text};
 use livepatch_format::refusal::{Refusal, Unresolved};
-use livepatch_format::reloc;
 use std::collections::BTreeSet;
 
 /// Sections that the kernel's loader does not keep with the module, whatever their flags say
@@ -63,6 +62,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
             finding.help("MODULE_INFO(livepatch, \"Y\") marks it; klp convert does it as well"),
         );
     }
+    let mut places = Vec::new();
     for (index, section, section_name) in module.sections() {
         match check::kind(&section, section_name) {
             Kind::Other => {}
@@ -74,8 +74,15 @@ pub(super) fn check(lint: &mut Lint<'_>) {
                 lint.push(Finding::refusal(&refusal, Place::section(section_name)));
             }
             Kind::Misnamed(error) => lint.refuse(section_name, Fault::SectionName(error), None),
-            Kind::Relocations(parsed) => relocations(lint, index, &section, section_name, &parsed),
+            Kind::Relocations(parsed) => {
+                let found = relocations(lint, index, &section, section_name, &parsed);
+                places.extend(found);
+            }
         }
+    }
+    places.sort_unstable();
+    if let Err((index, error)) = check::overlap(&places) {
+        lint.refuse(module.section_name(index), Fault::Format(error), None);
     }
 }
 
@@ -129,6 +136,8 @@ fn place_of(section: &[u8], error: Error) -> Place {
         Error::RelocationSymbol { nr, .. }
         | Error::RelocationType { nr, .. }
         | Error::RelocationOffset { nr, .. }
+        | Error::RelocationOverlap { nr, .. }
+        | Error::RelocationPlace { nr }
         | Error::NotALivepatchSymbol { nr, .. } => place.relocation(nr),
         _ => place,
     }
@@ -153,13 +162,14 @@ fn loaded(module: &Module<'_>, index: SectionIndex, mut section: Section) -> Sec
     section
 }
 
+/// Checks a livepatch relocation section; returns where its relocations write.
 fn relocations<'a>(
     lint: &mut Lint<'a>,
     index: SectionIndex,
     section: &Section,
     name: &'a [u8],
     parsed: &SectionName<'a>,
-) {
+) -> Vec<check::Place> {
     let module = lint.module;
     lint.section_objects
         .extend(ObjectNameBuf::new(parsed.object.as_bytes()));
@@ -176,15 +186,25 @@ fn relocations<'a>(
         });
     let (target, table) = match target {
         Ok(found) => found,
-        Err(error) => return lint.refuse(name, Fault::Format(error), None),
+        Err(error) => {
+            lint.refuse(name, Fault::Format(error), None);
+            return Vec::new();
+        }
     };
+    let mut places = Vec::new();
     let mut seen = BTreeSet::new();
     let mut wanted = Vec::new();
     for (nr, rela) in table.iter() {
         let size = target.sh_size;
         match check::relocation(module.machine, nr, &rela, module.symbols(), size) {
             Ok(symbol) => {
-                not_zero(lint, name, nr, &rela, index, &target);
+                places.extend(check::Place::new(
+                    module.machine,
+                    index,
+                    target_index,
+                    nr,
+                    &rela,
+                ));
                 too_late(lint, name, parsed, target_name);
                 // The kernel looks at each symbol of a section once.
                 if !seen.insert(rela.symbol) {
@@ -201,6 +221,10 @@ fn relocations<'a>(
             }
         }
     }
+    if let Some(nr) = occupied(module, &target, &places) {
+        let error = Error::RelocationPlace { nr };
+        lint.refuse(name, Fault::Format(error), None);
+    }
     if let Err(error) = check::target_name(target_name) {
         lint.refuse(name, Fault::Format(error), None);
     }
@@ -210,6 +234,7 @@ fn relocations<'a>(
     for (nr, symbol, wanted) in wanted {
         resolve(lint, name, nr, symbol, &wanted);
     }
+    places
 }
 
 /// Looks a symbol up, where its object is known.
@@ -252,38 +277,43 @@ pub(super) fn unsteady(object: ObjectName<'_>, symbol: &[u8], place: Place) -> F
     Finding::warning("position-unsteady", message, place)
 }
 
-/// x86_64 writes relocations only over zeroes.
-fn not_zero(
-    lint: &mut Lint<'_>,
-    name: &[u8],
-    nr: u32,
-    rela: &Relocation,
-    index: SectionIndex,
-    target: &Section,
-) {
-    let module = lint.module;
-    if module.machine != Machine::X86_64 || target.sh_type == SHT_NOBITS {
-        return;
+/// The first of `places` in `target` at which there is something already. x86_64 writes
+/// relocations only over zeroes, and ordinary ones are applied before.
+fn occupied(module: &Module<'_>, target: &Section, places: &[check::Place]) -> Option<u32> {
+    if module.machine != Machine::X86_64 {
+        return None;
     }
-    let width = reloc::width(module.machine, rela.r_type).unwrap_or(0);
-    let written = usize::try_from(rela.r_offset).ok().and_then(|start| {
-        let end = start.checked_add(width.into())?;
-        module.data(target).get(start..end)
-    });
-    if written.is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0)) {
-        let message = format!(
-            "x86/modules: Invalid relocation target, existing value is nonzero for sec {}, idx \
-             {nr}, type {}",
-            index.0, rela.r_type
-        );
-        let place = Place::section(name).relocation(nr);
-        lint.push(Finding::kernel(
-            "relocation-not-zero",
-            "ENOEXEC",
-            message,
-            place,
-        ));
-    }
+    let target_index = places.first()?.target;
+    let mut ordinary: Vec<check::Place> = module
+        .sections()
+        .filter(|(_, section, _)| {
+            section.sh_type == SHT_RELA
+                && section.sh_info == target_index.0
+                && !section.is_livepatch_relocation()
+        })
+        .filter_map(|(index, section, _)| Some((index, module.relocations(&section).ok()?)))
+        .flat_map(|(index, table)| {
+            let place =
+                |(nr, rela)| check::Place::new(module.machine, index, target_index, nr, &rela);
+            table.iter().filter_map(place).collect::<Vec<_>>()
+        })
+        .collect();
+    ordinary.sort_unstable();
+    let data = match target.sh_type {
+        SHT_NOBITS => &[],
+        _ => module.data(target),
+    };
+    let is_occupied = |place: &&check::Place| {
+        let range = usize::try_from(place.start)
+            .ok()
+            .zip(usize::try_from(place.end).ok());
+        let bytes = range.and_then(|(start, end)| data.get(start..end));
+        let before = ordinary.partition_point(|other| other.start < place.end);
+        let last = before.checked_sub(1).and_then(|last| ordinary.get(last));
+        bytes.is_some_and(|bytes| bytes.iter().any(|&byte| byte != 0))
+            || last.is_some_and(|last| last.end > place.start)
+    };
+    places.iter().find(is_occupied).map(|place| place.nr)
 }
 
 /// Sections that are used up before the relocation is applied.
