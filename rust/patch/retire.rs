@@ -64,15 +64,14 @@ impl WorkItem for Retire {
 /// Removes a patch from sysfs and lets go of its module. Not to be called with the registry
 /// locked.
 pub(crate) fn free(mut patch: KBox<Patch>) {
+    let (module, forced) = (patch.module.take(), patch.forced);
+    drop(patch);
     // Nobody is on the way to its functions after that.
     REGISTRY.lock().redirects.let_go();
-    if patch.forced {
+    if forced {
         // Tasks may still run its code: the module stays for good.
-        if let Some(module) = patch.module.take() {
-            core::mem::forget(module);
-        }
+        core::mem::forget(module);
     }
-    drop(patch);
 }
 
 /// Frees a patch soon. It must be out of the registry.

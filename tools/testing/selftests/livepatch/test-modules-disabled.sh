@@ -7,6 +7,8 @@
 
 . "$(dirname "$0")/functions.sh"
 
+nothing_left() { [ -z "$(ls "$KLP_SYSFS")" ]; }
+
 modules_disabled() {
 	local original output
 	original=$(cat /proc/cmdline)
@@ -26,7 +28,7 @@ modules_disabled() {
 	expect_file /proc/cmdline "$original livepatched=1"
 	disable_patch livepatch-cmdline
 	expect_file /proc/cmdline "$original"
-	[ -z "$(ls "$KLP_SYSFS")" ] || fail "something is left in $KLP_SYSFS"
+	wait_for 20 nothing_left || fail "something is left in $KLP_SYSFS"
 }
 test_case "with modules_disabled no livepatch is loaded, and one that is there can be disabled" modules_disabled
 
