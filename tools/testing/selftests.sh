@@ -19,7 +19,7 @@ usage() {
 		  --tests DIR       where the scripts are (default: selftests/livepatch)
 		  --variant NAME    the kernel, as for vm/run.sh
 		  --overlay DIR     more files for the guest, as for vm/run.sh (repeatable)
-		  --timeout SECONDS for one guest (default 900)
+		  --timeout SECONDS for one guest (default 2700)
 
 		Ends with "N passed, N failed", and with status 0 if none failed and some passed.
 		A result that is missing, skipped or not planned counts as failed.
@@ -28,7 +28,7 @@ usage() {
 
 TESTS=$TOP/tools/testing/selftests/livepatch
 VARIANT=plain
-TIMEOUT=900
+TIMEOUT=2700
 OVERLAYS=()
 SCRIPTS=()
 while [ $# -gt 0 ]; do
