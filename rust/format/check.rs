@@ -5,7 +5,7 @@
 
 use super::elf::{
     Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, Symbol,
-    SymbolTable, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
+    SymbolTable, RELA_SIZE, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
 };
 use super::error::{Error, Result};
 use super::name::{SectionName, SymbolName, Text, DRAFT_SECTION_PREFIX, SECTION_PREFIX};
@@ -353,32 +353,61 @@ pub fn overlap(places: &[Place]) -> core::result::Result<(), (SectionIndex, Erro
     Ok(())
 }
 
-/// Checks, in a file that nobody has looked at, that the relocations of all livepatch sections
-/// name symbols that are there. Some architectures' loaders count global offset and procedure
-/// linkage table entries by these indices long before livepatch sees the module.
+/// Checks, in a file that nobody has looked at, the symbols that relocations name: those of
+/// livepatch sections must be there, as some architectures' loaders count global offset and
+/// procedure linkage table entries by their indices long before livepatch sees the module. Those
+/// of other sections must not be livepatch's: the kernel would relocate with an address of 0.
 ///
 /// # Errors
 ///
-/// The section at fault, with [`Error::RelocationSymbol`] or what keeps it from being read.
-pub fn symbol_indices(image: &Image<'_>) -> core::result::Result<(), (SectionIndex, Error)> {
-    let mut count = None;
+/// The section at fault, with [`Error::RelocationSymbol`], [`Error::LivepatchSymbol`] or what
+/// keeps it from being read.
+pub fn symbol_uses(image: &Image<'_>) -> core::result::Result<(), (SectionIndex, Error)> {
+    // What cannot be read is told with the first section that needs it.
+    let symbols = image.symbols().map(|(symbols, _)| symbols);
+    let is_livepatch = |index| match &symbols {
+        Ok(symbols) => symbols.get(index).is_ok_and(|symbol| symbol.is_livepatch()),
+        Err(_) => false,
+    };
+    let any = match &symbols {
+        Ok(symbols) => symbols.iter().any(|(_, symbol)| symbol.is_livepatch()),
+        Err(_) => false,
+    };
     for (index, section) in image.sections.iter() {
-        if !needs_mark(&section) {
-            continue;
-        }
         let here = |error| (index, error);
-        let count = match count {
-            Some(count) => count,
-            None => *count.insert(image.symbols().map_err(here)?.0.len()),
-        };
-        let data = image.data(&section).map_err(here)?;
-        let table = RelocationTable::new(data, image.header.endian).map_err(here)?;
-        for (nr, rela) in table.iter() {
-            if rela.symbol.0 >= count {
-                let symbol = rela.symbol;
-                return Err((index, Error::RelocationSymbol { nr, symbol, count }));
+        if needs_mark(&section) {
+            let count = symbols.map_err(here)?.len();
+            let data = image.data(&section).map_err(here)?;
+            let table = RelocationTable::new(data, image.header.endian).map_err(here)?;
+            for (nr, rela) in table.iter() {
+                if rela.symbol.0 >= count {
+                    let symbol = rela.symbol;
+                    return Err((index, Error::RelocationSymbol { nr, symbol, count }));
+                }
+            }
+        } else if any && is_applied_by_kernel(image, &section) {
+            // One that ends amid a relocation is the kernel's affair, which reads whole ones.
+            let data = image.data(&section).map_err(here)?;
+            let whole = data.len() - data.len() % RELA_SIZE;
+            let data = data.get(..whole).unwrap_or_default();
+            let table = RelocationTable::new(data, image.header.endian).map_err(here)?;
+            for (nr, Relocation { symbol, .. }) in table.iter() {
+                if is_livepatch(symbol) {
+                    // One that lacks its flag only is refused later on, with a better message.
+                    let name = image.name(&section).unwrap_or_default();
+                    if kind(&section, name) == Kind::Unflagged {
+                        break;
+                    }
+                    return Err((index, Error::LivepatchSymbol { nr, symbol }));
+                }
             }
         }
     }
     Ok(())
+}
+
+/// Whether the module loader applies the section, which is not livepatch's.
+fn is_applied_by_kernel(image: &Image<'_>, section: &Section) -> bool {
+    let target = image.sections.get(SectionIndex(section.sh_info));
+    section.sh_type == SHT_RELA && target.is_ok_and(|target| target.sh_flags & SHF_ALLOC != 0)
 }

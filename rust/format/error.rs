@@ -40,6 +40,9 @@ pub enum Error {
         symbol: SymbolIndex,
         shndx: u16,
     },
+    /// A relocation `nr` whose symbol is marked `SHN_LIVEPATCH`, in a section that the kernel
+    /// applies before livepatch gives such a symbol its address.
+    LivepatchSymbol { nr: u32, symbol: SymbolIndex },
     /// A relocation `nr` of a type that its machine's loader does not apply.
     RelocationType { nr: u32, r_type: u32 },
     /// A relocation `nr` that would write outside of its target section.
@@ -141,6 +144,12 @@ impl fmt::Display for Error {
             Error::NotALivepatchSymbol { nr, symbol, shndx } => write!(
                 f,
                 "relocation {nr}: symbol {} (section index {shndx:#x}) is not a livepatch symbol",
+                symbol.0
+            ),
+            Error::LivepatchSymbol { nr, symbol } => write!(
+                f,
+                "relocation {nr}: symbol {} is a livepatch symbol, but this is no livepatch \
+                 relocation section",
                 symbol.0
             ),
             Error::RelocationType { nr, r_type } => {

@@ -35,7 +35,7 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
     let Ok(image) = Image::parse(file) else {
         return Ok(());
     };
-    check::symbol_indices(&image).map_err(|(index, error)| {
+    check::symbol_uses(&image).map_err(|(index, error)| {
         let info = file.get(range).unwrap_or_default();
         let section = image.sections.get(index);
         refuse(&Refusal::Unsafe {

@@ -306,7 +306,7 @@ ffffffff82000020 r __ksymtab_exported
                 .unwrap();
             let target = image.sections.get(SectionIndex(section.sh_info)).unwrap();
             check::section(&section, &target, file.symtab()).unwrap();
-            assert!(check::symbol_indices(&image).is_ok());
+            assert!(check::symbol_uses(&image).is_ok());
         }
     }
 

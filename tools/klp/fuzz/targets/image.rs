@@ -17,7 +17,7 @@ fuzz_target!(|file: &[u8]| {
         return;
     };
     let _ = image.header.machine();
-    let _ = check::symbol_indices(&image);
+    let _ = check::symbol_uses(&image);
 
     let endian = match image.header.endian {
         Endian::Little => Endianness::Little,

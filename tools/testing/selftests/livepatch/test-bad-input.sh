@@ -6,10 +6,16 @@
 
 . "$(dirname "$0")/functions.sh"
 
-# refused FILE ERRNO REGEX [ARGUMENT]...: and everything works afterwards.
-refused() {
+# One and the same livepatch.ko gets all of it.
+begins() {
 	load_core
 	load klp_test_target
+	accept_modules
+}
+test_case "livepatch.ko and a target are loaded, and stay for what follows" begins
+
+# refused FILE ERRNO REGEX [ARGUMENT]...: and everything works afterwards.
+refused() {
 	for _ in 1 2; do
 		load_refused "$@"
 	done
@@ -41,6 +47,8 @@ bad "a section name with an unknown prefix" klp_test_late-section-unknown-prefix
 	"$IN .klp.relo.vmlinux.text: unknown prefix"
 bad "a livepatch section without its flag" klp_test_late-section-without-flag ENOEXEC \
 	"$IN .* is named like a livepatch relocation section"
+bad "a livepatch section that has become an ordinary one" klp_test_late-section-of-another-kind ENOEXEC \
+	"$IN .klp.relo.vmlinux.text: relocation 0: symbol [0-9]+ is a livepatch symbol, but this is no"
 bad "a livepatch section that is not kept in memory" klp_test_late-section-not-allocated EINVAL \
 	"$IN .*: not kept in memory: it has no flag SHF_ALLOC"
 bad "relocations of the symbol table" klp_test_late-target-symtab EINVAL \
@@ -123,5 +131,11 @@ s390x) entry=__do_syscall ;;
 esac
 bad "a function that ftrace cannot reach" klp_test_patch EINVAL \
 	"failed to find location for function '$entry'" object= function=$entry
+
+ends() {
+	unload klp_test_target
+	unload_core
+}
+test_case "both can be unloaded after all of that" ends
 
 run_tests

@@ -40,7 +40,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     let module = lint.module;
     let name = module.name();
     if module.is_marked() {
-        if let Err((index, error)) = check::symbol_indices(module.image()) {
+        if let Err((index, error)) = check::symbol_uses(module.image()) {
             let section = module.section_name(index);
             let refusal = Refusal::Unsafe {
                 module: name,
@@ -134,6 +134,7 @@ fn place_of(section: &[u8], error: Error) -> Place {
     let place = Place::section(section);
     match error {
         Error::RelocationSymbol { nr, .. }
+        | Error::LivepatchSymbol { nr, .. }
         | Error::RelocationType { nr, .. }
         | Error::RelocationOffset { nr, .. }
         | Error::RelocationOverlap { nr, .. }

@@ -101,6 +101,12 @@ def fault_section_without_flag(module):
     module.set_field(index, 2, section[2] & ~0x00100000)
 
 
+def fault_section_of_another_kind(module):
+    """The kernel's own loader takes it for one of its relocation sections."""
+    fault_section_without_flag(module)
+    fault_section_unknown_prefix(module)
+
+
 def fault_section_not_allocated(module):
     index, section = module.klp_section(b".klp.rela.klp_test_target")
     module.set_field(index, 2, section[2] & ~0x2)
