@@ -11,7 +11,8 @@ usage() {
 
 		Runs the named scripts, or every test-*.sh, in one guest. A script that has the
 		line "# selftests: own-vm" gets a guest for itself; after a crash, the scripts
-		that had not begun get a new one.
+		that had not begun get a new one. On s390 the guest has one CPU for scripts that
+		have no line "# selftests: smp": QEMU makes a new process there three times as fast.
 
 		MODULES_DIR names the directories (separated by colons) that are searched for
 		*.ko, compressed ones too; the guest has them in /lib/livepatch-tests.
@@ -157,9 +158,15 @@ read_results() {
 	[ -z "$CURRENT" ] || end ""
 }
 
+# has_line WHAT SCRIPT: whether the script says that of itself.
+has_line() { grep -qx "# selftests: $1" "$TESTS/$2"; }
+
+# run_in_guest CPUS SCRIPT...
 run_in_guest() {
+	local cpus=$1
+	shift
 	# shellcheck disable=SC2016 # for the guest's shell
-	exec "$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --timeout "$TIMEOUT" \
+	exec "$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --timeout "$TIMEOUT" --smp "$cpus" \
 		--overlay "$WORK/overlay" "${OVERLAYS[@]}" -- bash -c '
 			cd /lib/livepatch-tests
 			for script; do
@@ -173,21 +180,26 @@ prepare_overlay
 declare -A BEGUN=()
 remaining=("${SCRIPTS[@]}")
 while [ "${#remaining[@]}" -gt 0 ]; do
-	own=() shared=()
+	own=() shared=() alone=()
 	for script in "${remaining[@]}"; do
-		if grep -qx '# selftests: own-vm' "$TESTS/$script"; then
+		if has_line own-vm "$script"; then
 			own+=("$script")
+		elif [ "$ARCH" = s390 ] && ! has_line smp "$script"; then
+			alone+=("$script")
 		else
 			shared+=("$script")
 		fi
 	done
+	cpus=2
 	if [ "${#shared[@]}" -gt 0 ]; then
 		group=("${shared[@]}")
+	elif [ "${#alone[@]}" -gt 0 ]; then
+		group=("${alone[@]}") cpus=1
 	else
 		group=("${own[0]}")
 	fi
 	mkfifo "$WORK/results"
-	run_in_guest "${group[@]}" >"$WORK/results" &
+	run_in_guest "$cpus" "${group[@]}" >"$WORK/results" &
 	VM=$!
 	read_results <"$WORK/results"
 	status=0

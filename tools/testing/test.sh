@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Everything that is tested, on the host and on kernels of the architectures that
-# are named. What runs in guests waits most of the time: architectures are tested side by
-# side. Ends with one line `N passed, N failed`.
+# are named. What runs in guests waits much of the time: these are tested side by side,
+# and the host beside them. Ends with one line `N passed, N failed`.
 #
 #   test.sh ARCH...
 
@@ -46,6 +46,13 @@ selftests() {
 	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh"
 }
 
+# what_failed PART: from what it printed.
+what_failed() {
+	local log=$CACHE/log/test-$1.txt pattern='^not ok |^# FAIL|^FAIL|panicked at|\.\.\. FAILED$|^# selftests: |KERNEL BUG'
+	[ -e "$log" ] || return 0
+	(grep -E -A 5 -- "$pattern" "$log" || tail -n 20 "$log") | head -n 60 | sed "s/^/$1: /"
+}
+
 # The architecture on which livepatch.ko is measured beside the C core.
 is_measured() { [ "$1" = x86_64 ]; }
 
@@ -59,10 +66,17 @@ for ARCH in "${ARCHS[@]}"; do
 	! is_measured "$ARCH" || "$TOP/scripts/kernel.sh" peer >/dev/null
 done
 
-part "host" host
-SECONDS_EACH=5 part "fuzz" "$TOP/tools/testing/fuzz.sh"
-# The harness is the same for all.
-ARCH=${ARCHS[0]} part "harness" "$TOP/tools/testing/harness/run.sh"
+# on_the_host: what needs no guest, what has quick ones, and the measurement, which
+# counts instructions, so that it does not matter what else runs.
+on_the_host() {
+	part "host" host
+	SECONDS_EACH=5 part "fuzz" "$TOP/tools/testing/fuzz.sh"
+	# The harness is the same for all.
+	part "harness" "$TOP/tools/testing/harness/run.sh"
+	for ARCH in "${ARCHS[@]}"; do
+		! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
+	done
+}
 
 # guests: what is tested on $ARCH.
 guests() {
@@ -74,15 +88,23 @@ guests() {
 	part "tutorial-$ARCH" "$TOP/tools/testing/tutorial.sh"
 	# Packages are built for the machine's own architecture.
 	[ "$ARCH" != "$(uname -m)" ] || part "packaging" "$TOP/tools/testing/packaging.sh"
-	! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
 }
 
 running=()
+# beside LABEL COMMAND...: in the background; its lines begin with the label.
+beside() {
+	local label=$1
+	shift
+	("$@" 2>&1 | sed -u "s/^/$label: /") &
+	running+=("$!")
+}
+# What takes longest first.
 for ARCH in "${ARCHS[@]}"; do
 	export ARCH
-	(guests 2>&1 | sed -u "s/^/$ARCH: /") &
-	running+=("$!")
+	beside "$ARCH" guests
 done
+export ARCH=${ARCHS[0]}
+beside host on_the_host
 for job in "${running[@]}"; do
 	wait "$job" || echo "unfinished 0 1 0" >>"$RESULTS"
 done
@@ -95,5 +117,12 @@ while read -r name good bad seconds; do
 	failed=$((failed + bad))
 	printf '%-28s %5s passed %3s failed   (%s)\n' "$name" "$good" "$bad" "$(elapsed "$seconds")"
 done <"$RESULTS"
+if [ "$failed" -ne 0 ]; then
+	echo
+	echo "What failed, with the last lines of parts that say nothing of it:"
+	while read -r name good bad seconds; do
+		[ "$bad" -eq 0 ] || what_failed "$name"
+	done <"$RESULTS"
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -21,6 +21,9 @@
 # log since its beginning. A case is "ok" if its commands succeeded, nothing was
 # left that could not be removed, and the log shows no sign of a kernel bug.
 # Nothing is ever skipped: a case that lacks something it needs is "not ok".
+#
+# A new process takes an emulated s390 a tenth of a second. What is done for every case,
+# or again and again, is therefore done by the shell itself.
 
 MODULES=${MODULES:-/lib/livepatch-tests}
 KLP_SYSFS=${KLP_SYSFS:-/sys/kernel/livepatch}
@@ -58,8 +61,13 @@ wait_for() {
 	shift
 	until "$@"; do
 		[ "${EPOCHREALTIME/./}" -lt "$deadline" ] || return 1
-		sleep 0.05
+		pause
 	done
+}
+
+# pause: a twentieth of a second, without a process. Nothing is ever to be read there.
+pause() {
+	read -rt 0.05 -u "$NOTHING" || true
 }
 
 # expect_eq WHAT GOT WANTED
@@ -70,21 +78,22 @@ expect_eq() {
 # expect_file PATH CONTENT
 expect_file() {
 	local content
-	content=$(cat "$1") || fail "cannot read $1"
+	content=$(<"$1") || fail "cannot read $1"
 	expect_eq "$1" "$content" "$2"
 }
 
-# case_log: the kernel log since the case began.
+# case_log: the kernel log since the case began, which has cleared it before.
 case_log() {
-	dmesg --notime | CASE_MARK="$CASE_MARK" awk '
-		index($0, ENVIRON["CASE_MARK"]) { count = 0; seen = 1; next }
-		{ line[count++] = $0 }
-		END {
-			if (!seen)
-				print "BUG: the harness lost the beginning of the case: the kernel log was cleared or is full"
-			for (i = 0; i < count; i++)
-				print line[i]
-		}'
+	local line seen=
+	while IFS= read -r line; do
+		if [ -n "$seen" ]; then
+			printf '%s\n' "$line"
+		elif [[ $line == *"$CASE_MARK"* ]]; then
+			seen=1
+		fi
+	done < <(dmesg --notime)
+	[ -n "$seen" ] ||
+		echo "BUG: the harness lost the beginning of the case: the kernel log was cleared or is full"
 }
 
 # log_has REGEX
@@ -109,9 +118,16 @@ expect_no_log() {
 
 # module_name MODULE: the kernel's name for livepatch-foo, livepatch_foo.ko.gz...
 module_name() {
-	local name=${1##*/}
-	name=${name%%.ko*}
-	echo "${name//-/_}"
+	local NAME
+	set_name "$1"
+	echo "$NAME"
+}
+
+# set_name MODULE: the same, in the variable NAME.
+set_name() {
+	NAME=${1##*/}
+	NAME=${NAME%%.ko*}
+	NAME=${NAME//-/_}
 }
 
 # module_file MODULE: a path, a file of the modules' directory, or the name of one.
@@ -125,12 +141,18 @@ module_file() {
 
 # is_loaded MODULE
 is_loaded() {
-	grep -q "^$(module_name "$1") " /proc/modules
+	local NAME modules
+	set_name "$1"
+	# Not line by line: between two reads of the file others come and go.
+	modules=$'\n'$(</proc/modules)
+	[[ $modules == *$'\n'"$NAME "* ]]
 }
 
 # is_unused MODULE
 is_unused() {
-	[ "$(cat "/sys/module/$(module_name "$1")/refcnt" 2>/dev/null)" = 0 ]
+	local NAME count=
+	set_name "$1"
+	read -r count 2>/dev/null <"/sys/module/$NAME/refcnt" && [ "$count" = 0 ]
 }
 
 # load MODULE [ARGUMENT]...
@@ -172,18 +194,20 @@ errno_text() {
 # load_refused MODULE ERRNO REGEX [ARGUMENT]...: insmod must fail with that errno
 # and leave nothing; what the kernel logs meanwhile must match.
 load_refused() {
-	local file wanted=$2 regex=$3 text output before new
+	local file wanted=$2 regex=$3 text output begins new
 	file=$(module_file "$1")
 	shift 3
 	[ -f "$file" ] || fail "there is no module $file"
 	text=$(errno_text "$wanted")
-	before=$(case_log | wc -l)
+	begins="livepatch-test: insmod begins $EPOCHREALTIME"
+	echo "$begins" >/dev/kmsg
 	output=$(insmod "$file" "$@" 2>&1) && fail "insmod $file $* was to be refused with $wanted, but succeeded"
 	# A message without a line end of its own ends with the next one.
 	echo "livepatch-test: insmod has failed" >/dev/kmsg
-	grep -Eq "could not insert module .*: $text\$" <<<"$output" ||
+	[[ $output =~ "could not insert module ".*": "($text)$ ]] ||
 		fail "insmod $file $* was to be refused with $wanted, but said: $output"
-	new=$(case_log | tail -n "+$((before + 1))")
+	new=$(case_log)
+	new=${new##*"$begins"$'\n'}
 	grep -Eq -- "$regex" <<<"$new" ||
 		fail "$file was refused, but the kernel log has no line with '$regex'; it says: ${new:-nothing}"
 	! is_loaded "$file" || fail "$file was refused, but is in /proc/modules"
@@ -191,20 +215,20 @@ load_refused() {
 
 # unload MODULE: a patch's module is held for a moment after its transition.
 unload() {
-	local name output
-	name=$(module_name "$1")
-	is_loaded "$name" || fail "module $name is not loaded"
-	wait_for "$TRANSITION_TIMEOUT" is_unused "$name" || fail "module $name stays in use"
-	output=$(rmmod "$name" 2>&1) || fail "rmmod $name: $output"
+	local NAME output
+	set_name "$1"
+	is_loaded "$NAME" || fail "module $NAME is not loaded"
+	wait_for "$TRANSITION_TIMEOUT" is_unused "$NAME" || fail "module $NAME stays in use"
+	output=$(rmmod "$NAME" 2>&1) || fail "rmmod $NAME: $output"
 }
 
 # unload_refused MODULE
 unload_refused() {
-	local name
-	name=$(module_name "$1")
-	is_loaded "$name" || fail "module $name is not loaded"
-	! rmmod "$name" 2>/dev/null || fail "rmmod $name was to be refused, but succeeded"
-	is_loaded "$name" || fail "rmmod $name failed, but the module is gone"
+	local NAME
+	set_name "$1"
+	is_loaded "$NAME" || fail "module $NAME is not loaded"
+	! rmmod "$NAME" 2>/dev/null || fail "rmmod $NAME was to be refused, but succeeded"
+	is_loaded "$NAME" || fail "rmmod $NAME failed, but the module is gone"
 }
 
 # load_core [ARGUMENT]...
@@ -218,7 +242,15 @@ unload_core() { unload livepatch; }
 
 # in_transition PATCH: a patch that is gone has none left.
 in_transition() {
-	[ "$(cat "$KLP_SYSFS/$(module_name "$1")/transition" 2>/dev/null)" = 1 ]
+	local NAME
+	set_name "$1"
+	says_1 "$NAME/transition"
+}
+
+# says_1 FILE: below the directory of patches; one that is not there does not.
+says_1() {
+	local value=
+	{ read -r value <"$KLP_SYSFS/$1"; } 2>/dev/null && [ "$value" = 1 ]
 }
 
 # transition_ended PATCH
@@ -232,8 +264,9 @@ wait_for_transition() {
 
 # set_patch PATCH 0|1: write 'enabled' and wait for no transition.
 set_patch() {
-	local file
-	file=$KLP_SYSFS/$(module_name "$1")/enabled
+	local NAME file
+	set_name "$1"
+	file=$KLP_SYSFS/$NAME/enabled
 	[ -f "$file" ] || fail "there is no $file"
 	# shellcheck disable=SC2320 # a write is refused through echo's status
 	echo "$2" >"$file" || fail "writing $2 to $file was refused"
@@ -251,8 +284,10 @@ disable_patch() {
 
 # load_patch MODULE [ARGUMENT]...: load and wait for the end of the transition.
 load_patch() {
+	local NAME
+	set_name "$1"
 	load "$@"
-	expect_file "$KLP_SYSFS/$(module_name "$1")/enabled" 1
+	expect_file "$KLP_SYSFS/$NAME/enabled" 1
 	wait_for_transition "$1"
 }
 
@@ -263,59 +298,97 @@ unload_patch() {
 }
 
 #
+# For cases: klp_test_target
+#
+
+# unique VALUE: what its function unique_value() must return.
+unique() {
+	local values
+	values=$(</proc/klp_test_values) || fail "cannot read /proc/klp_test_values"
+	expect_eq "unique_value()" "${values##* unique }" "$1"
+}
+
+# sleeping COUNT: whether so many tasks sleep in its function klp_test_sleeper().
+sleeping() {
+	local count=
+	read -r count </sys/module/klp_test_target/parameters/sleepers && [ "$count" = "$1" ]
+}
+
+#
 # The harness
 #
 
-# new_modules: what is loaded now and was not before the cases.
-new_modules() { cut -d' ' -f1 /proc/modules | grep -vxFf "$CASE_DIR/scenery"; }
+# set_new_modules: in NEW, what is loaded now and was not before the cases.
+set_new_modules() {
+	local module modules scenery
+	scenery=" $(<"$CASE_DIR/scenery") "
+	modules=$(</proc/modules)
+	NEW=()
+	while read -r module _; do
+		[[ -z $module || $scenery == *[[:space:]]"$module"[[:space:]]* ]] || NEW+=("$module")
+	done <<<"$modules"
+}
 
-# accept_modules: what is loaded now is not the cases' doing.
+# accept_modules: what is loaded now is not the cases' doing, and stays.
 accept_modules() { cut -d' ' -f1 /proc/modules >"$CASE_DIR/scenery"; }
 
-# busy_patches: the names of those that are enabled or in transition.
-busy_patches() {
-	local dir
+# set_busy_patches: in BUSY, the names of those that are enabled or in transition.
+set_busy_patches() {
+	local dir name stuck
+	stuck=" $(<"$CASE_DIR/stuck-patches") "
+	BUSY=()
 	for dir in "$KLP_SYSFS"/*/; do
-		grep -qs 1 "$dir/enabled" "$dir/transition" && basename "$dir"
-	done | grep -vxFf "$CASE_DIR/stuck-patches"
+		name=${dir%/}
+		name=${name##*/}
+		[[ $stuck == *[[:space:]]"$name"[[:space:]]* ]] && continue
+		if says_1 "$name/enabled" || says_1 "$name/transition"; then
+			BUSY+=("$name")
+		fi
+	done
 }
 
 # A transition is reversed, if that is what it takes; while another patch's runs,
 # the write fails, so it is tried again and again.
 all_patches_disabled() {
-	local patch
-	for patch in $(busy_patches); do
-		grep -qs 1 "$KLP_SYSFS/$patch/enabled" && echo 0 >"$KLP_SYSFS/$patch/enabled"
+	local patch BUSY
+	set_busy_patches
+	for patch in "${BUSY[@]}"; do
+		! says_1 "$patch/enabled" || echo 0 >"$KLP_SYSFS/$patch/enabled"
 	done 2>/dev/null
-	[ -z "$(busy_patches)" ]
+	set_busy_patches
+	[ "${#BUSY[@]}" -eq 0 ]
 }
 
 # In any order: a module that others use goes in a later round.
 all_modules_unloaded() {
-	local module
-	for module in $(new_modules); do
-		rmmod "$module" 2>/dev/null
+	local module NEW
+	set_new_modules
+	for module in "${NEW[@]}"; do
+		! is_unused "$module" || rmmod "$module" 2>/dev/null
 	done
-	[ -z "$(new_modules)" ]
+	set_new_modules
+	[ "${#NEW[@]}" -eq 0 ]
 }
 
 # clean_up: say what cannot be removed; it is then part of the scenery, so that
 # later cases are not blamed for it.
 clean_up() {
-	local patch module release status=0
+	local patch module release status=0 BUSY NEW
 	# Tasks that sleep in a test module, deaf to signals, hold patches and modules.
 	for release in /sys/module/*/parameters/release; do
 		[ ! -e "$release" ] || echo 1 >"$release"
 	done
 	if ! wait_for "$CLEANUP_TIMEOUT" all_patches_disabled; then
-		for patch in $(busy_patches); do
+		set_busy_patches
+		for patch in "${BUSY[@]}"; do
 			echo "LEFTOVER: patch $patch cannot be disabled: enabled $(cat "$KLP_SYSFS/$patch/enabled"), transition $(cat "$KLP_SYSFS/$patch/transition")"
 			echo "$patch" >>"$CASE_DIR/stuck-patches"
 			status=1
 		done
 	fi
 	if ! wait_for "$CLEANUP_TIMEOUT" all_modules_unloaded; then
-		for module in $(new_modules); do
+		set_new_modules
+		for module in "${NEW[@]}"; do
 			echo "LEFTOVER: module $module cannot be unloaded: $(rmmod "$module" 2>&1)"
 			status=1
 		done
@@ -328,7 +401,9 @@ clean_up() {
 run_case() {
 	local function=${CASE_FUNCTIONS[$1]} pid status=0 bugs
 	rm -f "$CASE_DIR/failed"
-	CASE_MARK="livepatch-test: $(basename "$0") case $(($1 + 1)), ${CASE_NAMES[$1]} [$$ $EPOCHREALTIME]"
+	# Every look at the log reads all of it.
+	dmesg --clear
+	CASE_MARK="livepatch-test: ${0##*/} case $(($1 + 1)), ${CASE_NAMES[$1]} [$$ $EPOCHREALTIME]"
 	echo "$CASE_MARK" >/dev/kmsg
 
 	# Job control gives the case a process group, by which what it leaves
@@ -380,6 +455,8 @@ run_tests() {
 		exit 1
 	fi
 	CASE_DIR=$(mktemp -d)
+	mkfifo "$CASE_DIR/nothing"
+	exec {NOTHING}<>"$CASE_DIR/nothing"
 	accept_modules
 	: >"$CASE_DIR/stuck-patches"
 	echo "TAP version 13"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# selftests: smp
 #
 # Calls of patched functions that go straight to the new ones, without a handler.
 
@@ -8,7 +9,6 @@
 TRACING=/sys/kernel/tracing
 DIRECT=/sys/module/livepatch/parameters/direct
 
-unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
 
 # leads_to FUNCTION NEW: ftrace says that calls of it go straight there.
 leads_to() {

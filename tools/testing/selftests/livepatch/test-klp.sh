@@ -36,8 +36,6 @@ never_says() {
 	! grep -Eq -- "$regex" <<<"$output" || fail "klp $* has a line with '$regex'; it said: $output"
 }
 
-unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
-sleeping() { [ "$(cat "$TARGET/sleepers")" = "$1" ]; }
 
 # sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
 sleep_in_target() {

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# selftests: smp
 #
 # Several patches of one function, replacing and forcing.
 
@@ -8,8 +9,6 @@
 PATCH=klp_test_sleeper_patch
 RELEASE=/sys/module/klp_test_target/parameters/release
 
-unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
-sleeping() { [ "$(cat /sys/module/klp_test_target/parameters/sleepers)" = "$1" ]; }
 pending() { expect_file "$KLP_SYSFS/$1/transition" 1; }
 gone() { [ ! -e "$KLP_SYSFS/$1" ]; }
 

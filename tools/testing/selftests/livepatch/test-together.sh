@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# selftests: smp
 #
 # Several things at once, and other users of the same functions.
 
@@ -7,15 +8,27 @@
 
 TRACING=/sys/kernel/tracing
 
-unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
+
+# insert MODULE: the other one may be held up, by insmod itself, which reads
+# /proc/cmdline; as long as it is in transition this one is busy.
+insert() {
+	local output busy
+	busy=$(errno_text EBUSY)
+	for _ in {1..100}; do
+		output=$(insmod "$MODULES/$1.ko" 2>&1) && return
+		[[ $output == *": $busy" ]] || fail "insmod $1: $output"
+		pause
+	done
+	fail "insmod $1 is busy for too long"
+}
 
 two_insmods() {
 	local first second
 	load_core
 	for _ in 1 2 3 4 5; do
-		insmod "$MODULES/livepatch-cmdline.ko" &
+		insert livepatch-cmdline &
 		first=$!
-		insmod "$MODULES/livepatch-meminfo.ko" &
+		insert livepatch-meminfo &
 		second=$!
 		wait $first || fail "the first one failed"
 		wait $second || fail "the second one failed"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# selftests: smp
 #
 # Transitions that have to wait.
 
@@ -7,10 +8,7 @@
 
 PATCH=klp_test_sleeper_patch
 RELEASE=/sys/module/klp_test_target/parameters/release
-SLEEPERS=/sys/module/klp_test_target/parameters/sleepers
 
-unique() { expect_eq "unique_value()" "$(sed 's/.* unique //' /proc/klp_test_values)" "$1"; }
-sleeping() { [ "$(cat "$SLEEPERS")" = "$1" ]; }
 pending() { expect_file "$KLP_SYSFS/$PATCH/transition" 1; }
 
 # sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
