@@ -42,8 +42,14 @@ host() {
 	return "$status"
 }
 
+# selftests SCRIPT...
 selftests() {
-	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh"
+	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh" "$@"
+}
+
+# scripts -l|-L: those that need several CPUs, those that do not.
+scripts() {
+	(cd "$TOP/tools/testing/selftests/livepatch" && grep "$1" -x '# selftests: smp' test-*.sh)
 }
 
 # what_failed PART: from what it printed.
@@ -78,16 +84,30 @@ on_the_host() {
 	done
 }
 
-# guests: what is tested on $ARCH.
+# one_cpu: the selftests that do not need more.
+one_cpu() {
+	local scripts
+	mapfile -t scripts < <(scripts -L)
+	part "selftests-$ARCH" selftests "${scripts[@]}"
+}
+
+# guests: what else is tested on $ARCH.
 guests() {
+	local scripts
+	mapfile -t scripts < <(scripts -l)
 	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
-	part "selftests-$ARCH" selftests
+	part "selftests-smp-$ARCH" selftests "${scripts[@]}"
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
 	part "reboot-$ARCH" "$TOP/tools/testing/reboot.sh"
 	part "tutorial-$ARCH" "$TOP/tools/testing/tutorial.sh"
 	# Packages are built for the machine's own architecture.
 	[ "$ARCH" != "$(uname -m)" ] || part "packaging" "$TOP/tools/testing/packaging.sh"
+}
+
+all_guests() {
+	one_cpu
+	guests
 }
 
 running=()
@@ -98,10 +118,16 @@ beside() {
 	("$@" 2>&1 | sed -u "s/^/$label: /") &
 	running+=("$!")
 }
-# What takes longest first.
 for ARCH in "${ARCHS[@]}"; do
 	export ARCH
-	beside "$ARCH" guests
+	# An emulated s390 takes twice as long.
+	case $ARCH in
+	s390)
+		beside "$ARCH" guests
+		beside "$ARCH" one_cpu
+		;;
+	*) beside "$ARCH" all_guests ;;
+	esac
 done
 export ARCH=${ARCHS[0]}
 beside host on_the_host
