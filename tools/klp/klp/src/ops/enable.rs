@@ -3,12 +3,12 @@
 //! `klp enable`: keeps a livepatch that is being disabled.
 
 use super::console::Console;
-use super::watch::{self, End};
-use super::{find, set_enabled, Found, Outcome, ReverseArgs, SystemArgs, WaitArgs};
+use super::switch::{self, Ended};
+use super::{find, set_enabled, Found, Outcome, SwitchArgs};
 use crate::system::file::name_of_argument;
 use crate::system::patches::State;
 use crate::system::System;
-use anyhow::{bail, Result};
+use anyhow::Result;
 use clap::Args as ClapArgs;
 
 /// Enable a livepatch again that is being disabled, and wait until it is in effect
@@ -18,32 +18,20 @@ use clap::Args as ClapArgs;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// The patch, or its file
-    #[arg(value_name = "NAME")]
-    pub patch: String,
-
-    /// How to wait.
+    /// Which patch, and how.
     #[command(flatten)]
-    pub wait: WaitArgs,
-
-    /// What to do when the time is up.
-    #[command(flatten)]
-    pub reverse: ReverseArgs,
-
-    /// Which system.
-    #[command(flatten)]
-    pub system: SystemArgs,
+    pub switch: SwitchArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome> {
-    enable(&args.system.system(), &mut Console::standard(), args)
+    enable(&args.switch.system.system(), &mut Console::standard(), args)
 }
 
 /// Enables a livepatch of the system.
 pub fn enable(system: &System, console: &mut Console, args: &Args) -> Result<Outcome> {
     system.need_root("enable")?;
-    let name = name_of_argument(&args.patch);
+    let name = name_of_argument(&args.switch.patch);
     match find(system, &name)? {
         Found::Patch(State::Enabled) => {
             console.result(&format!("{name} was enabled already"))?;
@@ -57,40 +45,20 @@ pub fn enable(system: &System, console: &mut Console, args: &Args) -> Result<Out
         }
         Found::Patch(State::Disabled) | Found::Module => return Err(disabled(&name)),
     }
-    match watch::wait(system, console, &name, &args.wait)? {
-        End::Still(State::Enabled) => {
-            console.result(&format!("{name} is enabled"))?;
-            Ok(Outcome::Done)
+    let SwitchArgs { wait, reverse, .. } = &args.switch;
+    let text = match switch::see_through(system, console, &name, true, wait, reverse)? {
+        Ended::AsWanted => format!("{name} is enabled"),
+        Ended::BeforeReversal => {
+            format!("{name} is enabled: it was so before it could be reversed")
         }
-        End::Still(_) | End::Gone => {
-            bail!("{name} was disabled by somebody else while it was being enabled")
+        Ended::Reversed => {
+            console.note(&format!("{name} is disabled"));
+            return Ok(Outcome::TimeIsUp);
         }
-        End::TimeIsUp(text) if !args.reverse.reverse => {
-            console.note(&format!(
-                "the time is up, and the transition goes on: {text}"
-            ));
-            Ok(Outcome::TimeIsUp)
-        }
-        End::TimeIsUp(text) => {
-            console.note(&format!(
-                "the time is up, and the transition is reversed: {text}"
-            ));
-            set_enabled(system, &name, false)?;
-            match watch::wait(system, console, &name, &args.wait)? {
-                End::TimeIsUp(text) => console.note(&format!(
-                    "the time is up, and the transition goes on: {text}"
-                )),
-                End::Still(State::Enabled) => {
-                    console.result(&format!(
-                        "{name} is enabled: it was so before it could be reversed"
-                    ))?;
-                    return Ok(Outcome::Done);
-                }
-                End::Still(_) | End::Gone => console.note(&format!("{name} is disabled")),
-            }
-            Ok(Outcome::TimeIsUp)
-        }
-    }
+        Ended::GoesOn => return Ok(Outcome::TimeIsUp),
+    };
+    console.result(&text)?;
+    Ok(Outcome::Done)
 }
 
 fn disabled(name: &str) -> anyhow::Error {

@@ -3,8 +3,8 @@
 //! `klp load`: inserts a livepatch.
 
 use super::console::Console;
-use super::watch::{self, End};
-use super::{refusal, removal, set_enabled, Outcome, ReverseArgs, SystemArgs, WaitArgs};
+use super::switch::{self, Ended};
+use super::{refusal, removal, Outcome, ReverseArgs, SystemArgs, WaitArgs};
 use crate::system::file::ModuleFile;
 use crate::system::kmsg::Log;
 use crate::system::patches::{self, State};
@@ -143,41 +143,22 @@ fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()
 
 /// Waits for the transition.
 fn finish(system: &System, console: &mut Console, name: &str, args: &Args) -> Result<Outcome> {
-    match watch::wait(system, console, name, &args.wait)? {
-        End::Still(State::Enabled) => {
+    match switch::see_through(system, console, name, true, &args.wait, &args.reverse)? {
+        Ended::AsWanted => {
             console.result(&format!("{name} is enabled"))?;
             Ok(Outcome::Done)
         }
-        End::Still(_) | End::Gone => {
-            bail!("{name} was disabled, or replaced, by somebody else while it was being enabled")
+        Ended::BeforeReversal => {
+            console.result(&format!(
+                "{name} is enabled: it was so before it could be reversed"
+            ))?;
+            Ok(Outcome::Done)
         }
-        End::TimeIsUp(text) if !args.reverse.reverse => {
-            console.note(&format!(
-                "the time is up, and the transition goes on: {text}"
-            ));
+        Ended::Reversed => {
+            removal::remove(system, name)?;
+            console.note(&format!("{name} was unloaded again"));
             Ok(Outcome::TimeIsUp)
         }
-        End::TimeIsUp(text) => {
-            console.note(&format!(
-                "the time is up, and the transition is reversed: {text}"
-            ));
-            set_enabled(system, name, false)?;
-            match watch::wait(system, console, name, &args.wait)? {
-                End::Still(State::Enabled) => {
-                    console.result(&format!(
-                        "{name} is enabled: it was so before it could be reversed"
-                    ))?;
-                    return Ok(Outcome::Done);
-                }
-                End::TimeIsUp(text) => console.note(&format!(
-                    "the time is up, and the transition goes on: {text}"
-                )),
-                End::Still(_) | End::Gone => {
-                    removal::remove(system, name)?;
-                    console.note(&format!("{name} was unloaded again"));
-                }
-            }
-            Ok(Outcome::TimeIsUp)
-        }
+        Ended::GoesOn => Ok(Outcome::TimeIsUp),
     }
 }

@@ -14,6 +14,7 @@ mod refusal;
 mod removal;
 pub mod report;
 pub mod status;
+mod switch;
 pub mod unload;
 pub mod wait;
 mod watch;
@@ -99,6 +100,26 @@ pub struct ReverseArgs {
     /// When the time is up, reverse the transition, and wait for that once as long
     #[arg(long, requires = "timeout")]
     pub reverse: bool,
+}
+
+/// Which patch is switched over, and how it is waited for.
+#[derive(Debug, Args)]
+pub struct SwitchArgs {
+    /// The patch, or its file
+    #[arg(value_name = "NAME")]
+    pub patch: String,
+
+    /// How to wait.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+
+    /// What to do when the time is up.
+    #[command(flatten)]
+    pub reverse: ReverseArgs,
+
+    /// Which system.
+    #[command(flatten)]
+    pub system: SystemArgs,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -4,7 +4,7 @@
 
 use super::console::Console;
 use super::disable::{take_out, Out};
-use super::{removal, Outcome, ReverseArgs, SystemArgs, WaitArgs};
+use super::{removal, Outcome, SwitchArgs};
 use crate::system::file::name_of_argument;
 use crate::system::System;
 use anyhow::Result;
@@ -16,33 +16,21 @@ use clap::Args as ClapArgs;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// The patch, or its file
-    #[arg(value_name = "NAME")]
-    pub patch: String,
-
-    /// How to wait.
+    /// Which patch, and how.
     #[command(flatten)]
-    pub wait: WaitArgs,
-
-    /// What to do when the time is up.
-    #[command(flatten)]
-    pub reverse: ReverseArgs,
-
-    /// Which system.
-    #[command(flatten)]
-    pub system: SystemArgs,
+    pub switch: SwitchArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome> {
-    unload(&args.system.system(), &mut Console::standard(), args)
+    unload(&args.switch.system.system(), &mut Console::standard(), args)
 }
 
 /// Unloads a livepatch of the system.
 pub fn unload(system: &System, console: &mut Console, args: &Args) -> Result<Outcome> {
     system.need_root("unload")?;
-    let name = name_of_argument(&args.patch);
-    match take_out(system, console, &name, &args.wait, &args.reverse)? {
+    let name = name_of_argument(&args.switch.patch);
+    match take_out(system, console, &name, &args.switch)? {
         Out::TimeIsUp => Ok(Outcome::TimeIsUp),
         Out::Disabled | Out::Before => {
             removal::remove(system, &name)?;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Seeing a transition through: waiting for its end, and turning it round if it takes too long.
+
+use super::console::Console;
+use super::watch::{self, End};
+use super::{set_enabled, ReverseArgs, WaitArgs};
+use crate::system::patches::State;
+use crate::system::System;
+use anyhow::{bail, Result};
+
+/// How a transition ended.
+pub(super) enum Ended {
+    /// As was wanted.
+    AsWanted,
+    /// As was wanted, right before it could be reversed.
+    BeforeReversal,
+    /// The time was up: it was reversed, and the patch is what it was before.
+    Reversed,
+    /// The time is up, and it goes on.
+    GoesOn,
+}
+
+/// Waits for the end of a transition after which the patch is to be enabled, or not to be. What
+/// it has to say of a time that is up is told.
+///
+/// # Errors
+///
+/// Where somebody else has turned it round.
+pub(super) fn see_through(
+    system: &System,
+    console: &mut Console,
+    name: &str,
+    enabled: bool,
+    wait: &WaitArgs,
+    reverse: &ReverseArgs,
+) -> Result<Ended> {
+    let text = match watch::wait(system, console, name, wait)? {
+        End::TimeIsUp(text) => text,
+        end if is_enabled(&end) == enabled => return Ok(Ended::AsWanted),
+        _ if enabled => {
+            bail!("{name} was disabled, or replaced, by somebody else while it was being enabled")
+        }
+        _ => bail!("{name} was enabled by somebody else while it was being disabled"),
+    };
+    if !reverse.reverse {
+        return goes_on(console, &text);
+    }
+    console.note(&format!(
+        "the time is up, and the transition is reversed: {text}"
+    ));
+    set_enabled(system, name, !enabled)?;
+    match watch::wait(system, console, name, wait)? {
+        End::TimeIsUp(text) => goes_on(console, &text),
+        end if is_enabled(&end) == enabled => Ok(Ended::BeforeReversal),
+        _ => Ok(Ended::Reversed),
+    }
+}
+
+fn is_enabled(end: &End) -> bool {
+    matches!(end, End::Still(State::Enabled))
+}
+
+fn goes_on(console: &mut Console, text: &str) -> Result<Ended> {
+    console.note(&format!(
+        "the time is up, and the transition goes on: {text}"
+    ));
+    Ok(Ended::GoesOn)
+}
