@@ -6,6 +6,8 @@
 #   modules.sh [VARIANT]            livepatch.ko
 #   modules.sh [VARIANT] --clippy   the same sources through clippy, and those of patches
 #                                   in Rust; warnings are errors
+#
+#   DELAYS=1    with random delays where it takes locks, to be tested for races
 
 . "$(dirname "$0")/lib.sh"
 
@@ -19,7 +21,7 @@ for arg in "$@"; do
 done
 
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
-OUT=$CACHE/modules/$(basename "$KOBJ")-$(key "$TOP")${CLIPPY:+-clippy}
+OUT=$CACHE/modules/$(basename "$KOBJ")-$(key "$TOP")${CLIPPY:+-clippy}${DELAYS:+-delays}
 
 # kbuild LABEL DIRECTORY OUT [ARGUMENT]...
 kbuild() {
@@ -37,7 +39,7 @@ kbuild() {
 
 build() {
 	local dir
-	kbuild livepatch.ko "$TOP" "$OUT"
+	kbuild livepatch.ko "$TOP" "$OUT" ${DELAYS:+LIVEPATCH_DELAYS=1}
 	[ -n "$CLIPPY" ] || return 0
 	for dir in samples/rust/*/; do
 		kbuild "$dir" "$TOP/$dir" "$OUT/$dir" LIVEPATCH="$TOP" LIVEPATCH_SYMVERS="$OUT/Module.symvers"

@@ -3,11 +3,11 @@
 //! The ELF information of every livepatch module, from its load to its unload.
 
 use crate::sys::elf::Retained;
-use crate::sys::locks::RETAINED;
+use crate::sys::locks;
 use crate::sys::module::ModuleId;
 use kernel::new_mutex;
 use kernel::prelude::*;
-use kernel::sync::{Arc, Mutex};
+use kernel::sync::{Arc, Mutex, MutexGuard};
 
 /// What is kept of one module.
 #[pin_data]
@@ -15,7 +15,14 @@ pub(crate) struct Entry {
     id: ModuleId,
     /// Locked while symbols are resolved and relocations applied.
     #[pin]
-    pub(crate) elf: Mutex<Retained>,
+    elf: Mutex<Retained>,
+}
+
+impl Entry {
+    /// It, locked.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Retained> {
+        locks::take(|| self.elf.lock())
+    }
 }
 
 /// What is kept of all modules.
@@ -39,14 +46,13 @@ pub(crate) fn keep(elf: Retained) -> Result {
         pin_init!(Entry { id, elf <- new_mutex!(elf, "livepatch::retained") }),
         GFP_KERNEL,
     )?;
-    RETAINED.lock().0.push(entry, GFP_KERNEL)?;
+    locks::retained().0.push(entry, GFP_KERNEL)?;
     Ok(())
 }
 
 /// What is kept of a module; `None` where it is not a livepatch.
 pub(crate) fn get(module: ModuleId) -> Option<Arc<Entry>> {
-    RETAINED
-        .lock()
+    locks::retained()
         .0
         .iter()
         .find(|entry| entry.id == module)
@@ -55,7 +61,7 @@ pub(crate) fn get(module: ModuleId) -> Option<Arc<Entry>> {
 
 /// Frees what is kept of a module, if anything is.
 pub(crate) fn forget(module: ModuleId) {
-    let mut table = RETAINED.lock();
+    let mut table = locks::retained();
     let position = table.0.iter().position(|entry| entry.id == module);
     let entry = position.and_then(|position| table.0.remove(position).ok());
     drop(table);
@@ -74,7 +80,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let table = core::mem::replace(&mut *RETAINED.lock(), Table::new());
+        let table = core::mem::replace(&mut *locks::retained(), Table::new());
         drop(table);
     }
 }

@@ -9,7 +9,7 @@
 use super::model::PatchId;
 use super::walk::{self, Reason};
 use crate::format::name::Text;
-use crate::sys::locks::REGISTRY;
+use crate::sys::locks;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
 
@@ -17,7 +17,7 @@ use kernel::seq_print;
 /// lock: the file must not be removed under that lock.
 pub(crate) fn show(id: u64, file: &SeqFile) {
     let id = PatchId(id);
-    let registry = REGISTRY.lock();
+    let registry = locks::registry();
     let (Some(transition), Some(patch)) = (&registry.transition, registry.patch(id)) else {
         return;
     };

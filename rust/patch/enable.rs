@@ -12,7 +12,7 @@ use crate::format::refusal::Refusal;
 use crate::loader::retain;
 use crate::messages::refuse;
 use crate::sys::kobject::{Dir, Parent};
-use crate::sys::locks::REGISTRY;
+use crate::sys::locks;
 use crate::sys::spec::PatchSpec;
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
@@ -26,7 +26,7 @@ use kernel::str::CString;
 /// the author's callbacks return, `ENOMEM`, and others; everything is undone then, and all but
 /// `ENOMEM` are logged.
 pub(crate) fn enable(spec: PatchSpec) -> Result {
-    let mut registry = REGISTRY.lock();
+    let mut registry = locks::registry();
     let id = registry.new_id();
     let patch = Patch::new(id, spec)?;
     check(&registry, &patch)?;

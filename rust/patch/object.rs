@@ -30,7 +30,7 @@ impl Object {
         match self.name() {
             Some(target) => {
                 let entry = patch_module.and_then(retain::get).ok_or(EINVAL)?;
-                let mut elf = entry.elf.lock();
+                let mut elf = entry.lock();
                 relocate::apply_for(&mut elf, target)
             }
             None => Ok(()),
@@ -80,7 +80,7 @@ impl Object {
     pub(crate) fn release(&mut self, patch_module: Option<ModuleId>) {
         if let Some(target) = self.name() {
             if let Some(entry) = patch_module.and_then(retain::get) {
-                relocate::clear_for(&mut entry.elf.lock(), target);
+                relocate::clear_for(&mut entry.lock(), target);
             }
         }
         self.target = None;

@@ -8,7 +8,7 @@ use super::settle::Settle;
 use super::transition::Transition;
 use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Root;
-use crate::sys::locks::REGISTRY;
+use crate::sys::locks;
 use crate::sys::module::ModuleId;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -105,7 +105,7 @@ impl Started {
     pub(crate) fn new() -> Result<Self> {
         let root = Root::new(c"livepatch")?;
         let settle = Settle::new()?;
-        let mut registry = REGISTRY.lock();
+        let mut registry = locks::registry();
         registry.root = Some(root);
         registry.settle = Some(settle);
         registry.debug = Some(DebugDir::top(c"livepatch"));
@@ -116,7 +116,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let registry = core::mem::replace(&mut *REGISTRY.lock(), Registry::new());
+        let registry = core::mem::replace(&mut *locks::registry(), Registry::new());
         drop(registry);
     }
 }

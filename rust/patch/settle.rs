@@ -6,7 +6,7 @@
 //! transition, which makes the functions that it concerns switchable again.
 
 use super::registry::Registry;
-use crate::sys::locks::REGISTRY;
+use crate::sys::locks;
 use crate::sys::param::direct_calls;
 use crate::sys::work;
 use kernel::prelude::*;
@@ -45,7 +45,7 @@ impl WorkItem for Settle {
     fn run(_this: Arc<Settle>) {
         let mut last = None;
         loop {
-            let mut registry = REGISTRY.lock();
+            let mut registry = locks::registry();
             if registry.transition.is_some() || !direct_calls() {
                 return;
             }

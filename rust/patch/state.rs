@@ -4,7 +4,7 @@
 
 use super::model::PatchId;
 use super::registry::Registry;
-use crate::sys::locks::PREVIOUS_STATES;
+use crate::sys::locks;
 use crate::sys::spec::{PatchSpec, StateSpec};
 use kernel::prelude::*;
 
@@ -53,18 +53,18 @@ pub(crate) fn begin(registry: &Registry, id: PatchId) -> Result {
             }
         }
     }
-    PREVIOUS_STATES.lock().0 = Some(states);
+    locks::previous_states().0 = Some(states);
     Ok(())
 }
 
 /// The transition is over.
 pub(crate) fn end() {
-    PREVIOUS_STATES.lock().0 = None;
+    locks::previous_states().0 = None;
 }
 
 /// The latest state `id` of patches before the one in transition.
 pub(crate) fn previous(id: kernel::ffi::c_ulong) -> Option<StateSpec> {
-    let states = PREVIOUS_STATES.lock();
+    let states = locks::previous_states();
     match &states.0 {
         Some(states) => states.iter().find(|state| state.id() == id).copied(),
         None => {

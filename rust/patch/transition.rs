@@ -15,7 +15,7 @@ use super::model::{Patch, PatchId};
 use super::registry::Registry;
 use super::walk::{self, Blockers};
 use super::{enable, replace, retire, settle, state};
-use crate::sys::locks::REGISTRY;
+use crate::sys::locks;
 use crate::sys::param::debug;
 use crate::sys::{tasks, work};
 use kernel::prelude::*;
@@ -88,7 +88,7 @@ impl WorkItem for Retry {
     type Pointer = Arc<Retry>;
 
     fn run(this: Arc<Retry>) {
-        let delay = match &REGISTRY.lock().transition {
+        let delay = match &locks::registry().transition {
             Some(transition) if transition.patch == this.id => transition.delay,
             _ => return,
         };
@@ -98,11 +98,11 @@ impl WorkItem for Retry {
             let step = (delay - slept).min(50);
             fsleep(Delta::from_millis(step));
             slept += step;
-            if !REGISTRY.lock().in_transition(this.id) {
+            if !locks::registry().in_transition(this.id) {
                 return;
             }
         }
-        let mut registry = REGISTRY.lock();
+        let mut registry = locks::registry();
         if registry.in_transition(this.id) {
             attempt(&mut registry);
         }

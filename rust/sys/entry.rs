@@ -70,7 +70,7 @@ pub(crate) unsafe extern "C" fn klp_find_section_by_name(
         // SAFETY: By contract.
         let (module, name) = unsafe { (Module::from_raw(module), CStr::from_char_ptr(name)) };
         let entry = retain::get(module.id())?;
-        let elf = entry.elf.lock();
+        let elf = entry.lock();
         elf::section_in_memory(&elf, name.to_bytes())
     });
     let (address, length) = found.unwrap_or((0, 0));

@@ -4,7 +4,8 @@
 # Everything that livepatch.ko does, at random and several things at once, for
 # MINUTES on the kernel with lockdep and kmemleak (VARIANT= for another one). SEED
 # chooses what is done; it is printed, and the same seed asks for the same things,
-# though not at the same moments. Ends with `N passed, N failed`.
+# though not at the same moments. DELAYS=1 has livepatch.ko sleep at random where it
+# takes locks. Ends with `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -14,7 +15,7 @@ VARIANT=${VARIANT:-lockdep}
 [[ $MINUTES =~ ^[0-9]+$ && $SEED =~ ^[0-9]+$ ]] || die "MINUTES and SEED are whole numbers"
 
 MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
-STAGE=$CACHE/tmp/stress-$ARCH-$VARIANT
+STAGE=$CACHE/tmp/stress-$ARCH-$VARIANT${DELAYS:+-delays}-$SEED
 rm -rf "$STAGE"
 mkdir -p "$STAGE/stress"
 IFS=: read -ra dirs <<<"$MODULES_DIR"
@@ -23,8 +24,8 @@ for dir in "${dirs[@]}"; do
 done
 cp "$TOP/tools/testing/vm/stress" "$STAGE/stress/run"
 
-say "stress on the $ARCH $VARIANT kernel for $MINUTES min, SEED=$SEED"
-log=$CACHE/log/stress-$ARCH-$VARIANT-$SEED.txt
+say "stress on the $ARCH $VARIANT kernel for $MINUTES min, SEED=$SEED${DELAYS:+, with delays}"
+log=$CACHE/log/stress-$ARCH-$VARIANT${DELAYS:+-delays}-$SEED.txt
 status=0
 "$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
 	--timeout $((MINUTES * 60 + 600)) --console-log "${log%.txt}.console" \
