@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile bench check install deb packaging-test reboot-test tutorial clean
+	fuzz hostile kernels bench check install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -32,17 +32,20 @@ help:
 	@echo '  make deb                  all of that as Debian packages'
 	@echo
 	@echo '  make setup                the toolchain tree, the klp command and the guest'
-	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan)'
+	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan|'
+	@echo '                            rt|preempt|modversions|ibt|cfi|sig)'
 	@echo '  make modules              livepatch.ko, samples and test modules for it'
 	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some;'
 	@echo '                            VARIANT=peer SCRIPTS=test-klp.sh: klp on the C core)'
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
-	@echo '  make stress MINUTES=n     all of that at random (SEED=s)'
+	@echo '  make stress MINUTES=n     all of that at random (SEED=s; VARIANT=...; DELAYS=1:'
+	@echo '                            livepatch.ko sleeps at random where it takes locks)'
 	@echo '  make fail-nth             each allocation in the life of two patches is made to fail'
 	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'
 	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
 	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
+	@echo '  make kernels              the selftests and mainline'"'"'s on kernels configured in other ways'
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
 	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
 	@echo '                            one measurement by function, CORE=peer on the C core)'
@@ -107,6 +110,9 @@ fuzz:
 # VARIANT is another one by default than elsewhere.
 hostile:
 	@$(if $(filter file,$(origin VARIANT)),,VARIANT=$(VARIANT)) tools/testing/hostile.sh
+
+kernels:
+	@tools/testing/kernels.sh $(if $(filter file,$(origin VARIANT)),,$(VARIANT))
 
 bench:
 	@tools/testing/bench.sh

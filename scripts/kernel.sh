@@ -9,6 +9,11 @@
 #   kernel.sh kasan      the same with KASAN, by clang (x86_64)
 #   kernel.sh kasan-peer the C core with all that
 #   kernel.sh sig        modules have to be signed
+#   kernel.sh preempt    CONFIG_PREEMPT
+#   kernel.sh rt         CONFIG_PREEMPT_RT
+#   kernel.sh modversions  symbol versions, KASLR
+#   kernel.sh ibt        indirect branch tracking (x86_64)
+#   kernel.sh cfi        that with kCFI, FineIBT and LTO, by clang (x86_64)
 
 . "$(dirname "$0")/lib.sh"
 
@@ -17,12 +22,17 @@ CONFIGS=("$TOP/scripts/config/common.config" "$TOP/scripts/config/$ARCH.config")
 LLVM=
 case "$VARIANT" in
 plain) ;;
-peer | lockdep | sig) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
+peer | lockdep | sig | preempt | rt | modversions) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
 kasan | kasan-peer)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$TOP/scripts/config/debug.config")
 	[ "$VARIANT" = kasan ] || CONFIGS+=("$TOP/scripts/config/peer.config")
 	LLVM=LLVM=1
+	;;
+ibt | cfi)
+	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
+	CONFIGS+=("$TOP/scripts/config/$VARIANT.config")
+	[ "$VARIANT" = ibt ] || LLVM=LLVM=1
 	;;
 *) die "no such kernel variant: $VARIANT" ;;
 esac

@@ -56,11 +56,11 @@ cross() {
 }
 
 # kmake_args VARIANT: what a build of or for that kernel needs on its command line,
-# in one line. Rust and KASAN together need clang.
+# in one line. Rust and KASAN together need clang, and so does CFI.
 kmake_args() {
 	local prefix llvm=
 	prefix=$(cross)
-	case $1 in kasan | kasan-peer) llvm=1 ;; esac
+	case $1 in kasan | kasan-peer | cfi) llvm=1 ;; esac
 	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }ARCH=$ARCH"
 }
 
