@@ -365,14 +365,13 @@ pub fn overlap(places: &[Place]) -> core::result::Result<(), (SectionIndex, Erro
 pub fn symbol_uses(image: &Image<'_>) -> core::result::Result<(), (SectionIndex, Error)> {
     // What cannot be read is told with the first section that needs it.
     let symbols = image.symbols().map(|(symbols, _)| symbols);
-    let is_livepatch = |index| match &symbols {
-        Ok(symbols) => symbols.get(index).is_ok_and(|symbol| symbol.is_livepatch()),
-        Err(_) => false,
+    let readable = symbols.ok();
+    let is_livepatch = |index| {
+        let symbol = readable.and_then(|symbols| symbols.get(index).ok());
+        symbol.is_some_and(|symbol| symbol.is_livepatch())
     };
-    let any = match &symbols {
-        Ok(symbols) => symbols.iter().any(|(_, symbol)| symbol.is_livepatch()),
-        Err(_) => false,
-    };
+    let any =
+        readable.is_some_and(|symbols| symbols.iter().any(|(_, symbol)| symbol.is_livepatch()));
     for (index, section) in image.sections.iter() {
         let here = |error| (index, error);
         if needs_mark(&section) {

@@ -32,6 +32,7 @@ fn read_all(file: &[u8]) -> Option<Seen> {
         }
     });
     let image = Image::parse(file).ok()?;
+    let _ = check::symbol_uses(&image);
     let mut seen = Seen::default();
     for (index, section) in image.sections.iter() {
         seen.note(format!("name {}", index.0), image.name(&section));
@@ -64,7 +65,6 @@ fn read_all(file: &[u8]) -> Option<Seen> {
             continue;
         };
         let _ = check::section(&section, &target, symtab);
-        let _ = check::symbol_uses(&image);
         for machine in [Machine::X86_64, Machine::S390] {
             for (nr, rela) in table.iter() {
                 if check::relocation(machine, nr, &rela, &symbols, target.sh_size).is_ok() {
