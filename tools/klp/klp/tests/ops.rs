@@ -6,7 +6,7 @@
 use assert_cmd::Command;
 use klp::ops::console::Console;
 use klp::ops::{disable, enable, force, list, load, status, unload, wait};
-use klp::ops::{Outcome, ReverseArgs, SwitchArgs, WaitArgs};
+use klp::ops::{Outcome, SwitchArgs, TransitionArgs, WaitArgs};
 use klp::system::kernel::Kernel;
 use klp::system::System;
 use livepatch_fixtures::{Arch, Module};
@@ -290,9 +290,14 @@ fn load_args(file: &Path) -> load::Args {
         file: file.to_owned(),
         parameters: Vec::new(),
         core: None,
+        transition: patient_transition(),
+    }
+}
+
+fn patient_transition() -> TransitionArgs {
+    TransitionArgs {
         wait: patiently(),
-        reverse: ReverseArgs::default(),
-        system: Default::default(),
+        ..Default::default()
     }
 }
 
@@ -306,9 +311,7 @@ fn for_seconds(seconds: f64) -> WaitArgs {
 fn switch_args(name: &str) -> SwitchArgs {
     SwitchArgs {
         patch: name.to_owned(),
-        wait: patiently(),
-        reverse: ReverseArgs::default(),
-        system: Default::default(),
+        transition: patient_transition(),
     }
 }
 
@@ -720,8 +723,8 @@ fn a_transition_that_takes_too_long_is_reversed_if_asked() {
         tree.set("my_patch", "transition", "0\n");
     });
     let mut args = disable_args("my_patch");
-    args.switch.wait = for_seconds(0.3);
-    args.switch.reverse.reverse = true;
+    args.switch.transition.wait = for_seconds(0.3);
+    args.switch.transition.reverse = true;
     let outcome = disable::disable(&case.system, &mut case.console(), &args);
     end.join().unwrap();
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
@@ -1020,7 +1023,7 @@ fn the_transition_goes_on_when_the_time_is_up() {
     let case = Case::new();
     case.tree.mainline();
     let mut args = load_args(&case.module("my_patch", true));
-    args.wait = for_seconds(0.0);
+    args.transition.wait = for_seconds(0.0);
     case.on_insert(|tree| {
         tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
         tree.blockers("my_patch", "12 cat f\n");
@@ -1040,8 +1043,8 @@ fn a_load_that_takes_too_long_is_taken_back_if_asked() {
     let case = Case::new();
     case.tree.mainline();
     let mut args = load_args(&case.module("my_patch", true));
-    args.wait = for_seconds(0.3);
-    args.reverse.reverse = true;
+    args.transition.wait = for_seconds(0.3);
+    args.transition.reverse = true;
     case.on_insert(|tree| {
         tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
         tree.soon(|tree| {
@@ -1110,7 +1113,7 @@ fn a_patch_that_is_held_is_not_unloaded() {
     let case = Case::new();
     case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
     let mut args = unload_args("my_patch");
-    args.switch.wait = for_seconds(0.1);
+    args.switch.transition.wait = for_seconds(0.1);
     let outcome = unload::unload(&case.system, &mut case.console(), &args);
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
     assert_eq!(case.told(), [""; 0]);

@@ -6,7 +6,7 @@ use super::patch_file::PatchFile;
 use super::store::{Entry, Release, Store};
 use crate::object_name::ObjectNameBuf;
 use crate::ops::console::Console;
-use crate::ops::{self, WaitArgs};
+use crate::ops::{self, TransitionArgs, WaitArgs};
 use crate::system::patches::{self, State};
 use crate::system::{modules, support, System};
 use anyhow::{bail, ensure, Context, Result};
@@ -123,12 +123,13 @@ fn load(system: &System, timeout: u32, entry: &Entry, patch: &PatchFile) -> Resu
         file: entry.path.clone(),
         parameters: Vec::new(),
         core: None,
-        wait: WaitArgs {
-            timeout: Some(Duration::from_secs(timeout.into())),
-            signal: false,
+        transition: TransitionArgs {
+            wait: WaitArgs {
+                timeout: Some(Duration::from_secs(timeout.into())),
+                signal: false,
+            },
+            ..Default::default()
         },
-        reverse: Default::default(),
-        system: Default::default(),
     };
     match ops::load::load(system, &mut Console::standard(), &args)? {
         ops::Outcome::Done => Ok(Outcome::Loaded),

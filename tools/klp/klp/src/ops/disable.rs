@@ -4,7 +4,7 @@
 
 use super::console::Console;
 use super::switch::{self, Ended};
-use super::{find, set_enabled, Found, Outcome, SwitchArgs};
+use super::{find, set_enabled, Found, Outcome, SwitchArgs, TransitionArgs};
 use crate::system::file::name_of_argument;
 use crate::system::patches::State;
 use crate::system::System;
@@ -24,14 +24,18 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome> {
-    disable(&args.switch.system.system(), &mut Console::standard(), args)
+    disable(
+        &args.switch.transition.system.system(),
+        &mut Console::standard(),
+        args,
+    )
 }
 
 /// Disables a livepatch of the system.
 pub fn disable(system: &System, console: &mut Console, args: &Args) -> Result<Outcome> {
     system.need_root("disable")?;
     let name = name_of_argument(&args.switch.patch);
-    let text = match take_out(system, console, &name, &args.switch)? {
+    let text = match take_out(system, console, &name, &args.switch.transition)? {
         Out::Disabled => format!("{name} is disabled"),
         Out::Before => format!("{name} was disabled already"),
         Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
@@ -55,7 +59,7 @@ pub(super) fn take_out(
     system: &System,
     console: &mut Console,
     name: &str,
-    SwitchArgs { wait, reverse, .. }: &SwitchArgs,
+    how: &TransitionArgs,
 ) -> Result<Out> {
     match find(system, name)? {
         Found::Module | Found::Patch(State::Disabled) => return Ok(Out::Before),
@@ -64,7 +68,7 @@ pub(super) fn take_out(
             set_enabled(system, name, false)?;
         }
     }
-    match switch::see_through(system, console, name, false, wait, reverse)? {
+    match switch::see_through(system, console, name, false, how)? {
         Ended::AsWanted | Ended::BeforeReversal => Ok(Out::Disabled),
         Ended::Reversed => {
             console.note(&format!("{name} is enabled as before"));

@@ -3,7 +3,7 @@
 //! `klp enable`: keeps a livepatch that is being disabled.
 
 use super::console::Console;
-use super::switch::{self, Ended};
+use super::switch::{self, Enabled};
 use super::{find, set_enabled, Found, Outcome, SwitchArgs};
 use crate::system::file::name_of_argument;
 use crate::system::patches::State;
@@ -25,7 +25,11 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome> {
-    enable(&args.switch.system.system(), &mut Console::standard(), args)
+    enable(
+        &args.switch.transition.system.system(),
+        &mut Console::standard(),
+        args,
+    )
 }
 
 /// Enables a livepatch of the system.
@@ -45,20 +49,11 @@ pub fn enable(system: &System, console: &mut Console, args: &Args) -> Result<Out
         }
         Found::Patch(State::Disabled) | Found::Module => return Err(disabled(&name)),
     }
-    let SwitchArgs { wait, reverse, .. } = &args.switch;
-    let text = match switch::see_through(system, console, &name, true, wait, reverse)? {
-        Ended::AsWanted => format!("{name} is enabled"),
-        Ended::BeforeReversal => {
-            format!("{name} is enabled: it was so before it could be reversed")
-        }
-        Ended::Reversed => {
-            console.note(&format!("{name} is disabled"));
-            return Ok(Outcome::TimeIsUp);
-        }
-        Ended::GoesOn => return Ok(Outcome::TimeIsUp),
-    };
-    console.result(&text)?;
-    Ok(Outcome::Done)
+    let outcome = switch::see_enabled(system, console, &name, &args.switch.transition)?;
+    if outcome == Enabled::Reversed {
+        console.note(&format!("{name} is disabled"));
+    }
+    Ok(outcome.into())
 }
 
 fn disabled(name: &str) -> anyhow::Error {

@@ -3,8 +3,8 @@
 //! `klp load`: inserts a livepatch.
 
 use super::console::Console;
-use super::switch::{self, Ended};
-use super::{refusal, removal, Outcome, ReverseArgs, SystemArgs, WaitArgs};
+use super::switch::{self, Enabled};
+use super::{refusal, removal, Outcome, TransitionArgs};
 use crate::system::file::ModuleFile;
 use crate::system::kmsg::Log;
 use crate::system::patches::{self, State};
@@ -35,22 +35,18 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     pub core: Option<PathBuf>,
 
-    /// How to wait.
+    /// How.
     #[command(flatten)]
-    pub wait: WaitArgs,
-
-    /// What to do when the time is up.
-    #[command(flatten)]
-    pub reverse: ReverseArgs,
-
-    /// Which system.
-    #[command(flatten)]
-    pub system: SystemArgs,
+    pub transition: TransitionArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome> {
-    load(&args.system.system(), &mut Console::standard(), args)
+    load(
+        &args.transition.system.system(),
+        &mut Console::standard(),
+        args,
+    )
 }
 
 /// Inserts a livepatch in the system.
@@ -143,22 +139,10 @@ fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()
 
 /// Waits for the transition.
 fn finish(system: &System, console: &mut Console, name: &str, args: &Args) -> Result<Outcome> {
-    match switch::see_through(system, console, name, true, &args.wait, &args.reverse)? {
-        Ended::AsWanted => {
-            console.result(&format!("{name} is enabled"))?;
-            Ok(Outcome::Done)
-        }
-        Ended::BeforeReversal => {
-            console.result(&format!(
-                "{name} is enabled: it was so before it could be reversed"
-            ))?;
-            Ok(Outcome::Done)
-        }
-        Ended::Reversed => {
-            removal::remove(system, name)?;
-            console.note(&format!("{name} was unloaded again"));
-            Ok(Outcome::TimeIsUp)
-        }
-        Ended::GoesOn => Ok(Outcome::TimeIsUp),
+    let outcome = switch::see_enabled(system, console, name, &args.transition)?;
+    if outcome == Enabled::Reversed {
+        removal::remove(system, name)?;
+        console.note(&format!("{name} was unloaded again"));
     }
+    Ok(outcome.into())
 }

@@ -94,32 +94,32 @@ pub struct WaitArgs {
     pub signal: bool,
 }
 
-/// What to do when the time is up.
+/// How to see a transition through, and on which system.
 #[derive(Debug, Default, Args)]
-pub struct ReverseArgs {
+pub struct TransitionArgs {
+    /// How to wait.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+
     /// When the time is up, reverse the transition, and wait for that once as long
     #[arg(long, requires = "timeout")]
     pub reverse: bool,
+
+    /// Which system.
+    #[command(flatten)]
+    pub system: SystemArgs,
 }
 
-/// Which patch is switched over, and how it is waited for.
+/// Which patch is switched over, and how.
 #[derive(Debug, Args)]
 pub struct SwitchArgs {
     /// The patch, or its file
     #[arg(value_name = "NAME")]
     pub patch: String,
 
-    /// How to wait.
+    /// How.
     #[command(flatten)]
-    pub wait: WaitArgs,
-
-    /// What to do when the time is up.
-    #[command(flatten)]
-    pub reverse: ReverseArgs,
-
-    /// Which system.
-    #[command(flatten)]
-    pub system: SystemArgs,
+    pub transition: TransitionArgs,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

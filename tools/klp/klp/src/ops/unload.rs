@@ -23,14 +23,18 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Outcome> {
-    unload(&args.switch.system.system(), &mut Console::standard(), args)
+    unload(
+        &args.switch.transition.system.system(),
+        &mut Console::standard(),
+        args,
+    )
 }
 
 /// Unloads a livepatch of the system.
 pub fn unload(system: &System, console: &mut Console, args: &Args) -> Result<Outcome> {
     system.need_root("unload")?;
     let name = name_of_argument(&args.switch.patch);
-    match take_out(system, console, &name, &args.switch)? {
+    match take_out(system, console, &name, &args.switch.transition)? {
         Out::TimeIsUp => Ok(Outcome::TimeIsUp),
         Out::Disabled | Out::Before => {
             removal::remove(system, &name)?;
