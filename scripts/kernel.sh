@@ -19,7 +19,6 @@
 
 VARIANT=${1:-plain}
 CONFIGS=("$TOP/scripts/config/common.config" "$TOP/scripts/config/$ARCH.config")
-LLVM=
 case "$VARIANT" in
 plain) ;;
 peer | lockdep | sig | preempt | rt | modversions) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
@@ -27,15 +26,16 @@ kasan | kasan-peer)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$TOP/scripts/config/debug.config")
 	[ "$VARIANT" = kasan ] || CONFIGS+=("$TOP/scripts/config/peer.config")
-	LLVM=LLVM=1
 	;;
 ibt | cfi)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$TOP/scripts/config/$VARIANT.config")
-	[ "$VARIANT" = ibt ] || LLVM=LLVM=1
 	;;
 *) die "no such kernel variant: $VARIANT" ;;
 esac
+
+LLVM=
+[[ $(kmake_args "$VARIANT") != *LLVM=1* ]] || LLVM=LLVM=1
 
 SRC=$("$TOP/scripts/source.sh")
 TREE=$("$TOP/scripts/toolchain.sh")
