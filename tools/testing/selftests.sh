@@ -17,6 +17,7 @@ usage() {
 		MODULES_DIR names the directories (separated by colons) that are searched for
 		*.ko, compressed ones too; the guest has them in /lib/livepatch-tests.
 
+		  --only smp        scripts with that line; --only one-cpu: those without
 		  --tests DIR       where the scripts are (default: selftests/livepatch)
 		  --variant NAME    the kernel, as for vm/run.sh
 		  --overlay DIR     more files for the guest, as for vm/run.sh (repeatable)
@@ -29,6 +30,7 @@ usage() {
 
 TESTS=$TOP/tools/testing/selftests/livepatch
 VARIANT=plain
+ONLY=
 TIMEOUT=2700
 OVERLAYS=()
 SCRIPTS=()
@@ -38,9 +40,13 @@ while [ $# -gt 0 ]; do
 		usage
 		exit
 		;;
-	--tests | --variant | --overlay | --timeout)
+	--only | --tests | --variant | --overlay | --timeout)
 		[ $# -ge 2 ] || die "$1 needs a value"
 		;;&
+	--only)
+		[[ $2 == smp || $2 == one-cpu ]] || die "--only is smp or one-cpu"
+		ONLY=$2
+		;;
 	--tests) TESTS=$2 ;;
 	--variant) VARIANT=$2 ;;
 	--overlay) OVERLAYS+=(--overlay "$2") ;;
@@ -63,6 +69,23 @@ fi
 for script in "${SCRIPTS[@]}"; do
 	[ -f "$TESTS/$script" ] || die "there is no test script $script in $TESTS"
 done
+
+# has_line WHAT SCRIPT: whether the script says that of itself.
+has_line() { grep -qx "# selftests: $1" "$TESTS/$2"; }
+
+# is_chosen SCRIPT: by --only.
+is_chosen() {
+	case $ONLY in
+	smp) has_line smp "$1" ;;
+	one-cpu) ! has_line smp "$1" ;;
+	esac
+}
+chosen=()
+for script in "${SCRIPTS[@]}"; do
+	! is_chosen "$script" || chosen+=("$script")
+done
+SCRIPTS=("${chosen[@]}")
+[ "${#SCRIPTS[@]}" -gt 0 ] || die "no script is left to run"
 
 WORK=$(mktemp -d "$CACHE/tmp/selftests.XXXXXX")
 VM=
@@ -157,9 +180,6 @@ read_results() {
 	done
 	[ -z "$CURRENT" ] || end ""
 }
-
-# has_line WHAT SCRIPT: whether the script says that of itself.
-has_line() { grep -qx "# selftests: $1" "$TESTS/$2"; }
 
 # run_in_guest CPUS SCRIPT...
 run_in_guest() {

@@ -17,6 +17,7 @@ VARIANT=${VARIANT:-lockdep}
 MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
 STAGE=$CACHE/tmp/stress-$ARCH-$VARIANT${DELAYS:+-delays}-$SEED
 rm -rf "$STAGE"
+trap 'rm -rf "$STAGE"' EXIT
 mkdir -p "$STAGE/stress"
 IFS=: read -ra dirs <<<"$MODULES_DIR"
 for dir in "${dirs[@]}"; do

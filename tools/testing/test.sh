@@ -8,28 +8,9 @@
 #   test.sh ARCH...
 
 . "$(dirname "$0")/../../scripts/lib.sh"
+. "$TOP/tools/testing/parts.sh"
 
 ARCHS=("${@:-$ARCH}")
-# A line for each part that is done: its name, how many passed and failed, its seconds.
-RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
-trap 'rm -f "$RESULTS"' EXIT
-
-# part NAME COMMAND...: run a part that ends with `N passed, N failed`, and add its
-# counts to the totals. A part that does not end so has failed.
-part() {
-	local name=$1 start=$SECONDS status=0 log line
-	shift
-	log=$CACHE/log/test-$name.txt
-	say "== $name"
-	"$@" 2>&1 | tee "$log" || status=$?
-	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
-	if [ -z "$line" ]; then
-		line="0 passed, 1 failed"
-	elif [ "$status" -ne 0 ] && [[ $line == *" 0 failed" ]]; then
-		line="${line%% *} passed, 1 failed"
-	fi
-	echo "$name ${line//[^0-9 ]/} $((SECONDS - start))" >>"$RESULTS"
-}
 
 # host: the tests of rust/format and of klp, counted from cargo's own lines.
 host() {
@@ -42,21 +23,8 @@ host() {
 	return "$status"
 }
 
-# selftests SCRIPT...
 selftests() {
 	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh" "$@"
-}
-
-# scripts -l|-L: those that need several CPUs, those that do not.
-scripts() {
-	(cd "$TOP/tools/testing/selftests/livepatch" && grep "$1" -x '# selftests: smp' test-*.sh)
-}
-
-# what_failed PART: from what it printed.
-what_failed() {
-	local log=$CACHE/log/test-$1.txt pattern='^not ok |^# FAIL|^FAIL|panicked at|\.\.\. FAILED$|^# selftests: |KERNEL BUG'
-	[ -e "$log" ] || return 0
-	(grep -E -A 5 -- "$pattern" "$log" || tail -n 20 "$log") | head -n 60 | sed "s/^/$1: /"
 }
 
 # The architecture on which livepatch.ko is measured beside the C core.
@@ -85,18 +53,12 @@ on_the_host() {
 }
 
 # one_cpu: the selftests that do not need more.
-one_cpu() {
-	local scripts
-	mapfile -t scripts < <(scripts -L)
-	part "selftests-$ARCH" selftests "${scripts[@]}"
-}
+one_cpu() { part "selftests-$ARCH" selftests --only one-cpu; }
 
 # guests: what else is tested on $ARCH.
 guests() {
-	local scripts
-	mapfile -t scripts < <(scripts -l)
 	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
-	part "selftests-smp-$ARCH" selftests "${scripts[@]}"
+	part "selftests-smp-$ARCH" selftests --only smp
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
 	part "reboot-$ARCH" "$TOP/tools/testing/reboot.sh"
@@ -132,23 +94,7 @@ done
 export ARCH=${ARCHS[0]}
 beside host on_the_host
 for job in "${running[@]}"; do
-	wait "$job" || echo "unfinished 0 1 0" >>"$RESULTS"
+	wait "$job" || record unfinished 0 1 0
 done
 
-echo
-passed=0
-failed=0
-while read -r name good bad seconds; do
-	passed=$((passed + good))
-	failed=$((failed + bad))
-	printf '%-28s %5s passed %3s failed   (%s)\n' "$name" "$good" "$bad" "$(elapsed "$seconds")"
-done <"$RESULTS"
-if [ "$failed" -ne 0 ]; then
-	echo
-	echo "What failed, with the last lines of parts that say nothing of it:"
-	while read -r name good bad seconds; do
-		[ "$bad" -eq 0 ] || what_failed "$name"
-	done <"$RESULTS"
-fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+totals

@@ -82,6 +82,12 @@ expect_file() {
 	expect_eq "$1" "$content" "$2"
 }
 
+# holds FILE VALUE: whether that is its line; one that is not there does not.
+holds() {
+	local value=
+	{ read -r value <"$1"; } 2>/dev/null && [ "$value" = "$2" ]
+}
+
 # case_log: the kernel log since the case began, which has cleared it before.
 case_log() {
 	local line seen=
@@ -150,9 +156,9 @@ is_loaded() {
 
 # is_unused MODULE
 is_unused() {
-	local NAME count=
+	local NAME
 	set_name "$1"
-	read -r count 2>/dev/null <"/sys/module/$NAME/refcnt" && [ "$count" = 0 ]
+	holds "/sys/module/$NAME/refcnt" 0
 }
 
 # load MODULE [ARGUMENT]...
@@ -244,13 +250,7 @@ unload_core() { unload livepatch; }
 in_transition() {
 	local NAME
 	set_name "$1"
-	says_1 "$NAME/transition"
-}
-
-# says_1 FILE: below the directory of patches; one that is not there does not.
-says_1() {
-	local value=
-	{ read -r value <"$KLP_SYSFS/$1"; } 2>/dev/null && [ "$value" = 1 ]
+	holds "$KLP_SYSFS/$NAME/transition" 1
 }
 
 # transition_ended PATCH
@@ -310,8 +310,7 @@ unique() {
 
 # sleeping COUNT: whether so many tasks sleep in its function klp_test_sleeper().
 sleeping() {
-	local count=
-	read -r count </sys/module/klp_test_target/parameters/sleepers && [ "$count" = "$1" ]
+	holds /sys/module/klp_test_target/parameters/sleepers "$1"
 }
 
 #
@@ -341,7 +340,7 @@ set_busy_patches() {
 		name=${dir%/}
 		name=${name##*/}
 		[[ $stuck == *[[:space:]]"$name"[[:space:]]* ]] && continue
-		if says_1 "$name/enabled" || says_1 "$name/transition"; then
+		if holds "$dir/enabled" 1 || holds "$dir/transition" 1; then
 			BUSY+=("$name")
 		fi
 	done
@@ -353,7 +352,7 @@ all_patches_disabled() {
 	local patch BUSY
 	set_busy_patches
 	for patch in "${BUSY[@]}"; do
-		! says_1 "$patch/enabled" || echo 0 >"$KLP_SYSFS/$patch/enabled"
+		! holds "$KLP_SYSFS/$patch/enabled" 1 || echo 0 >"$KLP_SYSFS/$patch/enabled"
 	done 2>/dev/null
 	set_busy_patches
 	[ "${#BUSY[@]}" -eq 0 ]

@@ -9,7 +9,6 @@
 TRACING=/sys/kernel/tracing
 DIRECT=/sys/module/livepatch/parameters/direct
 
-
 # leads_to FUNCTION NEW: ftrace says that calls of it go straight there.
 leads_to() {
 	awk -v wanted="$1" -v new="$2" '

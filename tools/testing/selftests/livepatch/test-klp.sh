@@ -36,7 +36,6 @@ never_says() {
 	! grep -Eq -- "$regex" <<<"$output" || fail "klp $* has a line with '$regex'; it said: $output"
 }
 
-
 # sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
 sleep_in_target() {
 	core

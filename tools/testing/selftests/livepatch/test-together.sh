@@ -8,7 +8,6 @@
 
 TRACING=/sys/kernel/tracing
 
-
 # insert MODULE: the other one may be held up, by insmod itself, which reads
 # /proc/cmdline; as long as it is in transition this one is busy.
 insert() {

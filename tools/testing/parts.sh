@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Tests that are made of parts, each of which ends with `N passed, N failed`: to be read
+# by a script that has read scripts/lib.sh, and that ends with `totals`.
+
+# A line for each part that is done: its name, how many passed and failed, its seconds.
+RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
+trap 'rm -f "$RESULTS"' EXIT
+
+# record NAME PASSED FAILED SECONDS
+record() { echo "$*" >>"$RESULTS"; }
+
+# part NAME COMMAND...: run a part, and add its counts to the totals. One that does not
+# end as it should has failed.
+part() {
+	local name=$1 start=$SECONDS status=0 log line passed failed
+	shift
+	log=$CACHE/log/test-$name.txt
+	say "== $name"
+	"$@" 2>&1 | tee "$log" || status=$?
+	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
+	if [ -z "$line" ]; then
+		line="0 passed, 1 failed"
+	elif [ "$status" -ne 0 ] && [[ $line == *" 0 failed" ]]; then
+		line="${line%% *} passed, 1 failed"
+	fi
+	read -r passed _ failed _ <<<"$line"
+	record "$name" "$passed" "$failed" $((SECONDS - start))
+}
+
+# what_failed PART: from what it printed.
+what_failed() {
+	local log=$CACHE/log/test-$1.txt pattern='^not ok |^# FAIL|^FAIL|panicked at|\.\.\. FAILED$|^# selftests: |KERNEL BUG'
+	[ -e "$log" ] || return 0
+	(grep -E -A 5 -- "$pattern" "$log" || tail -n 20 "$log") | head -n 60 | sed "s/^/$1: /"
+}
+
+# totals: a line for each part, what failed, and the line of totals; its status.
+totals() {
+	local passed=0 failed=0 name good bad seconds
+	echo
+	while read -r name good bad seconds; do
+		passed=$((passed + good))
+		failed=$((failed + bad))
+		printf '%-28s %5s passed %3s failed   (%s)\n' "$name" "$good" "$bad" "$(elapsed "$seconds")"
+	done <"$RESULTS"
+	if [ "$failed" -ne 0 ]; then
+		echo
+		echo "What failed, with the last lines of parts that say nothing of it:"
+		while read -r name _ bad _; do
+			[ "$bad" -eq 0 ] || what_failed "$name"
+		done <"$RESULTS"
+	fi
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
