@@ -82,8 +82,8 @@ expect_file() {
 	expect_eq "$1" "$content" "$2"
 }
 
-# holds FILE VALUE: whether that is its line; one that is not there does not.
-holds() {
+# reads FILE VALUE: whether that is its line; one that is not there does not.
+reads() {
 	local value=
 	{ read -r value <"$1"; } 2>/dev/null && [ "$value" = "$2" ]
 }
@@ -158,7 +158,7 @@ is_loaded() {
 is_unused() {
 	local NAME
 	set_name "$1"
-	holds "/sys/module/$NAME/refcnt" 0
+	reads "/sys/module/$NAME/refcnt" 0
 }
 
 # load MODULE [ARGUMENT]...
@@ -250,7 +250,7 @@ unload_core() { unload livepatch; }
 in_transition() {
 	local NAME
 	set_name "$1"
-	holds "$KLP_SYSFS/$NAME/transition" 1
+	reads "$KLP_SYSFS/$NAME/transition" 1
 }
 
 # transition_ended PATCH
@@ -310,7 +310,7 @@ unique() {
 
 # sleeping COUNT: whether so many tasks sleep in its function klp_test_sleeper().
 sleeping() {
-	holds /sys/module/klp_test_target/parameters/sleepers "$1"
+	reads /sys/module/klp_test_target/parameters/sleepers "$1"
 }
 
 #
@@ -340,7 +340,7 @@ set_busy_patches() {
 		name=${dir%/}
 		name=${name##*/}
 		[[ $stuck == *[[:space:]]"$name"[[:space:]]* ]] && continue
-		if holds "$dir/enabled" 1 || holds "$dir/transition" 1; then
+		if reads "$dir/enabled" 1 || reads "$dir/transition" 1; then
 			BUSY+=("$name")
 		fi
 	done
@@ -352,7 +352,7 @@ all_patches_disabled() {
 	local patch BUSY
 	set_busy_patches
 	for patch in "${BUSY[@]}"; do
-		! holds "$KLP_SYSFS/$patch/enabled" 1 || echo 0 >"$KLP_SYSFS/$patch/enabled"
+		! reads "$KLP_SYSFS/$patch/enabled" 1 || echo 0 >"$KLP_SYSFS/$patch/enabled"
 	done 2>/dev/null
 	set_busy_patches
 	[ "${#BUSY[@]}" -eq 0 ]
