@@ -7,6 +7,7 @@ use super::model::{Object, PatchId};
 use super::registry::Registry;
 use super::{retire, settle, transition};
 use crate::format::name::Text;
+use crate::loader::retain;
 use crate::sys::locks;
 use crate::sys::module::{self, Module, State};
 use kernel::prelude::*;
@@ -222,9 +223,9 @@ pub(crate) fn going(module: &Module<'_>) {
     revert(&mut registry, module, count);
 }
 
-/// A patch module that goes away although its patch is enabled: its init function failed after
-/// it had enabled the patch. Its memory is about to be freed, so that the patch has to go first,
-/// however long that takes.
+/// A patch module that goes away although its patch is enabled, or is not freed yet: its init
+/// function failed after it had enabled the patch. Its memory is about to be freed, so that the
+/// patch has to go first, however long that takes.
 fn abandon(module: &Module<'_>) {
     let mut said = false;
     loop {
@@ -250,7 +251,8 @@ fn abandon(module: &Module<'_>) {
         drop(registry);
         fsleep(Delta::from_millis(10));
     }
-    if said {
+    // Also a patch that others have disabled may not be freed yet.
+    if retain::get(module.id()).is_some() {
         retire::wait();
     }
 }
