@@ -65,8 +65,8 @@ build() {
 	kernel_samples
 	mkdir -p "$OUT/overlay/usr/bin"
 	local program
-	for program in klp_finit klp_fail_nth; do
-		"$(cross)gcc" -static -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
+	for program in klp_finit klp_fail_nth klp_tasks; do
+		"$(cross)gcc" -static -pthread -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
 	done
 	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
 

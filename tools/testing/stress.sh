@@ -24,12 +24,14 @@ for dir in "${dirs[@]}"; do
 	find -L "$dir" -maxdepth 1 -name '[!.]*.ko' -exec cp {} "$STAGE/stress/" \;
 done
 cp "$TOP/tools/testing/vm/stress" "$STAGE/stress/run"
+# Programs that are built beside the modules.
+OVERLAY=${dirs[0]}/overlay
 
 say "stress on the $ARCH $VARIANT kernel for $MINUTES min, SEED=$SEED${DELAYS:+, with delays}"
 log=$CACHE/log/stress-$ARCH-$VARIANT${DELAYS:+-delays}-$SEED.txt
 status=0
 "$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
-	--timeout $((MINUTES * 60 + 600)) --console-log "${log%.txt}.console" \
+	--overlay "$OVERLAY" --timeout $((MINUTES * 60 + 600)) --console-log "${log%.txt}.console" \
 	-- bash /stress/run "$MINUTES" "$SEED" | tee "$log" || status=$?
 if [ "$status" -ne 0 ]; then
 	say "seed $SEED failed; the kernel's log is ${log%.txt}.console"

@@ -146,6 +146,29 @@ fresh_targets() {
 }
 test_case "a target is patched after a transition that had to wait" fresh_targets
 
+# The patch is done with, but not freed yet: a CPU that is busy in the kernel keeps ftrace
+# waiting. Then its module goes, as its init function fails.
+retiring() {
+	local insmod
+	# Without a handler it would be waited for already while the patch is disabled.
+	load_core direct=0
+	load klp_test_target
+	for _ in 1 2 3; do
+		insmod "$MODULES/klp_test_patch.ko" function=unique_value fault=late fault_delay=1500 2>/dev/null &
+		insmod=$!
+		wait_for 20 reads "$KLP_SYSFS/klp_test_patch/enabled" 1 || fail "the patch is not enabled"
+		wait_for_transition klp_test_patch
+		cat /proc/klp_test_busy >/dev/null &
+		disable_patch klp_test_patch
+		! wait $insmod || fail "insmod did not fail"
+		[ ! -e "$KLP_SYSFS/klp_test_patch" ] || fail "the patch is still there"
+		unique 42
+		wait
+	done
+	expect_no_log "failed after it had enabled its patch"
+}
+test_case "a patch that is disabled while its module fails is freed before the module" retiring
+
 writes() {
 	load_core
 	load_patch livepatch-cmdline

@@ -3,6 +3,7 @@
  * A patch of one function, which its parameters name. The function must take no
  * arguments and return an int.
  */
+#include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
 
@@ -25,6 +26,10 @@ MODULE_PARM_DESC(value, "What the function returns");
 static char *fault = "";
 module_param(fault, charp, 0444);
 MODULE_PARM_DESC(fault, "What to do wrong");
+
+static uint fault_delay;
+module_param(fault_delay, uint, 0444);
+MODULE_PARM_DESC(fault_delay, "How long until the init function fails late, in ms");
 
 static bool replace;
 module_param(replace, bool, 0444);
@@ -86,6 +91,7 @@ static int __init klp_test_patch_init(void)
 		return ret;
 	if (faulty("again"))
 		return klp_enable_patch(&patch);
+	msleep(fault_delay);
 	return faulty("late") ? -ENOMSG : 0;
 }
 

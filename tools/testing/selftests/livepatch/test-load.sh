@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# selftests: smp
+#
+# Patching while interrupts run what is patched, tasks come and go, and there are many.
+
+. "$(dirname "$0")/functions.sh"
+
+PATCH=klp_test_sleeper_patch
+RELEASE=/sys/module/klp_test_target/parameters/release
+
+# begin_tasks threads|forks N: until end_tasks.
+begin_tasks() {
+	local line
+	coproc TASKS { klp_tasks "$@"; }
+	TASKS_INPUT=${TASKS[1]} TASKS_PROCESS=$TASKS_PID
+	read -r line <&"${TASKS[0]}" || fail "klp_tasks $* says nothing"
+	expect_eq "what klp_tasks says" "$line" ready
+}
+
+end_tasks() {
+	eval "exec $TASKS_INPUT>&-"
+	wait "$TASKS_PROCESS" || fail "klp_tasks failed"
+}
+
+CONTEXTS=(process softirq hardirq)
+if [ "$(uname -m)" = x86_64 ]; then
+	CONTEXTS+=(nmi)
+	# Emulated CPUs stand still now and then: nothing takes too long.
+	echo 100000000000 >/sys/kernel/debug/x86/nmi_longest_ns
+fi
+
+# read_contexts: in OLD, NEW and MIXED, how often the originals ran, and so on.
+declare -A OLD NEW MIXED
+read_contexts() {
+	local context old new mixed text
+	# At once: it changes all the time.
+	text=$(</proc/klp_test_contexts)
+	while read -r context old new mixed; do
+		OLD[$context]=$old NEW[$context]=$new MIXED[$context]=$mixed
+	done <<<"$text"
+}
+
+# have_run WHICH: whether all contexts have run that since, by BEFORE.
+have_run() {
+	local context
+	local -n counts=$1
+	read_contexts
+	for context in "${CONTEXTS[@]}"; do
+		[ "${counts[$context]}" -gt "${BEFORE[$context]}" ] || return 1
+	done
+}
+
+# only_runs WHICH OTHER: from now on all contexts run that, and none the other.
+only_runs() {
+	local context was
+	local -A BEFORE
+	local -n running=$1 other=$2
+	read_contexts
+	was="${other[*]} ${MIXED[*]}"
+	for context in "${CONTEXTS[@]}"; do BEFORE[$context]=${running[$context]}; done
+	wait_for 20 have_run "$1" || fail "not all contexts run it: ${running[*]}, before: ${BEFORE[*]}"
+	expect_eq "what must not run any more" "${other[*]} ${MIXED[*]}" "$was"
+}
+
+interrupts() {
+	load_core
+	load klp_test_contexts
+	begin_tasks forks 3
+	only_runs OLD NEW
+	for _ in 1 2 3 4 5; do
+		load_patch klp_test_contexts_patch
+		only_runs NEW OLD
+		unload_patch klp_test_contexts_patch
+		only_runs OLD NEW
+	done
+	end_tasks
+	# All at once, unless an interrupt that nothing can hold off comes in between.
+	expect_eq "one of each" "${MIXED[process]} ${MIXED[softirq]} ${MIXED[hardirq]}" "0 0 0"
+}
+test_case "functions that run in interrupts are patched, all at once" interrupts
+
+target_with_interrupts() {
+	load_core
+	load klp_test_contexts_patch
+	begin_tasks forks 3
+	for _ in 1 2 3; do
+		load klp_test_contexts
+		only_runs NEW OLD
+		expect_eq "the originals" "${OLD[*]} ${MIXED[*]}" "0 0 0 0 0 0 0 0"
+		unload klp_test_contexts
+	done
+	end_tasks
+}
+test_case "a target whose functions run in interrupts is patched from the beginning" target_with_interrupts
+
+forks() {
+	load_core
+	load klp_test_target
+	begin_tasks forks 6
+	cat /proc/klp_test_sleep_deaf >/dev/null &
+	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+	load $PATCH
+	for _ in 1 2 3 4; do
+		expect_file "$KLP_SYSFS/$PATCH/transition" 1
+		unique 42
+		sleep 0.3
+	done
+	echo 1 >"$RELEASE"
+	wait_for_transition $PATCH
+	unique 4242
+	unload_patch $PATCH
+	for _ in 1 2 3; do
+		load_patch klp_test_stack_5
+		unique 9005
+		unload_patch klp_test_stack_5
+		unique 42
+	done
+	end_tasks
+}
+test_case "transitions wait and end while processes are made all the time" forks
+
+threads() {
+	load_core
+	load klp_test_target
+	begin_tasks threads 3000
+	cat /proc/klp_test_sleep_deaf >/dev/null &
+	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+	load $PATCH
+	sleep 2
+	expect_file "$KLP_SYSFS/$PATCH/transition" 1
+	unique 42
+	echo 1 >"$RELEASE"
+	wait_for_transition $PATCH
+	unique 4242
+	unload_patch $PATCH
+	unique 42
+	end_tasks
+}
+test_case "one of 3,000 threads is found where it is in the way" threads
+
+run_tests
