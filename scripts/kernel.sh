@@ -38,7 +38,10 @@ LLVM=
 [[ $(kmake_args "$VARIANT") != *LLVM=1* ]] || LLVM=LLVM=1
 
 SRC=$("$TOP/scripts/source.sh")
-TREE=$("$TOP/scripts/toolchain.sh")
+PACKAGES=()
+# gendwarfksyms reads debugging information.
+[ "$VARIANT" != modversions ] || PACKAGES+=(libdw-dev)
+TREE=$("$TOP/scripts/toolchain.sh" "${PACKAGES[@]}")
 # Comments do not count.
 OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
 

@@ -3,6 +3,8 @@
 #
 # Make the toolchain tree: a Debian 13 root that holds compilers, Rust, bindgen
 # and QEMU, whatever the host is. Prints the tree's path.
+#
+#   toolchain.sh [PACKAGE...]     with these packages too, which few have a use for
 
 . "$(dirname "$0")/lib.sh"
 
@@ -81,5 +83,21 @@ make_tree() {
 	touch "$TREE.done"
 }
 
+install_packages() {
+	# One user id may be all that there is.
+	local apt=("$TOP/scripts/enter" apt-get -q -o APT::Sandbox::User=root)
+	retry "${apt[@]}" update && retry "${apt[@]}" install --yes --no-install-recommends "$@"
+}
+
+add_packages() {
+	local package missing=()
+	for package; do
+		[ -e "$TREE/var/lib/dpkg/info/$package.list" ] ||
+			compgen -G "$TREE/var/lib/dpkg/info/$package:*.list" >/dev/null || missing+=("$package")
+	done
+	[ ${#missing[@]} -eq 0 ] || step "toolchain tree: ${missing[*]}" "20 s" install_packages "${missing[@]}"
+}
+
 [ -e "$TREE.done" ] || locked toolchain make_tree
+[ $# -eq 0 ] || locked toolchain add_packages "$@"
 echo "$TREE"
