@@ -5,7 +5,7 @@
 # MINUTES on the kernel with lockdep and kmemleak (VARIANT= for another one). SEED
 # chooses what is done; it is printed, and the same seed asks for the same things,
 # though not at the same moments. DELAYS=1 has livepatch.ko sleep at random where it
-# takes locks. Ends with `N passed, N failed`.
+# takes locks; FAULTS=1 has one in fifty of its allocations fail. Ends with `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -15,7 +15,8 @@ VARIANT=${VARIANT:-lockdep}
 [[ $MINUTES =~ ^[0-9]+$ && $SEED =~ ^[0-9]+$ ]] || die "MINUTES and SEED are whole numbers"
 
 MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
-STAGE=$CACHE/tmp/stress-$ARCH-$VARIANT${DELAYS:+-delays}-$SEED
+KIND=$ARCH-$VARIANT${DELAYS:+-delays}${FAULTS:+-faults}-$SEED
+STAGE=$CACHE/tmp/stress-$KIND
 rm -rf "$STAGE"
 trap 'rm -rf "$STAGE"' EXIT
 mkdir -p "$STAGE/stress"
@@ -27,12 +28,15 @@ cp "$TOP/tools/testing/vm/stress" "$STAGE/stress/run"
 # Programs that are built beside the modules.
 OVERLAY=${dirs[0]}/overlay
 
-say "stress on the $ARCH $VARIANT kernel for $MINUTES min, SEED=$SEED${DELAYS:+, with delays}"
-log=$CACHE/log/stress-$ARCH-$VARIANT${DELAYS:+-delays}-$SEED.txt
-status=0
-"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
-	--overlay "$OVERLAY" --timeout $((MINUTES * 60 + 600)) --console-log "${log%.txt}.console" \
-	-- bash /stress/run "$MINUTES" "$SEED" | tee "$log" || status=$?
+say "stress on the $ARCH $VARIANT kernel for $MINUTES min, SEED=$SEED${DELAYS:+, with delays}${FAULTS:+, with faults}"
+log=$CACHE/log/stress-$KIND.txt
+for _ in 1 2 3; do
+	status=0
+	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
+		--overlay "$OVERLAY" --timeout $((MINUTES * 60 + 600)) --console-log "${log%.txt}.console" \
+		-- bash /stress/run "$MINUTES" "$SEED" ${FAULTS:+faults} | tee "$log" || status=$?
+	tail -n 1 "$log" | grep -q '^not begun' || break
+done
 if [ "$status" -ne 0 ]; then
 	say "seed $SEED failed; the kernel's log is ${log%.txt}.console"
 	echo "0 passed, 1 failed"
