@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile kernels bench check install deb packaging-test reboot-test tutorial clean
+	fuzz hostile signatures kernels bench check install deb packaging-test reboot-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,15 +33,18 @@ help:
 	@echo
 	@echo '  make setup                the toolchain tree, the klp command and the guest'
 	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan|'
-	@echo '                            rt|preempt|modversions|ibt|cfi|sig)'
+	@echo '                            rt|preempt|modversions|ibt|cfi)'
 	@echo '  make modules              livepatch.ko, samples and test modules for it'
 	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some;'
 	@echo '                            VARIANT=peer SCRIPTS=test-klp.sh: klp on the C core)'
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s; VARIANT=...; DELAYS=1:'
-	@echo '                            livepatch.ko sleeps at random where it takes locks)'
+	@echo '                            livepatch.ko sleeps at random where it takes locks;'
+	@echo '                            FAULTS=1: some of its allocations fail)'
 	@echo '  make fail-nth             each allocation in the life of two patches is made to fail'
+	@echo '                            (EVERY=n: each nth)'
+	@echo '  make signatures           on a kernel that insists on signed modules'
 	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'
 	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
 	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
@@ -103,6 +106,9 @@ stress:
 
 fail-nth:
 	@tools/testing/fail-nth.sh
+
+signatures:
+	@tools/testing/signatures.sh
 
 fuzz:
 	@tools/testing/fuzz.sh

@@ -5,10 +5,10 @@
 #
 #   kernel.sh            no CONFIG_LIVEPATCH: what livepatch.ko is for
 #   kernel.sh peer       CONFIG_LIVEPATCH=y: the C core, to compare with
-#   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection
+#   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection, signatures,
+#                        and on x86_64 indirect branch tracking
 #   kernel.sh kasan      the same with KASAN, by clang (x86_64)
 #   kernel.sh kasan-peer the C core with all that
-#   kernel.sh sig        modules have to be signed
 #   kernel.sh preempt    CONFIG_PREEMPT
 #   kernel.sh rt         CONFIG_PREEMPT_RT
 #   kernel.sh modversions  symbol versions, KASLR
@@ -21,7 +21,11 @@ VARIANT=${1:-plain}
 CONFIGS=("$TOP/scripts/config/common.config" "$TOP/scripts/config/$ARCH.config")
 case "$VARIANT" in
 plain) ;;
-peer | lockdep | sig | preempt | rt | modversions) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
+peer | preempt | rt | modversions) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
+lockdep)
+	CONFIGS+=("$TOP/scripts/config/lockdep.config")
+	[ "$ARCH" != x86_64 ] || CONFIGS+=("$TOP/scripts/config/ibt.config")
+	;;
 kasan | kasan-peer)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$TOP/scripts/config/debug.config")

@@ -3,11 +3,13 @@
 #
 # Memory that runs out: each allocation in a patch's whole life is made to fail, one
 # after the other, on the kernel with fault injection, lockdep and kmemleak
-# (VARIANT= for another one). Ends with `N passed, N failed`, one for each sample.
+# (VARIANT= for another one). EVERY=n: only the first, and then each nth. Ends with `N passed, N failed`, one for each sample.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 VARIANT=${VARIANT:-lockdep}
+EVERY=${EVERY:-1}
+[[ $EVERY =~ ^[1-9][0-9]*$ ]] || die "EVERY is a whole number"
 MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
 IFS=: read -ra dirs <<<"$MODULES_DIR"
 STAGE=$CACHE/tmp/fail-nth-$ARCH-$VARIANT
@@ -23,10 +25,10 @@ failed=0
 # sample PATCH TARGET FILE MARK: as for vm/fail-nth.
 sample() {
 	local log=$CACHE/log/fail-nth-$ARCH-$VARIANT-$1.txt status=0
-	say "each allocation in the life of $1 fails, on the $ARCH $VARIANT kernel (about 10 min)"
+	say "allocations in the life of $1 fail, 1 in $EVERY, on the $ARCH $VARIANT kernel (about $((10 / EVERY + 1)) min)"
 	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
 		--overlay "${dirs[0]}/overlay" --timeout 3600 --console-log "${log%.txt}.console" \
-		-- bash /fail-nth/run "$@" | tee "$log" || status=$?
+		-- bash /fail-nth/run "$EVERY" "$@" | tee "$log" || status=$?
 	if [ "$status" -eq 0 ] && tail -n 1 "$log" | grep -qx clean; then
 		passed=$((passed + 1))
 	else

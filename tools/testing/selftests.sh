@@ -21,6 +21,7 @@ usage() {
 		  --tests DIR       where the scripts are (default: selftests/livepatch)
 		  --variant NAME    the kernel, as for vm/run.sh
 		  --overlay DIR     more files for the guest, as for vm/run.sh (repeatable)
+		  --append ARGS     more kernel arguments
 		  --timeout SECONDS for one guest (default 2700)
 
 		Ends with "N passed, N failed", and with status 0 if none failed and some passed.
@@ -31,6 +32,7 @@ usage() {
 TESTS=$TOP/tools/testing/selftests/livepatch
 VARIANT=plain
 ONLY=
+APPEND=
 TIMEOUT=2700
 OVERLAYS=()
 SCRIPTS=()
@@ -40,7 +42,7 @@ while [ $# -gt 0 ]; do
 		usage
 		exit
 		;;
-	--only | --tests | --variant | --overlay | --timeout)
+	--only | --tests | --variant | --overlay | --append | --timeout)
 		[ $# -ge 2 ] || die "$1 needs a value"
 		;;&
 	--only)
@@ -50,6 +52,7 @@ while [ $# -gt 0 ]; do
 	--tests) TESTS=$2 ;;
 	--variant) VARIANT=$2 ;;
 	--overlay) OVERLAYS+=(--overlay "$2") ;;
+	--append) APPEND=$2 ;;
 	--timeout) TIMEOUT=$2 ;;
 	-*) die "unknown argument: $1 (see --help)" ;;
 	*)
@@ -187,7 +190,7 @@ run_in_guest() {
 	shift
 	# shellcheck disable=SC2016 # for the guest's shell
 	exec "$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --timeout "$TIMEOUT" --smp "$cpus" \
-		--overlay "$WORK/overlay" "${OVERLAYS[@]}" -- bash -c '
+		--append "$APPEND" --overlay "$WORK/overlay" "${OVERLAYS[@]}" -- bash -c '
 			cd /lib/livepatch-tests
 			for script; do
 				echo "# begin $script"

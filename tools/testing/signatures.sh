@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# On a kernel that insists on signed modules (variant sig): which livepatches are
-# loaded, and which not. Ends with `N passed, N failed`.
+# On a kernel that insists on signed modules: which livepatches are loaded, and which
+# not. Ends with `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -37,11 +37,11 @@ if [ "${1:-}" = --sign ]; then
 	exit
 fi
 
-VARIANT=sig
+VARIANT=lockdep
 MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
 OUT=${MODULES_DIR%%:*}
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 step "signed modules" "1 s" "$TOP/scripts/enter" "$0" --sign "$OUT/signed" "$KOBJ" \
 	"$OUT/livepatch.ko" "$OUT/samples/cmdline/livepatch-cmdline.ko"
 MODULES_DIR=$OUT/signed "$TOP/tools/testing/selftests.sh" --variant "$VARIANT" \
-	--tests "$TOP/tools/testing/selftests/signatures" "$@"
+	--append module.sig_enforce=1 --tests "$TOP/tools/testing/selftests/signatures" "$@"

@@ -27,7 +27,8 @@ selftests() {
 	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh" "$@"
 }
 
-# The architecture on which livepatch.ko is measured beside the C core.
+# The architecture on which livepatch.ko is measured beside the C core, and runs on the
+# kernel that looks for faults as well.
 is_measured() { [ "$1" = x86_64 ]; }
 
 # What is tested is built first: with its own progress lines, and an end where
@@ -37,7 +38,9 @@ for ARCH in "${ARCHS[@]}"; do
 	export ARCH
 	"$TOP/tools/testing/modules.sh" >/dev/null
 	"$TOP/scripts/guest.sh" >/dev/null
-	! is_measured "$ARCH" || "$TOP/scripts/kernel.sh" peer >/dev/null
+	is_measured "$ARCH" || continue
+	"$TOP/scripts/kernel.sh" peer >/dev/null
+	"$TOP/tools/testing/modules.sh" lockdep >/dev/null
 done
 
 # on_the_host: what needs no guest, what has quick ones, and the measurement, which
@@ -67,6 +70,16 @@ guests() {
 	[ "$ARCH" != "$(uname -m)" ] || part "packaging" "$TOP/tools/testing/packaging.sh"
 }
 
+# with_checks: a little of what is done for hours, on the kernel that has lockdep,
+# kmemleak and faults to inject.
+with_checks() {
+	part "branches-$ARCH" "$TOP/tools/testing/branches.sh" lockdep
+	part "signatures-$ARCH" "$TOP/tools/testing/signatures.sh"
+	EVERY=10 part "fail-nth-$ARCH" "$TOP/tools/testing/fail-nth.sh"
+	MINUTES=2 SEED=1 part "stress-$ARCH" "$TOP/tools/testing/stress.sh"
+	MINUTES=1 SEED=2 FAULTS=1 part "stress-faults-$ARCH" "$TOP/tools/testing/stress.sh"
+}
+
 all_guests() {
 	one_cpu
 	guests
@@ -90,6 +103,7 @@ for ARCH in "${ARCHS[@]}"; do
 		;;
 	*) beside "$ARCH" all_guests ;;
 	esac
+	! is_measured "$ARCH" || beside "$ARCH checks" with_checks
 done
 export ARCH=${ARCHS[0]}
 beside host on_the_host
