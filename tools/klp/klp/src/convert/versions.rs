@@ -59,17 +59,21 @@ fn extended(file: &mut ElfFile, names: &BTreeSet<Vec<u8>>) -> Result<()> {
     };
     let strings: Vec<&[u8]> = strings.split_inclusive(|&byte| byte == 0).collect();
     let crcs = crcs.chunks_exact(4);
+    // modpost ends each name, and the compiler all of them once more.
+    let (strings, rest) = strings.split_at(crcs.len().min(strings.len()));
     ensure!(
-        crcs.remainder().is_empty() && crcs.len() == strings.len(),
+        crcs.remainder().is_empty()
+            && crcs.len() == strings.len()
+            && rest.iter().all(|string| *string == b"\0"),
         "{} and {} do not belong together",
         EXTENDED[0],
         EXTENDED[1]
     );
     let (crcs, strings): (Vec<&[u8]>, Vec<&[u8]>) = crcs
-        .zip(strings)
+        .zip(strings.iter().copied())
         .filter(|(_, string)| !names.contains(string.strip_suffix(b"\0").unwrap_or(string)))
         .unzip();
-    let (crcs, strings) = (crcs.concat(), strings.concat());
+    let (crcs, strings) = (crcs.concat(), [strings.concat(), rest.concat()].concat());
     for (section, contents) in EXTENDED.into_iter().zip([crcs, strings]) {
         if let Some(bytes) = file.bytes_mut(section) {
             *bytes = contents;
