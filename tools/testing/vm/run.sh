@@ -121,6 +121,11 @@ prepare_initrd() {
 	rm -rf "$root"
 }
 
+# While the kernel finds out again what the processor can do, it takes itself to have four
+# levels of page tables. KASAN takes every address for a wild one then, if an interrupt
+# comes: it is not to have five before and after that.
+case $ARCH-$VARIANT in x86_64-kasan*) APPEND="no5lvl $APPEND" ;; esac
+
 ACCEL=${ACCEL:-tcg,thread=multi}
 CPU=max
 [[ $ACCEL != kvm* ]] || CPU=host
