@@ -313,6 +313,12 @@ sleeping() {
 	reads /sys/module/klp_test_target/parameters/sleepers "$1"
 }
 
+# sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
+sleep_in_target() {
+	cat "/proc/$1" >/dev/null &
+	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+}
+
 #
 # The harness
 #

@@ -36,12 +36,11 @@ never_says() {
 	! grep -Eq -- "$regex" <<<"$output" || fail "klp $* has a line with '$regex'; it said: $output"
 }
 
-# sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
-sleep_in_target() {
+# begin_sleep FILE: a core, and a task that sleeps in klp_test_sleeper().
+begin_sleep() {
 	core
 	load klp_test_target
-	cat "/proc/$1" >/dev/null &
-	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+	sleep_in_target "$1"
 }
 
 # holds FUNCTION: what klp says of the task that sleeps.
@@ -93,7 +92,7 @@ compressed() {
 test_case "klp load has the kernel uncompress what it can" compressed
 
 held() {
-	sleep_in_target klp_test_sleep_deaf
+	begin_sleep klp_test_sleep_deaf
 	says 3 "$(holds klp_test_sleeper)" load --timeout 2 "$SLEEPER"
 	says 3 "the time is up, and the transition goes on: $PATCH: enabling for [0-9]+ s" wait --timeout 1
 	says 0 "^ *$PATCH +enabling for [0-9]+ s" list
@@ -116,7 +115,7 @@ held() {
 test_case "klp names the task that holds a transition, and its function, and waits" held
 
 taken_back() {
-	sleep_in_target klp_test_sleep_deaf
+	begin_sleep klp_test_sleep_deaf
 	says 3 "the transition is reversed: .*cat in klp_test_sleeper" load --timeout 1 --reverse "$SLEEPER"
 	! is_loaded $PATCH || fail "the module is still there"
 	[ ! -e "$KLP_SYSFS/$PATCH" ] || fail "the patch is still there"
@@ -126,7 +125,7 @@ taken_back() {
 test_case "klp load takes back what takes too long, if asked" taken_back
 
 interrupted() {
-	sleep_in_target klp_test_sleep
+	begin_sleep klp_test_sleep
 	# The kernel itself does something after 15 s.
 	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
 	says 0 "" wait --signal --timeout 9 $PATCH
@@ -170,7 +169,7 @@ disabled() {
 test_case "a disabled patch is listed as such, and has to be loaded again" disabled
 
 forced() {
-	sleep_in_target klp_test_sleep_deaf
+	begin_sleep klp_test_sleep_deaf
 	says 3 "" load --timeout 0 "$SLEEPER"
 	says 1 "without a terminal to ask on, --yes is needed" force $PATCH
 	expect_file "$KLP_SYSFS/$PATCH/transition" 1
@@ -204,7 +203,7 @@ test_case "klp load says why a module is refused, with the kernel's own words" w
 
 not_root() {
 	local command
-	sleep_in_target klp_test_sleep_deaf
+	begin_sleep klp_test_sleep_deaf
 	says 3 "" load --timeout 0 "$SLEEPER"
 	chmod 755 /root
 	for command in "load $SAMPLE" "unload $PATCH" "enable $PATCH" "disable $PATCH" "force --yes $PATCH"; do

@@ -98,8 +98,7 @@ forks() {
 	load_core
 	load klp_test_target
 	begin_tasks forks 6
-	cat /proc/klp_test_sleep_deaf >/dev/null &
-	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
 	for _ in 1 2 3 4; do
 		expect_file "$KLP_SYSFS/$PATCH/transition" 1
@@ -124,8 +123,7 @@ threads() {
 	load_core
 	load klp_test_target
 	begin_tasks threads 3000
-	cat /proc/klp_test_sleep_deaf >/dev/null &
-	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
 	sleep 2
 	expect_file "$KLP_SYSFS/$PATCH/transition" 1

@@ -12,11 +12,6 @@ RELEASE=/sys/module/klp_test_target/parameters/release
 pending() { expect_file "$KLP_SYSFS/$1/transition" 1; }
 gone() { [ ! -e "$KLP_SYSFS/$1" ]; }
 
-sleep_in_target() {
-	cat "/proc/$1" >/dev/null &
-	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
-}
-
 # stack_up: ten patches, the newest of which wins.
 stack_up() {
 	local level

@@ -11,12 +11,6 @@ RELEASE=/sys/module/klp_test_target/parameters/release
 
 pending() { expect_file "$KLP_SYSFS/$PATCH/transition" 1; }
 
-# sleep_in_target FILE: a task that sleeps in klp_test_sleeper().
-sleep_in_target() {
-	cat "/proc/$1" >/dev/null &
-	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
-}
-
 held() {
 	load_core
 	load klp_test_target
