@@ -75,8 +75,8 @@ guests() {
 with_checks() {
 	part "branches-$ARCH" "$TOP/tools/testing/branches.sh" lockdep
 	part "signatures-$ARCH" "$TOP/tools/testing/signatures.sh"
-	EVERY=10 part "fail-nth-$ARCH" "$TOP/tools/testing/fail-nth.sh"
-	MINUTES=2 SEED=1 part "stress-$ARCH" "$TOP/tools/testing/stress.sh"
+	EVERY=20 part "fail-nth-$ARCH" "$TOP/tools/testing/fail-nth.sh"
+	MINUTES=1 SEED=1 part "stress-$ARCH" "$TOP/tools/testing/stress.sh"
 	MINUTES=1 SEED=2 FAULTS=1 part "stress-faults-$ARCH" "$TOP/tools/testing/stress.sh"
 }
 
