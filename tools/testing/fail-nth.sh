@@ -12,8 +12,10 @@ EVERY=${EVERY:-1}
 [[ $EVERY =~ ^[1-9][0-9]*$ ]] || die "EVERY is a whole number"
 MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
 IFS=: read -ra dirs <<<"$MODULES_DIR"
-STAGE=$CACHE/tmp/fail-nth-$ARCH-$VARIANT
+KIND=$ARCH-$VARIANT$([ "$EVERY" -eq 1 ] || echo "-every-$EVERY")
+STAGE=$CACHE/tmp/fail-nth-$KIND-$(key "$TOP")
 rm -rf "$STAGE"
+trap 'rm -rf "$STAGE"' EXIT
 mkdir -p "$STAGE/fail-nth"
 for dir in "${dirs[@]}"; do
 	find -L "$dir" -maxdepth 1 -name '[!.]*.ko' -exec cp {} "$STAGE/fail-nth/" \;
@@ -24,7 +26,7 @@ passed=0
 failed=0
 # sample PATCH TARGET FILE MARK: as for vm/fail-nth.
 sample() {
-	local log=$CACHE/log/fail-nth-$ARCH-$VARIANT-$1.txt status=0
+	local log=$CACHE/log/fail-nth-$KIND-$1.txt status=0
 	say "allocations in the life of $1 fail, 1 in $EVERY, on the $ARCH $VARIANT kernel (about $((10 / EVERY + 1)) min)"
 	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
 		--overlay "${dirs[0]}/overlay" --timeout 3600 --console-log "${log%.txt}.console" \
