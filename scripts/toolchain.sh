@@ -89,11 +89,16 @@ install_packages() {
 	retry "${apt[@]}" update && retry "${apt[@]}" install --yes --no-install-recommends "$@"
 }
 
+# is_installed PACKAGE: in the tree, and not only half.
+is_installed() {
+	# shellcheck disable=SC2016 # dpkg-query fills it in
+	[ "$(dpkg-query --admindir="$TREE/var/lib/dpkg" -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
 add_packages() {
 	local package missing=()
 	for package; do
-		[ -e "$TREE/var/lib/dpkg/info/$package.list" ] ||
-			compgen -G "$TREE/var/lib/dpkg/info/$package:*.list" >/dev/null || missing+=("$package")
+		is_installed "$package" || missing+=("$package")
 	done
 	[ ${#missing[@]} -eq 0 ] || step "toolchain tree: ${missing[*]}" "20 s" install_packages "${missing[@]}"
 }

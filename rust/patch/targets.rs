@@ -227,6 +227,10 @@ pub(crate) fn going(module: &Module<'_>) {
 /// function failed after it had enabled the patch. Its memory is about to be freed, so that the
 /// patch has to go first, however long that takes.
 fn abandon(module: &Module<'_>) {
+    if retain::get(module.id()).is_none() {
+        // Not a livepatch.
+        return;
+    }
     let mut said = false;
     loop {
         let mut registry = locks::registry();
@@ -252,7 +256,5 @@ fn abandon(module: &Module<'_>) {
         fsleep(Delta::from_millis(10));
     }
     // Also a patch that others have disabled may not be freed yet.
-    if retain::get(module.id()).is_some() {
-        retire::wait();
-    }
+    retire::wait();
 }

@@ -6,7 +6,7 @@
 # function of livepatch.ko or of a patch's author is called by its address, which begins so
 # too. Ends with `N passed, N failed`.
 #
-#   branches.sh [VARIANT]     a kernel with CONFIG_X86_KERNEL_IBT: ibt (default), cfi
+#   branches.sh [VARIANT]     a kernel with CONFIG_X86_KERNEL_IBT: ibt (default), cfi, lockdep
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 

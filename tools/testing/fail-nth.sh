@@ -3,7 +3,8 @@
 #
 # Memory that runs out: each allocation in a patch's whole life is made to fail, one
 # after the other, on the kernel with fault injection, lockdep and kmemleak
-# (VARIANT= for another one). EVERY=n: only the first, and then each nth. Ends with `N passed, N failed`, one for each sample.
+# (VARIANT= for another one). EVERY=n: only the first, and then each nth. Ends with
+# `N passed, N failed`, one for each sample.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 

@@ -5,7 +5,8 @@
 # MINUTES on the kernel with lockdep and kmemleak (VARIANT= for another one). SEED
 # chooses what is done; it is printed, and the same seed asks for the same things,
 # though not at the same moments. DELAYS=1 has livepatch.ko sleep at random where it
-# takes locks; FAULTS=1 has one in fifty of its allocations fail. Ends with `N passed, N failed`.
+# takes locks; FAULTS=1 has one in fifty of its allocations fail. Ends with
+# `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -16,7 +17,7 @@ VARIANT=${VARIANT:-lockdep}
 
 MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
 KIND=$ARCH-$VARIANT${DELAYS:+-delays}${FAULTS:+-faults}-$SEED
-STAGE=$CACHE/tmp/stress-$KIND
+STAGE=$CACHE/tmp/stress-$KIND-$(key "$TOP")
 rm -rf "$STAGE"
 trap 'rm -rf "$STAGE"' EXIT
 mkdir -p "$STAGE/stress"
@@ -25,15 +26,13 @@ for dir in "${dirs[@]}"; do
 	find -L "$dir" -maxdepth 1 -name '[!.]*.ko' -exec cp {} "$STAGE/stress/" \;
 done
 cp "$TOP/tools/testing/vm/stress" "$STAGE/stress/run"
-# Programs that are built beside the modules.
-OVERLAY=${dirs[0]}/overlay
 
 say "stress on the $ARCH $VARIANT kernel for $MINUTES min, SEED=$SEED${DELAYS:+, with delays}${FAULTS:+, with faults}"
 log=$CACHE/log/stress-$KIND.txt
 for _ in 1 2 3; do
 	status=0
 	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
-		--overlay "$OVERLAY" --timeout $((MINUTES * 60 + 600)) --console-log "${log%.txt}.console" \
+		--overlay "${dirs[0]}/overlay" --timeout $((MINUTES * 60 + 600)) --console-log "${log%.txt}.console" \
 		-- bash /stress/run "$MINUTES" "$SEED" ${FAULTS:+faults} | tee "$log" || status=$?
 	tail -n 1 "$log" | grep -q '^not begun' || break
 done

@@ -7,7 +7,6 @@
  *
  * Goes on until its standard input ends.
  */
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -75,29 +74,24 @@ static int forks(long count)
 
 int main(int argc, char **argv)
 {
-	struct pollfd input = { .fd = STDIN_FILENO };
 	long count = argc == 3 ? atol(argv[2]) : 0;
+	int forking = count > 0 && !strcmp(argv[1], "forks");
 	int status;
 	char byte;
 
-	if (count > 0 && !strcmp(argv[1], "threads")) {
-		status = threads(count);
-	} else if (count > 0 && !strcmp(argv[1], "forks")) {
-		status = forks(count);
-	} else {
+	if (!forking && (count <= 0 || strcmp(argv[1], "threads"))) {
 		fputs("usage: klp_tasks threads|forks N\n", stderr);
 		return 2;
 	}
+	status = forking ? forks(count) : threads(count);
 	if (status)
 		return status;
 	puts("ready");
 	fflush(stdout);
-	input.events = POLLIN;
-	do
-		poll(&input, 1, -1);
-	while (read(STDIN_FILENO, &byte, 1) > 0);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
 	/* A process that makes others may have failed. */
-	if (!strcmp(argv[1], "forks") && waitpid(-1, &status, WNOHANG) != 0) {
+	if (forking && waitpid(-1, &status, WNOHANG) != 0) {
 		fputs("klp_tasks: a process has ended too soon\n", stderr);
 		return 1;
 	}

@@ -19,7 +19,7 @@ begin_tasks() {
 }
 
 end_tasks() {
-	eval "exec $TASKS_INPUT>&-"
+	exec {TASKS_INPUT}>&-
 	wait "$TASKS_PROCESS" || fail "klp_tasks failed"
 }
 
