@@ -3,8 +3,9 @@
 #
 # Insert N damaged livepatches (klp-mutate; SEED= chooses which) into a kernel, by
 # default the one with KASAN. Each must be refused, or do what the undamaged one
-# does, and the kernel's log must show no sign of a bug. What crashes the guest is
-# told, and the rest goes on in a new one.
+# does, and the kernel's log must show no sign of a bug. After a file that crashes the
+# guest, or that the kernel's log tells a bug of, the rest goes on in a new one: a guest
+# is booted once, and kept in the state right before the first file.
 #
 #	N=n SEED=s	how many, and which
 #	VARIANT=v	the kernel: kasan (default on x86_64), plain (on s390), lockdep
@@ -94,9 +95,10 @@ else
 		"$OUT"/selftests/klp_test_{late,draft,positions}.ko)
 	targets=("$OUT/samples/module-target/klp_target.ko" "$OUT/selftests/klp_test_target.ko")
 fi
-STAGE=$CACHE/tmp/hostile-$(basename "$KOBJ")-$(key "$TOP")-$MODE
+STAGE=$CACHE/tmp/hostile-$(basename "$KOBJ")-$(key "$TOP")-$MODE-$SEED
 LOG=$CACHE/log/hostile-$ARCH-$VARIANT-$MODE-$SEED
-rm -rf "$STAGE" "$STAGE.control"
+trap 'rm -rf "$STAGE" "$STAGE.control" "$STAGE.guest"' EXIT
+rm -rf "$STAGE" "$STAGE.control" "$STAGE.guest"
 mkdir -p "$STAGE/hostile"
 [ "$MODE" != ours ] || cp "$OUT/livepatch.ko" "$STAGE/hostile/"
 cp "${targets[@]}" "$STAGE/hostile/"
@@ -111,7 +113,8 @@ for module in livepatch klp_control klp_target klp_test_target; do
 	[ ! -e $module.ko ] || insmod $module.ko || exit 1
 done
 hooks=$(cat /sys/kernel/tracing/enabled_functions)
-klp_hostile mutants "$1" $2 || exit
+asked=$(/.vm/pause) || exit
+klp_hostile mutants $asked || exit
 echo "hostile: the end" >/dev/kmsg
 [ "$(cat /sys/kernel/tracing/enabled_functions)" = "$hooks" ] ||
 	echo "PROBLEM 0: functions are still redirected: $(cat /sys/kernel/tracing/enabled_functions)"
@@ -133,38 +136,54 @@ bugs=$(dmesg --notime | sed '1,/hostile: the end/d' | grep -E -f /.vm/kernel-bug
 echo complete
 END
 
-# Every fault is reported, not only the first; a warning does not end the run.
-append="kasan_multi_shot"
+# vm OPTION... -- COMMAND...: with the guest's kernel. Every fault is reported, not only
+# the first; a warning does not end the run, but a processor that is stuck does.
+vm() {
+	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --append "kasan_multi_shot sysctl.kernel.panic_on_rcu_stall=1" \
+		--timeout "${TIMEOUT:-7200}" --silence 300 "$@"
+}
+
+# told MUTANT WHAT CLASS: what is wrong with one, once.
+declare -A CLASS=()
+told() {
+	[ -z "${CLASS[$1]:-}" ] || [ "$1" -eq 0 ] || return 0
+	CLASS[$1]=$3
+	echo "mutant $1: $2"
+	awk -F'\t' -v n="$1" '$1 == n { print "    " $2 ", to be " $3 ": " $4 }' "$MANIFEST"
+}
+
 say "inserting $N damaged livepatches on the $ARCH $VARIANT kernel ($MODE), seed $SEED"
 start=$SECONDS
+vm --overlay "$STAGE" --console-log "$LOG-boot.console" --save "$STAGE.guest" -- bash /hostile/run ||
+	die "the guest does not come to the first; the kernel's log is $LOG-boot.console"
 next=$FIRST
 guests=0
-declare -A BAD=()
 : >"$LOG.txt"
+rm -f "$LOG"-[0-9]*.console
 while :; do
 	guests=$((guests + 1))
 	status=0
-	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" --timeout "${TIMEOUT:-7200}" \
-		--append "$append" --console-log "$LOG-$guests.console" -- \
-		bash /hostile/run "$next" "$([ "$MODE" != control ] || echo control)" >"$LOG.part" 2>"$LOG.error" || status=$?
+	vm --console-log "$LOG-$guests.console" --restore "$STAGE.guest" -- \
+		"$next" "$([ "$MODE" != control ] || echo control)" >"$LOG.part" 2>"$LOG.error" || status=$?
 	cat "$LOG.part" >>"$LOG.txt"
 	while read -r number text; do
-		number=${number%:}
-		BAD[$number]=1
-		echo "mutant $number: $text"
-		awk -F'\t' -v n="$number" '$1 == n { print "    " $2 ", to be " $3 ": " $4 }' "$MANIFEST"
+		case $text in
+		"the kernel's log"*) class=bug ;;
+		"it was loaded, but had"*) class=damaged ;;
+		*) class=other ;;
+		esac
+		told "${number%:}" "$text" "$class"
 	done < <(sed -n 's/^PROBLEM //p' "$LOG.part")
 	! grep -qx complete "$LOG.part" || break
 	# The last one that was begun is the one that did it.
 	culprit=$(grep -ao 'hostile: mutant [0-9]*' "$LOG-$guests.console" | tail -n 1 | grep -o '[0-9]*$' || true)
-	if [ -z "$culprit" ] || [ "$guests" -ge "${GUESTS:-50}" ]; then
+	if [ -z "$culprit" ] || [ "$guests" -ge "${GUESTS:-1000}" ]; then
 		tail -n 45 "$LOG.error" >&2
 		die "the guest does not come to its end; the kernel's log is $LOG-$guests.console"
 	fi
-	if [ -z "${BAD[$culprit]:-}" ]; then
-		BAD[$culprit]=1
-		echo "mutant $culprit: the guest ended with it (status $status); the kernel's log is $LOG-$guests.console"
-		awk -F'\t' -v n="$culprit" '$1 == n { print "    " $2 ", to be " $3 ": " $4 }' "$MANIFEST"
+	if [ -z "${CLASS[$culprit]:-}" ]; then
+		told "$culprit" "the guest ended with it (status $status); the kernel's log is $LOG-$guests.console" \
+			"$([ "$status" -eq 124 ] && echo hung || echo crashed)"
 		grep -aE -m 4 -f <(grep -v '^#' "$TOP/tools/testing/kernel-bugs") "$LOG-$guests.console" |
 			tr -d '\r' | sed 's/^/    | /' || true
 	fi
@@ -173,13 +192,17 @@ while :; do
 done
 
 count() { awk -F'\t' -v what="$1" '$2 == what { n++ } END { print n + 0 }' "$LOG.txt"; }
+# class NAME: how many were of that class.
+class() { printf '%s\n' "${CLASS[@]}" | grep -cx "$1" || true; }
 say "loaded $(count loaded), refused by us $(count ours), refused by the kernel $(count kernel);" \
 	"$guests guests, $(elapsed $((SECONDS - start))); what became of each is in $LOG.txt"
+[ "${#CLASS[@]}" -eq 0 ] || say "the guest crashed $(class crashed), stood still $(class hung)," \
+	"went on with a bug in its log $(class bug), loaded what is damaged $(class damaged), other $(class other)"
 total=$(wc -l <"$MANIFEST")
-# What is wrong after all of them counts as one more.
-failed=${#BAD[@]}
+# What is wrong before or after all of them counts as one more.
+failed=${#CLASS[@]}
 passed=$((total - failed))
-[ -z "${BAD[0]:-}" ] || passed=$((passed + 1))
+[ -z "${CLASS[0]:-}" ] || passed=$((passed + 1))
 seen=$(($(count loaded) + $(count ours) + $(count kernel)))
 [ $((seen + failed)) -ge "$total" ] || die "only $seen of $total were tried"
 echo "$passed passed, $failed failed"

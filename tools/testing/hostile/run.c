@@ -11,7 +11,9 @@
  * disabled and unloaded again. With "control" there is no livepatch core, and a
  * module that is loaded patches nothing.
  *
- * Status: 0 all were tried; 1 not, as something is left that cannot be removed.
+ * Status: 0 all were tried; 1 not, as something is left that cannot be removed; 2 not,
+ * as the kernel's log shows a sign of a bug: what it has done to this kernel is not
+ * known, and the next mutant is for another one.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -58,7 +60,7 @@ static regex_t bugs[REGEXES];
 static unsigned int count_of_bugs;
 static unsigned long long current;
 static int kmsg_in, kmsg_out;
-static bool control;
+static bool control, bug_found;
 
 static void __attribute__((format(printf, 1, 2))) problem(const char *format, ...)
 {
@@ -179,6 +181,7 @@ static bool read_log(char *said, size_t size)
 		for (i = 0; i < count_of_bugs; i++) {
 			if (!regexec(&bugs[i], text, 0, NULL, 0)) {
 				problem("the kernel's log: %s", text);
+				bug_found = true;
 				break;
 			}
 		}
@@ -364,32 +367,38 @@ static uint64_t number(struct file *pack, unsigned int bytes)
 	return value;
 }
 
-/* Puts the next mutant together. */
-static struct file unpack(struct file *pack, unsigned int *base, bool *refused)
+/* Puts the next mutant together, or goes past it if it is before the first. */
+static struct file unpack(struct file *pack, unsigned long long first, unsigned int *base,
+			  bool *refused)
 {
-	struct file mutant;
+	struct file mutant = { NULL, 0 };
+	bool wanted;
 	uint32_t pieces;
 
 	current = number(pack, 8);
+	wanted = current >= first;
 	*base = number(pack, 2);
 	*refused = number(pack, 1);
 	mutant.length = number(pack, 4);
 	pieces = number(pack, 4);
 	if (*base >= count_of_bases)
 		stop("there is no base %u", *base);
-	/* The kernel reads as many bytes as are said, from the end of a mapping at worst. */
-	mutant.data = calloc(1, mutant.length + 1);
-	if (!mutant.data)
-		stop("no memory");
-	memcpy(mutant.data, bases[*base].data,
-	       mutant.length < bases[*base].length ? mutant.length : bases[*base].length);
+	if (wanted) {
+		/* The kernel reads as many bytes as are said, from the end of a mapping at worst. */
+		mutant.data = calloc(1, mutant.length + 1);
+		if (!mutant.data)
+			stop("no memory");
+		memcpy(mutant.data, bases[*base].data,
+		       mutant.length < bases[*base].length ? mutant.length : bases[*base].length);
+	}
 	while (pieces--) {
 		uint32_t offset = number(pack, 4), length = number(pack, 4);
 
 		if (pack->length < length || offset > mutant.length ||
 		    length > mutant.length - offset)
 			stop("the pack is damaged");
-		memcpy(mutant.data + offset, pack->data, length);
+		if (wanted)
+			memcpy(mutant.data + offset, pack->data, length);
 		pack->data += length;
 		pack->length -= length;
 	}
@@ -449,15 +458,18 @@ int main(int argc, char **argv)
 		stop("cannot judge the kernel's log");
 	/* From the beginning: what was logged until now counts for mutant 0. */
 	read_log(said, sizeof(said));
+	bug_found = false;
 
 	while (pack.length) {
-		struct file mutant = unpack(&pack, &base, &refused);
+		struct file mutant = unpack(&pack, first, &base, &refused);
 
-		if (current >= first) {
-			try(mutant, names[base], refused);
-			tried++;
-		}
+		if (!mutant.data)
+			continue;
+		try(mutant, names[base], refused);
+		tried++;
 		free(mutant.data);
+		if (bug_found && pack.length)
+			return 2;
 	}
 	/* What comes late is late, but not lost. */
 	sleep(1);

@@ -20,11 +20,18 @@ usage() {
 		  --mem MB --smp N    default 1024 and 2
 		  --append ARGS       more kernel arguments
 		  --qemu-args ARGS    more QEMU arguments
+		  --silence SECONDS   stop the guest when its console says nothing for that long
+		  --save DIR          end when COMMAND calls /.vm/pause, and keep the guest in DIR
+		  --restore DIR       go on with a guest that was kept, in place of booting one;
+		                      COMMAND is its line of input, which /.vm/pause prints
+
+		A guest that is kept can be restored any number of times, with the options that
+		it was booted with.
 
 		ACCEL= in the environment is QEMU's -accel (default tcg,thread=multi).
 
-		Exits with COMMAND's status; 124: the time was up; 125: the guest crashed or
-		could not be started.
+		Exits with COMMAND's status; 124: the time was up, or the silence too long; 125:
+		the guest crashed or could not be started.
 	END
 }
 
@@ -37,6 +44,9 @@ MEM=1024
 SMP=2
 APPEND=
 QEMU_ARGS=()
+SILENCE=
+SAVE=
+RESTORE=
 
 while [ $# -gt 0 ]; do
 	case "$1" in
@@ -48,7 +58,8 @@ while [ $# -gt 0 ]; do
 		shift
 		break
 		;;
-	--variant | --kernel | --overlay | --timeout | --console-log | --mem | --smp | --append | --qemu-args)
+	--variant | --kernel | --overlay | --timeout | --console-log | --mem | --smp | --append | --qemu-args | \
+		--silence | --save | --restore)
 		[ $# -ge 2 ] || die "$1 needs a value"
 		;;&
 	--variant) VARIANT=$2 ;;
@@ -60,11 +71,16 @@ while [ $# -gt 0 ]; do
 	--smp) SMP=$2 ;;
 	--append) APPEND=$2 ;;
 	--qemu-args) read -ra QEMU_ARGS <<<"$2" ;;
+	--silence) SILENCE=$2 ;;
+	--save) SAVE=$2 ;;
+	--restore) RESTORE=$2 ;;
 	*) die "unknown argument: $1 (see --help)" ;;
 	esac
 	shift 2
 done
 [ $# -gt 0 ] || die "no command to run (see --help)"
+[ -z "$SAVE" ] || [ -z "$RESTORE" ] || die "a guest is either saved or restored"
+[ -z "$RESTORE" ] || [ -e "$RESTORE/state" ] || die "no guest is kept in $RESTORE"
 [ -n "$CONSOLE_LOG" ] || CONSOLE_LOG=$CACHE/log/console-$ARCH-$VARIANT.log
 
 if [ -z "$KERNEL" ]; then
@@ -79,10 +95,11 @@ GUEST=$("$TOP/scripts/guest.sh")
 
 WORK=$(mktemp -d "$CACHE/tmp/vm.XXXXXX")
 VM=
+WATCHER=
 # shellcheck disable=SC2317,SC2329 # called by the trap
 cleanup() {
 	if [ -n "$VM" ]; then
-		kill "$VM" 2>/dev/null || true
+		kill "$VM" ${WATCHER:+"$WATCHER"} 2>/dev/null || true
 		wait "$VM" 2>/dev/null || true
 	fi
 	[ ! -e "$WORK/console" ] || cp "$WORK/console" "$CONSOLE_LOG"
@@ -105,6 +122,7 @@ prepare_initrd() {
 	done
 	chmod 755 "$root"
 	cp "$TOP/tools/testing/vm/init" "$root/init"
+	cp "$TOP/tools/testing/vm/pause" "$root/.vm/pause"
 	echo "$PORT" >"$root/.vm/port"
 	echo "$TOKEN" >"$root/.vm/token"
 	grep -v '^#' "$TOP/tools/testing/kernel-bugs" >"$root/.vm/kernel-bugs"
@@ -117,7 +135,7 @@ prepare_initrd() {
 	"$TOP/scripts/enter" bash -ec '
 		cd "$1"
 		find . -mindepth 1 | cpio --quiet -o -H newc -R 0:0 | cat "$2" - >"$3"
-	' initrd "$root" "$GUEST" "$WORK/initrd"
+	' initrd "$root" "$GUEST" "$IMAGES/initrd"
 	rm -rf "$root"
 }
 
@@ -150,17 +168,60 @@ s390)
 	;;
 esac
 
-TOKEN=vm-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+# What a guest is booted from, and with --save what becomes of it.
+IMAGES=$WORK
+[ -z "$RESTORE" ] || IMAGES=$RESTORE
+
 # shellcheck disable=SC2054 # the commas are QEMU's
 QEMU+=(
 	-accel "$ACCEL" -cpu "$CPU" -m "$MEM" -smp "$SMP"
 	-nodefaults -display none -no-reboot
 	-chardev "file,id=console,path=$WORK/console"
 	-chardev stdio,id=output,signal=off
-	-kernel "$WORK/kernel" -initrd "$WORK/initrd"
+	-kernel "$IMAGES/kernel" -initrd "$IMAGES/initrd"
 	-append "console=$CONSOLE panic=-1 oops=panic printk.devkmsg=on log_buf_len=4M $APPEND"
 	"${QEMU_ARGS[@]}"
 )
+mkfifo "$WORK/input"
+exec 4<>"$WORK/input"
+if [ -n "$RESTORE" ]; then
+	QEMU+=(-incoming "file:$RESTORE/state")
+	TOKEN=$(cat "$RESTORE/token")
+	# A port takes what fits into it before its state is loaded, and then forgets it:
+	# these lines are for that.
+	printf '%16s' '' | tr ' ' '\n' >&4
+	printf '%s\n' "$*" >&4
+else
+	TOKEN=vm-$(od -An -N6 -tx1 /dev/urandom | tr -d ' \n')
+	prepare_initrd "$@"
+	cp "$KERNEL" "$IMAGES/kernel"
+fi
+if [ -n "$SAVE" ]; then
+	mkfifo "$WORK/monitor.in" "$WORK/monitor.out"
+	# shellcheck disable=SC2054
+	QEMU+=(-chardev "pipe,id=monitor,path=$WORK/monitor" -mon chardev=monitor,mode=readline)
+fi
+
+# said TEXT: by the guest's init, or with its token.
+said() { tr -d '\r' <"$WORK/console" | sed -n "s/.*$TOKEN: $1\$/\1/p" | tail -n 1; }
+
+# watch: until the guest's end, whether it is to be saved, or to be stopped.
+watch() {
+	local saving=
+	while sleep 0.3; do
+		if [ -n "$SAVE" ] && [ -z "$saving" ] && [ -n "$(said '\(paused\)')" ]; then
+			saving=1
+			# Its pages go as fast as they can.
+			printf '%s\n' 'migrate_set_parameter max-bandwidth 100G' \
+				"migrate file:$WORK/state" quit >"$WORK/monitor.in"
+		fi
+		if [ -n "$SILENCE" ] && [ $(($(date +%s) - $(stat -c %Y "$WORK/console"))) -gt "$SILENCE" ]; then
+			touch "$WORK/silent"
+			kill "$1"
+			return
+		fi
+	done
+}
 
 # report MESSAGE: what went wrong, and the console's last words.
 report() {
@@ -178,9 +239,6 @@ report() {
 	} >&2
 }
 
-prepare_initrd "$@"
-cp "$KERNEL" "$WORK/kernel"
-
 # QEMU makes its standard output non-blocking, which would be felt by everyone
 # who shares ours: it gets a pipe to itself.
 mkfifo "$WORK/output"
@@ -189,21 +247,38 @@ start=$SECONDS
 cat "$WORK/output" &
 READER=$!
 timeout --kill-after=10 "$TIMEOUT" "$TOP/scripts/enter" "${QEMU[@]}" \
-	</dev/null >"$WORK/output" 2>"$WORK/qemu" &
+	<&4 4>&- >"$WORK/output" 2>"$WORK/qemu" &
 VM=$!
+if [ -n "$SAVE$SILENCE" ]; then
+	watch "$VM" 4>&- &
+	WATCHER=$!
+fi
 ended=0
 wait "$VM" || ended=$?
 VM=
+[ -z "$WATCHER" ] || kill "$WATCHER" 2>/dev/null || true
 wait "$READER" || true
 
-status=$(tr -d '\r' <"$WORK/console" | sed -n "s/.*$TOKEN: status \([0-9]*\)\$/\1/p" | tail -n 1)
+status=$(said 'status \([0-9]*\)')
 panic=$(tr -d '\r' <"$WORK/console" | grep -a -m 1 'Kernel panic - not syncing' || true)
 if [ "$ended" -eq 124 ] || [ "$ended" -eq 137 ]; then
 	report "the guest was stopped after $TIMEOUT s${status:+ (the command had ended with status $status, but the guest did not power off)}"
 	exit 124
+elif [ -e "$WORK/silent" ]; then
+	report "the guest was stopped after $((SECONDS - start)) s, as its console had been silent for $SILENCE s"
+	exit 124
 elif [ -n "$panic" ]; then
 	report "the guest crashed after $((SECONDS - start)) s: $panic"
 	exit 125
+elif [ -n "$SAVE" ] && [ "$status" = 0 ]; then
+	report "the command has ended without calling /.vm/pause"
+	exit 125
+elif [ -n "$SAVE" ] && [ -z "$status" ] && [ "$ended" -eq 0 ] && [ -s "$WORK/state" ]; then
+	rm -rf "$SAVE"
+	mkdir -p "$SAVE"
+	echo "$TOKEN" >"$SAVE/token"
+	mv "$WORK"/{kernel,initrd,state} "$SAVE/"
+	exit
 elif [ -z "$status" ] || [ "$ended" -ne 0 ]; then
 	report "the guest ended after $((SECONDS - start)) s without telling the command's status (QEMU's status: $ended)"
 	exit 125
