@@ -13,6 +13,7 @@ use crate::format::refusal::Refusal;
 use crate::messages::refuse;
 use crate::sys::direct::Direct;
 use crate::sys::ftrace::{Location, Redirect};
+use crate::sys::switch::Flip;
 use crate::sys::Address;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -44,19 +45,6 @@ pub(crate) struct Site {
     layers: KVec<Layer>,
 }
 
-/// A switch that leads calls of one function elsewhere.
-pub(crate) struct Switch<'a> {
-    location: Location,
-    redirect: &'a Redirect,
-}
-
-impl Switch<'_> {
-    /// Calls go to `target` from now on, or to the original for `None`.
-    pub(crate) fn lead_to(&self, target: Option<Address>) {
-        self.redirect.lead_to(self.location, target);
-    }
-}
-
 impl Site {
     /// The layer that decides, going by which patches are `active`.
     pub(crate) fn top(&self, active: impl Fn(PatchId) -> bool) -> Option<&Layer> {
@@ -68,14 +56,16 @@ impl Site {
         self.top(active).and_then(|layer| layer.new)
     }
 
-    /// What leads calls elsewhere, where the function has been made [switchable].
+    /// What leads calls to `target`, or to the original for `None`, where the function has been
+    /// made [switchable].
     ///
     /// [switchable]: Redirects::make_switchable
-    pub(crate) fn switch(&self) -> Option<Switch<'_>> {
+    pub(crate) fn flip_to(&self, target: Option<Address>) -> Option<Flip<'_>> {
         match &self.way {
-            Way::Switchable(redirect) => Some(Switch {
-                location: self.location,
+            Way::Switchable(redirect) => Some(Flip {
                 redirect,
+                location: self.location,
+                target,
             }),
             Way::Settled(_) => None,
         }
@@ -279,7 +269,7 @@ impl Redirects {
                 continue;
             };
             let redirect = match self.sites.get(index) {
-                Some(site) if site.switch().is_none() => match &new {
+                Some(site) if matches!(site.way, Way::Settled(_)) => match &new {
                     Some(new) if new.covers(site.location) => Some(new.clone()),
                     _ => self.covering(site.location),
                 },
@@ -326,8 +316,8 @@ impl Redirects {
     /// Sends calls of one function, which is switchable, where the `active` patches want them.
     pub(crate) fn route(&self, function: Address, active: impl Fn(PatchId) -> bool) {
         if let Some(site) = self.site(function) {
-            if let Some(switch) = site.switch() {
-                switch.lead_to(site.route(active));
+            if let Way::Switchable(redirect) = &site.way {
+                redirect.lead_to(site.location, site.route(active));
             }
         }
     }

@@ -3,14 +3,15 @@
 //! Who is in the way of a transition, and the switch itself.
 
 use super::model::{Function, Patch, PatchId};
-use super::redirects::{Redirects, Site, Switch};
+use super::redirects::{Redirects, Site};
 use super::registry::Registry;
 use super::survey::Survey;
 use super::transition::Goal;
 use crate::format::name::Text;
 use crate::sys::param::debug_level;
 use crate::sys::sort::{sort, Compare};
-use crate::sys::stop::{stop_machine, Stopped};
+use crate::sys::stop::Stopped;
+use crate::sys::switch::{self, Flip};
 use crate::sys::tasks::{self, Identity, StackBuffer, Task};
 use crate::sys::Address;
 use core::cmp::Ordering;
@@ -101,7 +102,7 @@ struct Plan<'a> {
     watched: KVVec<Watched>,
     /// From the first that is watched to the last.
     span: Range<Address>,
-    flips: KVVec<(Switch<'a>, Option<Address>)>,
+    flips: KVVec<Flip<'a>>,
 }
 
 /// The functions of a patch that are among the redirects, with their indices among all.
@@ -145,8 +146,8 @@ impl<'a> Plan<'a> {
             let route = site.route(switched);
             if route != site.route(active) {
                 // It was made switchable when the transition began.
-                let switch = site.switch().ok_or(EAGAIN)?;
-                plan.flips.push((switch, route), GFP_KERNEL)?;
+                let flip = site.flip_to(route).ok_or(EAGAIN)?;
+                plan.flips.push(flip, GFP_KERNEL)?;
             }
         }
         plan.make_disjoint();
@@ -288,7 +289,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         Mode::Safe => Some(Survey::new(|word| plan.is_wanted(word))?),
         Mode::Forced => None,
     };
-    let switched = stop_machine(|stopped| {
+    let switched = switch::switch(&plan.flips, |stopped| {
         if let Some(survey) = &mut survey {
             let vouched = |task: &Task<'_>| survey.vouches_for(task);
             tasks::for_each(stopped, vouched, |task| {
@@ -300,13 +301,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
                 }
             });
         }
-        if blockers.count != 0 {
-            return false;
-        }
-        for (switch, route) in plan.flips.iter() {
-            switch.lead_to(*route);
-        }
-        true
+        blockers.count == 0
     })?;
     if debug_level() >= 2 {
         transition

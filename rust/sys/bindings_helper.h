@@ -33,3 +33,4 @@ static const gfp_t LP_GFP_ZERO = __GFP_ZERO;
 static const unsigned long LP_PAGE_SIZE = PAGE_SIZE;
 static const unsigned long LP_VM_NO_GUARD = VM_NO_GUARD;
 static const unsigned long LP_THREAD_SIZE = THREAD_SIZE;
+static const unsigned int LP_NR_CPUS = NR_CPUS;

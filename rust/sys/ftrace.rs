@@ -7,11 +7,12 @@
 //! for grace periods, however many call sites it has: functions that come and go together share
 //! one.
 //!
-//! Such a redirect can be led elsewhere at any moment, which costs every call a handler.
-//! [`direct`](super::direct) is for calls that go to one place for a long time.
+//! Such a redirect can be led elsewhere at any moment, alone or with others
+//! ([`switch`]), which costs every call a handler. [`direct`](super::direct) is for calls that
+//! go to one place for a long time.
 
 use super::sort::{sort, Compare};
-use super::{arch, bindings, symbols, Address};
+use super::{arch, bindings, switch, symbols, Address};
 use core::cmp::Ordering;
 use core::mem::ManuallyDrop;
 use core::pin::Pin;
@@ -69,6 +70,34 @@ struct Route {
     location: Location,
     /// 0: in the function itself.
     target: AtomicUsize,
+    /// The same, where a switch has happened already.
+    next: AtomicUsize,
+}
+
+impl Route {
+    fn new(location: Location, target: Option<Address>) -> Route {
+        let target = word(target);
+        Route {
+            location,
+            target: AtomicUsize::new(target),
+            next: AtomicUsize::new(target),
+        }
+    }
+
+    /// Where calls go on this processor.
+    fn target_here(&self) -> usize {
+        // The question comes first: a switch is over when both are the same.
+        if switch::has_happened_here() {
+            self.next.load(Relaxed)
+        } else {
+            self.target.load(Relaxed)
+        }
+    }
+}
+
+/// How a target is written.
+fn word(target: Option<Address>) -> usize {
+    target.map_or(0, |address| address.0)
 }
 
 impl Compare for Route {
@@ -95,8 +124,7 @@ impl Redirect {
         let mut routes = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
         let mut ips = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
         for (location, target) in calls.iter().copied() {
-            let target = AtomicUsize::new(target.map_or(0, |address| address.0));
-            routes.push(Route { location, target }, GFP_KERNEL)?;
+            routes.push(Route::new(location, target), GFP_KERNEL)?;
             ips.push(location.address() as c_ulong, GFP_KERNEL)?;
         }
         sort(&mut routes);
@@ -131,8 +159,15 @@ impl Redirect {
     /// for `None`. A location that is none of the redirect's is ignored.
     pub(crate) fn lead_to(&self, location: Location, target: Option<Address>) {
         if let Some(route) = self.0.route(location) {
-            let target = target.map_or(0, |address| address.0);
-            route.target.store(target, Release);
+            route.next.store(word(target), Release);
+            route.target.store(word(target), Release);
+        }
+    }
+
+    /// The same on processors where a switch has happened, and nothing on others.
+    pub(super) fn lead_next_to(&self, location: Location, target: Option<Address>) {
+        if let Some(route) = self.0.route(location) {
+            route.next.store(word(target), Release);
         }
     }
 
@@ -201,7 +236,7 @@ unsafe extern "C" fn handler(
         [only] => Some(only),
         _ => redirect.route(Location(Address(ip))),
     };
-    let target = route.map_or(0, |route| route.target.load(Relaxed));
+    let target = route.map_or(0, Route::target_here);
     if target != 0 {
         // SAFETY: `fregs` comes from ftrace; whoever set the target vouches for it.
         unsafe { arch::set_instruction_pointer(fregs, target) };

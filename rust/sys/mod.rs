@@ -24,6 +24,7 @@ pub(crate) mod shadow;
 pub(crate) mod sort;
 pub(crate) mod spec;
 pub(crate) mod stop;
+pub(crate) mod switch;
 pub(crate) mod symbols;
 pub(crate) mod tasks;
 pub(crate) mod work;

@@ -8,6 +8,8 @@
 //!   with, if it can lead to one;
 //! - `MACHINE` is the machine of the modules that are loaded here;
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
+//! - `processor()` is the number of the processor that this runs on, for what happens on each
+//!   processor while all are stopped;
 //! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack;
 //! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;

@@ -57,6 +57,12 @@ pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
 /// The functions of the kernel that only this architecture needs: none.
 pub(in crate::sys) const SYMBOLS: &[Symbol] = &[];
 
+/// The same for all processors: there is nothing here that interrupts a stopped one and that ftrace
+/// could trace. The code that a machine check runs at once is left out of that.
+pub(in crate::sys) fn processor() -> usize {
+    0
+}
+
 /// The stack pointer of a task that does not run: nothing that it needs is below. That of a task
 /// that runs is any number.
 ///

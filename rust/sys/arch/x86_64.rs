@@ -71,6 +71,26 @@ pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
     (cfg!(CONFIG_DYNAMIC_FTRACE_WITH_JMP) && target.0 % 2 == 0).then_some(target.0 as c_ulong | 1)
 }
 
+/// The number of the processor that this runs on. It is looked up without a call: the handler of
+/// ftrace may not make any.
+pub(in crate::sys) fn processor() -> usize {
+    #[cfg(CONFIG_SMP)]
+    {
+        let number: u32;
+        // SAFETY: It reads a variable of this processor that the kernel exports.
+        unsafe {
+            asm!(
+                "mov {:e}, dword ptr gs:[rip + cpu_number]",
+                out(reg) number,
+                options(nostack, readonly, preserves_flags)
+            )
+        };
+        number as usize
+    }
+    #[cfg(not(CONFIG_SMP))]
+    0
+}
+
 /// The stack pointer of a task that does not run: nothing that it needs is below. That of a task
 /// that runs is any number.
 ///

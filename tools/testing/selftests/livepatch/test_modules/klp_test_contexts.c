@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Two functions to be patched that run in every context there is, on every CPU, all the
- * time. Each time one is called right after the other, where no other task can come between.
+ * time. They are called in turn, several times, where no other task can come between.
  *
- * /proc/klp_test_contexts	how often both have been the original, both the replacement,
- *				and one of each, in a line for each context. A read runs them
- *				in process context.
+ * /proc/klp_test_contexts	how often all of these calls have run the originals, all the
+ *				replacements, and some of each, in a line for each context. A
+ *				read makes them in process context.
+ *
+ * With the parameter storm they are called in NMIs only, which follow each other on the CPUs
+ * in turn, and only where CPUs are stopped, which holds off everything else. (Emulated CPUs at
+ * times go on with instructions that have been changed, if they run them all the time.)
  */
 #include <linux/atomic.h>
 #include <linux/cpumask.h>
@@ -13,22 +17,32 @@
 #include <linux/hrtimer.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/smp.h>
+#include <linux/timekeeping.h>
 #ifdef CONFIG_X86
 #include <asm/apic.h>
 #include <asm/nmi.h>
 #endif
 
-/* How often at each interrupt, and at each read. */
+/* How often each is called, at each interrupt and at each read. */
 #define BURST 20
+/* An NMI of a storm takes most of the time that is between two. */
+#define LONG_BURST 1000
+/* How long a storm goes on without the interrupts that begin it. */
+#define STORM_NS (20 * NSEC_PER_MSEC)
 
 enum context { PROCESS, SOFTIRQ, HARDIRQ, NMI, CONTEXTS };
 
 static const char *const names[CONTEXTS] = { "process", "softirq", "hardirq", "nmi" };
 
-/* By how many of the two were the replacement. */
-static atomic64_t seen[CONTEXTS][3];
+enum outcome { OLD, NEW, MIXED, OUTCOMES };
+
+static atomic64_t seen[CONTEXTS][OUTCOMES];
+
+static bool storm;
+module_param(storm, bool, 0444);
 
 static int zero;
 
@@ -43,12 +57,14 @@ static noinline int klp_test_second(void)
 	return -READ_ONCE(zero);
 }
 
-static void run(enum context context)
+/* Nothing but an NMI can come in between, and nothing at all in an NMI. */
+static void run(enum context context, int burst)
 {
-	int i;
+	int i, new = 0;
 
-	for (i = 0; i < BURST; i++)
-		atomic64_inc(&seen[context][klp_test_first() + klp_test_second()]);
+	for (i = 0; i < burst; i++)
+		new += klp_test_first() + klp_test_second();
+	atomic64_inc(&seen[context][new == 0 ? OLD : new == 2 * burst ? NEW : MIXED]);
 }
 
 static void run_undisturbed(enum context context)
@@ -56,20 +72,15 @@ static void run_undisturbed(enum context context)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	run(context);
+	run(context, BURST);
 	local_irq_restore(flags);
 }
 
 #ifdef CONFIG_X86
 static DEFINE_PER_CPU(atomic_t, nmi_sent);
-
-static int on_nmi(unsigned int type, struct pt_regs *regs)
-{
-	if (!atomic_xchg(this_cpu_ptr(&nmi_sent), 0))
-		return NMI_DONE;
-	run(NMI);
-	return NMI_HANDLED;
-}
+/* A storm is one NMI at a time: the other CPUs must get on in the meantime. */
+static atomic_t storming;
+static atomic64_t storm_end;
 
 /* To the next CPU: what is interrupted there may be anything. */
 static void send_nmi(void)
@@ -78,6 +89,39 @@ static void send_nmi(void)
 
 	if (!atomic_xchg(per_cpu_ptr(&nmi_sent, cpu), 1))
 		__apic_send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+}
+
+/* Whether it has interrupted what runs on a CPU that is stopped. */
+static bool in_stopper(struct pt_regs *regs)
+{
+	return !strncmp(current->comm, "migration/", 10) && !(regs->flags & X86_EFLAGS_IF);
+}
+
+static int on_nmi(unsigned int type, struct pt_regs *regs)
+{
+	if (!atomic_xchg(this_cpu_ptr(&nmi_sent), 0))
+		return NMI_DONE;
+	if (!storm) {
+		run(NMI, BURST);
+		return NMI_HANDLED;
+	}
+	if (in_stopper(regs))
+		run(NMI, LONG_BURST);
+	if ((s64)ktime_get_mono_fast_ns() < atomic64_read(&storm_end))
+		send_nmi();
+	else
+		atomic_set(&storming, 0);
+	return NMI_HANDLED;
+}
+
+static void begin_nmis(void)
+{
+	if (storm) {
+		atomic64_set(&storm_end, ktime_get_mono_fast_ns() + STORM_NS);
+		if (atomic_xchg(&storming, 1))
+			return;
+	}
+	send_nmi();
 }
 
 static int begin_nmi(void)
@@ -89,13 +133,15 @@ static void end_nmi(void)
 {
 	int cpu;
 
+	while (atomic_read(&storming))
+		msleep(1);
 	for_each_online_cpu(cpu)
 		while (atomic_read(per_cpu_ptr(&nmi_sent, cpu)))
 			msleep(1);
 	unregister_nmi_handler(NMI_LOCAL, "klp_test_contexts");
 }
 #else
-static void send_nmi(void)
+static void begin_nmis(void)
 {
 }
 
@@ -114,15 +160,17 @@ static DEFINE_PER_CPU(struct hrtimer, soft_timer);
 
 static enum hrtimer_restart on_hard_timer(struct hrtimer *timer)
 {
-	run(HARDIRQ);
-	send_nmi();
+	if (!storm)
+		run(HARDIRQ, BURST);
+	begin_nmis();
 	hrtimer_forward_now(timer, ms_to_ktime(1));
 	return HRTIMER_RESTART;
 }
 
 static enum hrtimer_restart on_soft_timer(struct hrtimer *timer)
 {
-	run_undisturbed(SOFTIRQ);
+	if (!storm)
+		run_undisturbed(SOFTIRQ);
 	hrtimer_forward_now(timer, ms_to_ktime(1));
 	return HRTIMER_RESTART;
 }
@@ -137,10 +185,11 @@ static int contexts_show(struct seq_file *file, void *unused)
 {
 	int i;
 
-	run_undisturbed(PROCESS);
+	if (!storm)
+		run_undisturbed(PROCESS);
 	for (i = 0; i < CONTEXTS; i++)
-		seq_printf(file, "%s %lld %lld %lld\n", names[i], atomic64_read(&seen[i][0]),
-			   atomic64_read(&seen[i][2]), atomic64_read(&seen[i][1]));
+		seq_printf(file, "%s %lld %lld %lld\n", names[i], atomic64_read(&seen[i][OLD]),
+			   atomic64_read(&seen[i][NEW]), atomic64_read(&seen[i][MIXED]));
 	return 0;
 }
 
