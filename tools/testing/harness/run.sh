@@ -39,13 +39,26 @@ verdict() {
 }
 
 OUTPUT=$(mktemp "$CACHE/tmp/harness.XXXXXX")
-trap 'rm -f "$OUTPUT"' EXIT
+KEPT=$OUTPUT.guest
+trap 'rm -rf "$OUTPUT" "$KEPT"' EXIT
 
 # selftests ARGUMENT...: into $OUTPUT. What goes wrong is meant to, and of no
 # interest unless it is not what was meant.
 selftests() {
 	SHOWN=
 	"$TOP/tools/testing/selftests.sh" --tests "$HERE/cases" "$@" >"$OUTPUT" 2>&1
+}
+
+# guest STATUS ARGUMENT...: that run.sh ends with it; what it says goes into $OUTPUT.
+guest() {
+	local wanted=$1 status=0
+	shift
+	SHOWN=
+	"$TOP/tools/testing/vm/run.sh" --timeout 60 "$@" >"$OUTPUT" 2>&1 || status=$?
+	[ "$status" -eq "$wanted" ] && return
+	echo "# run.sh ended with status $status; it said:"
+	sed 's/^/#   /' "$OUTPUT"
+	return 1
 }
 
 # shows REGEX: a line of the last run's output.
@@ -56,6 +69,9 @@ shows() {
 	SHOWN=" above"
 	return 1
 }
+
+# lacks REGEX: the last run's output has no such line.
+lacks() { ! grep -Eq -- "$1" "$OUTPUT"; }
 
 step "harness modules" "20 s" "$TOP/scripts/enter" "$0" --build
 
@@ -93,6 +109,23 @@ verdict "a suite that hangs fails" eval '! selftests --timeout 40 test-hangs.sh'
 verdict "results lost in a hang are missed" shows '^# selftests: test-hangs.sh: 1 of 2 results are missing'
 verdict "the end of the time is told" shows 'error: the guest was stopped after 40 s'
 verdict "the hang is counted" shows '^1 passed, 1 failed$'
+
+say "guests that are kept"
+# shellcheck disable=SC2016 # for the guest's shell
+verdict "a guest that pauses is kept" guest 0 --save "$KEPT" -- \
+	'touch /tmp/before; line=$(/.vm/pause); ls /tmp; echo "restored: $line"; exit "${#line}"'
+verdict "what comes after the pause has not run" lacks '^restored'
+verdict "it goes on with its input" guest 3 --restore "$KEPT" -- one
+verdict "the input is what was given" shows '^restored: one$'
+verdict "it goes on from the same state again" guest 8 --restore "$KEPT" -- one more
+verdict "the input is what was given then" shows '^restored: one more$'
+verdict "what was there is there" shows '^before$'
+verdict "a command that does not pause is an error" guest 125 --save "$KEPT.2" -- true
+verdict "that is told" shows 'error: the command has ended without calling /.vm/pause'
+verdict "what fails before its pause is not kept" guest 7 --save "$KEPT.2" -- 'exit 7'
+verdict "nothing is kept of these" test ! -e "$KEPT.2"
+verdict "a guest that says nothing is stopped" guest 124 --silence 5 -- sleep 50
+verdict "the silence is told" shows 'error: the guest was stopped .* silent for 5 s'
 
 echo "1..$((PASSED + FAILED))"
 echo "$PASSED passed, $FAILED failed"
