@@ -892,6 +892,23 @@ fn a_refusal_comes_with_what_the_kernel_said_since() {
 }
 
 #[test]
+fn where_the_log_cannot_be_read_a_refusal_says_so() {
+    let case = Case::new();
+    case.tree.mainline();
+    let file = case.module("my_patch", true);
+    case.on_insert(|_| Err(Errno::INVAL.into()));
+    fs::remove_file(case.tree.0.join("dev/kmsg")).unwrap();
+    let error = case.refuse(load_args(&file));
+    has(
+        &error,
+        &[
+            "my-patch.ko was not loaded: invalid argument",
+            "\nThe kernel's log cannot be read: No such file or directory",
+        ],
+    );
+}
+
+#[test]
 fn refusals_are_sentences() {
     for (errno, log, parts) in [
         (

@@ -134,7 +134,7 @@ fn insert_core(system: &System, console: &mut Console, args: &Args) -> Result<bo
 fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()> {
     let mut log = Log::from_now(system);
     modules::insert(system, file, parameters)
-        .map_err(|error| refusal::error(system, file, &error, &log.read()))
+        .map_err(|error| refusal::error(system, file, &error, log.read()))
 }
 
 /// Waits for the transition.

@@ -11,20 +11,27 @@ use std::io;
 /// How many lines of the log are shown.
 const SHOWN: usize = 30;
 
-/// The error for a module that was refused: a sentence, and what the kernel logged since.
+/// The error for a module that was refused: a sentence, and what the kernel logged since, or why
+/// that cannot be read.
 pub(super) fn error(
     system: &System,
     module: &ModuleFile,
     error: &io::Error,
-    log: &[Message],
+    log: Result<Vec<Message>, &io::Error>,
 ) -> anyhow::Error {
+    let (log, unreadable) = match log {
+        Ok(log) => (log, None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
     let mut text = format!(
         "{} was not loaded: {}",
         module.path.display(),
-        reason(system, module, error, log)
+        reason(system, module, error, &log)
     );
     let skipped = log.len().saturating_sub(SHOWN);
-    if log.is_empty() {
+    if let Some(unreadable) = unreadable {
+        text.push_str(&format!("\nThe kernel's log cannot be read: {unreadable}"));
+    } else if log.is_empty() {
         text.push_str("\nThe kernel logged nothing.");
     } else {
         text.push_str("\nThe kernel says:");

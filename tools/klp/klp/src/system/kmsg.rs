@@ -36,8 +36,8 @@ impl Message {
     }
 }
 
-/// The log from some moment on. Where it cannot be read, it stays empty: nothing depends on it.
-pub struct Log(Option<File>);
+/// The log from some moment on.
+pub struct Log(io::Result<File>);
 
 impl Log {
     /// What is logged from now on.
@@ -59,13 +59,19 @@ impl Log {
             file.seek(from)?;
             io::Result::Ok(file)
         };
-        Log(open().ok())
+        Log(open())
     }
 
     /// The messages that were not read yet.
-    pub fn read(&mut self) -> Vec<Message> {
-        let Some(file) = &mut self.0 else {
-            return Vec::new();
+    ///
+    /// # Errors
+    ///
+    /// Why the log cannot be opened: often `EPERM`, where `kernel.dmesg_restrict` is 1 and
+    /// `CAP_SYSLOG` is missing.
+    pub fn read(&mut self) -> Result<Vec<Message>, &io::Error> {
+        let file = match &mut self.0 {
+            Ok(file) => file,
+            Err(error) => return Err(error),
         };
         let mut text = String::new();
         let mut buffer = vec![0; RECORD];
@@ -83,15 +89,16 @@ impl Log {
             }
         }
         // The lines of a record's dictionary begin with a space.
-        text.lines().filter_map(Message::parse).collect()
+        Ok(text.lines().filter_map(Message::parse).collect())
     }
 }
 
-/// When the transition of the patch began that is running now.
+/// When the transition of the patch began that is running now; `None` where the log does not tell.
 pub fn transition_began(system: &System, patch: &str) -> Option<Duration> {
     let start = format!("livepatch: '{patch}': starting ");
     Log::whole(system)
         .read()
+        .ok()?
         .iter()
         .rev()
         .find(|message| message.text.starts_with(&start))
