@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile signatures kernels bench check install deb packaging-test reboot-test tutorial clean
+	fuzz hostile signatures kernels bench check install deb packaging-test reboot-test service-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -54,6 +54,7 @@ help:
 	@echo '                            one measurement by function, CORE=peer on the C core)'
 	@echo '  make packaging-test       the Debian packages: installed, used, removed'
 	@echo '  make reboot-test          installed patches, over reboots of a guest'
+	@echo '  make service-test         klp.service, run by systemd'
 	@echo '  make tutorial             what the tutorial says, word for word'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
@@ -137,6 +138,9 @@ packaging-test:
 
 reboot-test:
 	@tools/testing/reboot.sh
+
+service-test:
+	@tools/testing/service.sh
 
 tutorial:
 	@tools/testing/tutorial.sh

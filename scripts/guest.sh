@@ -4,6 +4,9 @@
 # Make the root that the test kernels of $ARCH boot into, as an uncompressed
 # cpio archive, and print its path.
 #
+#   guest.sh             what the tests call, and no more
+#   guest.sh systemd     the same with systemd
+#
 # The packages are unpacked, not installed: nothing of the guest's architecture
 # runs here, and a user namespace with a single user id is enough.
 
@@ -35,7 +38,18 @@ EXCLUDE=(
 	'./usr/include' './usr/sbin/ldconfig' './usr/bin/localedef' './usr/lib/*/libmvec.so*' './usr/lib/*/libnsl.so*'
 )
 
-OUT=$CACHE/guest/$ARCH-$(key "$0" "$("$TOP/scripts/toolchain.sh")").cpio
+FLAVOUR=${1:-plain}
+case $FLAVOUR in
+plain) ;;
+systemd)
+	PACKAGES+=(systemd)
+	COMMANDS+=(systemctl journalctl)
+	LEFT_OUT='^(perl-base|debconf|init-system-helpers|readline-common|base-files|gcc-.*-base|libxxhash0)_'
+	EXCLUDE=("${EXCLUDE[@]/#.\/usr\/lib\/systemd/./usr/lib/systemd/catalog}")
+	;;
+*) die "there is no guest with '$FLAVOUR'" ;;
+esac
+OUT=$CACHE/guest/$ARCH-$FLAVOUR-$(key "$0" "$("$TOP/scripts/toolchain.sh")").cpio
 
 # fetch_suite DIRECTORY MIRROR SUITE: the packages and what they depend on. The
 # tree's own apt knows another architecture, and its directories may not be ours
@@ -89,7 +103,7 @@ prune() {
 }
 
 pack() {
-	local mirror=$1 work=$CACHE/tmp/guest-$ARCH command deb link exclude=() pattern
+	local mirror=$1 work=$CACHE/tmp/guest-$ARCH-$FLAVOUR command deb link exclude=() pattern
 	local root=$work/root
 	rm -rf "$root"
 	mkdir -p "$root"/{dev,proc,sys,run,tmp,root,etc,usr/{bin,sbin,lib,lib64},var/tmp}
@@ -128,13 +142,13 @@ make_guest() {
 	[ -e "$OUT" ] && return
 	mirror=$(debian_mirror)
 	[ -n "$mirror" ] || die "apt names no Debian mirror (run apt-get update, or set MIRROR=)"
-	step "guest root for $ARCH" "30 s" "$TOP/scripts/enter" "$0" --pack "$mirror"
+	step "guest root for $ARCH, $FLAVOUR" "30 s" "$TOP/scripts/enter" "$0" "$FLAVOUR" --pack "$mirror"
 }
 
-case "${1:-}" in
---pack) pack "$2" ;;
+case "${2:-}" in
+--pack) pack "$3" ;;
 *)
-	[ -e "$OUT" ] || locked "guest-$ARCH" make_guest
+	[ -e "$OUT" ] || locked "guest-$ARCH-$FLAVOUR" make_guest
 	echo "$OUT"
 	;;
 esac

@@ -6,7 +6,7 @@
 #   kernel.sh            no CONFIG_LIVEPATCH: what livepatch.ko is for
 #   kernel.sh peer       CONFIG_LIVEPATCH=y: the C core, to compare with
 #   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection, signatures,
-#                        and on x86_64 indirect branch tracking
+#                        and on x86_64 indirect branch tracking, and what systemd needs
 #   kernel.sh kasan      the same with KASAN, by clang (x86_64)
 #   kernel.sh kasan-peer the C core with all that
 #   kernel.sh preempt    CONFIG_PREEMPT
@@ -24,7 +24,7 @@ plain) ;;
 peer | preempt | rt | modversions) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
 lockdep)
 	CONFIGS+=("$TOP/scripts/config/lockdep.config")
-	[ "$ARCH" != x86_64 ] || CONFIGS+=("$TOP/scripts/config/ibt.config")
+	[ "$ARCH" != x86_64 ] || CONFIGS+=("$TOP/scripts/config/"{ibt,systemd}.config)
 	;;
 kasan | kasan-peer)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"

@@ -41,6 +41,7 @@ for ARCH in "${ARCHS[@]}"; do
 	is_measured "$ARCH" || continue
 	"$TOP/scripts/kernel.sh" peer >/dev/null
 	"$TOP/tools/testing/modules.sh" lockdep >/dev/null
+	"$TOP/scripts/guest.sh" systemd >/dev/null
 done
 
 # on_the_host: what needs no guest, what has quick ones, and the measurement, which
@@ -71,10 +72,11 @@ guests() {
 }
 
 # with_checks: a little of what is done for hours, on the kernel that has lockdep,
-# kmemleak and faults to inject.
+# kmemleak and faults to inject, and what systemd needs.
 with_checks() {
 	part "branches-$ARCH" "$TOP/tools/testing/branches.sh" lockdep
 	part "signatures-$ARCH" "$TOP/tools/testing/signatures.sh"
+	part "service-$ARCH" "$TOP/tools/testing/service.sh"
 	EVERY=20 part "fail-nth-$ARCH" "$TOP/tools/testing/fail-nth.sh"
 	MINUTES=1 SEED=1 part "stress-$ARCH" "$TOP/tools/testing/stress.sh"
 	MINUTES=1 SEED=2 FAULTS=1 part "stress-faults-$ARCH" "$TOP/tools/testing/stress.sh"

@@ -13,6 +13,8 @@ usage() {
 		argument is a line of bash; several are a program and its arguments, verbatim.
 
 		  --variant NAME      kernel: plain (default), peer, lockdep, kasan
+		  --guest FLAVOUR     the guest's root: plain (default), or systemd, which is then the
+		                      first process
 		  --kernel IMAGE      boot this image in place of a variant's
 		  --overlay DIR       put DIR's content over the guest's root (repeatable)
 		  --timeout SECONDS   stop the guest after that long (default 300)
@@ -36,6 +38,7 @@ usage() {
 }
 
 VARIANT=plain
+FLAVOUR=plain
 KERNEL=
 OVERLAYS=()
 TIMEOUT=300
@@ -58,11 +61,12 @@ while [ $# -gt 0 ]; do
 		shift
 		break
 		;;
-	--variant | --kernel | --overlay | --timeout | --console-log | --mem | --smp | --append | --qemu-args | \
+	--variant | --guest | --kernel | --overlay | --timeout | --console-log | --mem | --smp | --append | --qemu-args | \
 		--silence | --save | --restore)
 		[ $# -ge 2 ] || die "$1 needs a value"
 		;;&
 	--variant) VARIANT=$2 ;;
+	--guest) FLAVOUR=$2 ;;
 	--kernel) KERNEL=$2 ;;
 	--overlay) OVERLAYS+=("$2") ;;
 	--timeout) TIMEOUT=$2 ;;
@@ -91,7 +95,7 @@ if [ -z "$KERNEL" ]; then
 	esac
 fi
 [ -f "$KERNEL" ] || die "no kernel image at $KERNEL"
-GUEST=$("$TOP/scripts/guest.sh")
+GUEST=$("$TOP/scripts/guest.sh" "$FLAVOUR")
 
 WORK=$(mktemp -d "$CACHE/tmp/vm.XXXXXX")
 VM=
@@ -122,7 +126,15 @@ prepare_initrd() {
 	done
 	chmod 755 "$root"
 	cp "$TOP/tools/testing/vm/init" "$root/init"
-	cp "$TOP/tools/testing/vm/pause" "$root/.vm/pause"
+	cp "$TOP"/tools/testing/vm/{pause,serve} "$root/.vm/"
+	if [ "$FLAVOUR" = systemd ]; then
+		ln -sf usr/lib/systemd/systemd "$root/init"
+		mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+		cp "$TOP/tools/testing/vm/vm.service" "$root/etc/systemd/system/"
+		ln -s ../vm.service "$root/etc/systemd/system/multi-user.target.wants/"
+		# One without would be asked for its settings.
+		echo 6c766d6b6f2d74657374732d67756573 >"$root/etc/machine-id"
+	fi
 	echo "$PORT" >"$root/.vm/port"
 	echo "$TOKEN" >"$root/.vm/token"
 	grep -v '^#' "$TOP/tools/testing/kernel-bugs" >"$root/.vm/kernel-bugs"
@@ -143,6 +155,9 @@ prepare_initrd() {
 # levels of page tables. KASAN takes every address for a wild one then, if an interrupt
 # comes: it is not to have five before and after that.
 case $ARCH-$VARIANT in x86_64-kasan*) APPEND="no5lvl $APPEND" ;; esac
+
+# Nobody logs in, and nothing was installed.
+[ "$FLAVOUR" != systemd ] || APPEND="systemd.getty_auto=no systemd.condition_needs_update=no $APPEND"
 
 ACCEL=${ACCEL:-tcg,thread=multi}
 CPU=max

@@ -903,7 +903,7 @@ fn where_the_log_cannot_be_read_a_refusal_says_so() {
         &error,
         &[
             "my-patch.ko was not loaded: invalid argument",
-            "\nThe kernel's log cannot be read: No such file or directory",
+            "\nThe kernel's log cannot be read: no such file or directory.",
         ],
     );
 }

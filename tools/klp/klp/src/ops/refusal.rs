@@ -30,7 +30,8 @@ pub(super) fn error(
     );
     let skipped = log.len().saturating_sub(SHOWN);
     if let Some(unreadable) = unreadable {
-        text.push_str(&format!("\nThe kernel's log cannot be read: {unreadable}"));
+        let why = plain(unreadable);
+        text.push_str(&format!("\nThe kernel's log cannot be read: {why}."));
     } else if log.is_empty() {
         text.push_str("\nThe kernel logged nothing.");
     } else {
