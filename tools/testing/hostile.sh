@@ -122,15 +122,8 @@ for module in klp_test_target klp_target klp_control livepatch; do
 	[ ! -e $module.ko ] || rmmod $module || echo "PROBLEM 0: $module cannot be removed"
 done
 [ -z "$(cat /proc/modules)" ] || echo "PROBLEM 0: modules are left: $(cat /proc/modules)"
-if [ -e /sys/kernel/debug/kmemleak ]; then
-	# A leak is reported when two scans have found nothing that points to it.
-	for _ in 1 2 3; do
-		sleep 6
-		echo scan >/sys/kernel/debug/kmemleak
-	done
-	[ -z "$(cat /sys/kernel/debug/kmemleak)" ] ||
-		echo "PROBLEM 0: memory leaks: $(head -n 60 /sys/kernel/debug/kmemleak)"
-fi
+leaks=$(/.vm/leaks)
+[ -z "$leaks" ] || echo "PROBLEM 0: memory leaks: $leaks"
 bugs=$(dmesg --notime | sed '1,/hostile: the end/d' | grep -E -f /.vm/kernel-bugs)
 [ -z "$bugs" ] || echo "PROBLEM 0: the kernel's log: $bugs"
 echo complete

@@ -126,7 +126,7 @@ prepare_initrd() {
 	done
 	chmod 755 "$root"
 	cp "$TOP/tools/testing/vm/init" "$root/init"
-	cp "$TOP"/tools/testing/vm/{pause,serve} "$root/.vm/"
+	cp "$TOP"/tools/testing/vm/{leaks,pause,serve} "$root/.vm/"
 	if [ "$FLAVOUR" = systemd ]; then
 		ln -sf usr/lib/systemd/systemd "$root/init"
 		mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
