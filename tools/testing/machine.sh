@@ -17,22 +17,16 @@ RELEASE=$(cat "$("$TOP/scripts/kernel.sh" "$VARIANT")/include/config/kernel.rele
 STAGE=$CACHE/tmp/$MACHINE-$ARCH-$(key "$TOP")
 STATE=$STAGE/state
 OUTPUT=$STAGE/output
-passed=0
-failed=0
 boots=0
+. "$TOP/tools/testing/verdict.sh"
 
 # verdict DESCRIPTION COMMAND...
 verdict() {
-	local description=$1
+	local description=$1 status=0
 	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) $description"
-	else
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) $description"
-		sed 's/^/# /' "$OUTPUT"
-	fi
+	"$@" || status=1
+	count "$status" "$description"
+	[ "$status" -eq 0 ] || sed 's/^/# /' "$OUTPUT"
 }
 
 # has LINE...: the output of the last boot, among others.

@@ -8,8 +8,7 @@
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head -n 1)
-passed=0
-failed=0
+. "$TOP/tools/testing/verdict.sh"
 
 # verdict DESCRIPTION COMMAND...: what the command prints is shown where it fails.
 verdict() {
@@ -23,14 +22,8 @@ verdict() {
 	)
 	status=$?
 	set -e
-	if [ "$status" -eq 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) $description"
-	else
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) $description"
-		tail -n 20 <<<"$output" | sed 's/^/# /'
-	fi
+	count "$status" "$description"
+	[ "$status" -eq 0 ] || tail -n 20 <<<"$output" | sed 's/^/# /'
 }
 
 # traces: what is ours by its name, wherever it lies.

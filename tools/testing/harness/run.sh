@@ -23,19 +23,13 @@ if [ "${1:-}" = --build ]; then
 	exit
 fi
 
-PASSED=0
-FAILED=0
+. "$TOP/tools/testing/verdict.sh"
 # verdict DESCRIPTION COMMAND...
 verdict() {
-	local description=$1
+	local description=$1 status=0
 	shift
-	if "$@"; then
-		PASSED=$((PASSED + 1))
-		echo "ok $((PASSED + FAILED)) $description"
-	else
-		FAILED=$((FAILED + 1))
-		echo "not ok $((PASSED + FAILED)) $description"
-	fi
+	"$@" || status=1
+	count "$status" "$description"
 }
 
 OUTPUT=$(mktemp "$CACHE/tmp/harness.XXXXXX")
@@ -127,6 +121,6 @@ verdict "nothing is kept of these" test ! -e "$KEPT.2"
 verdict "a guest that says nothing is stopped" guest 124 --silence 5 -- sleep 50
 verdict "the silence is told" shows 'error: the guest was stopped .* silent for 5 s'
 
-echo "1..$((PASSED + FAILED))"
-echo "$PASSED passed, $FAILED failed"
-[ "$FAILED" -eq 0 ] && [ "$PASSED" -gt 0 ]
+echo "1..$((passed + failed))"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
