@@ -21,14 +21,14 @@ bool livepatch_direct = true;
 module_param_named(direct, livepatch_direct, bool, 0644);
 MODULE_PARM_DESC(direct, "Patched functions are entered by a jump where ftrace can do that (default: Y)");
 
-/* What a transition waits for. While the file is open it keeps the module. */
-int livepatch_blockers_show(struct seq_file *file, void *unused);
-DEFINE_SHOW_ATTRIBUTE(livepatch_blockers);
-void livepatch_create_blockers(struct dentry *dir, unsigned long id);
+/* Files that only root reads. While one is open it keeps the module. */
+int livepatch_debug_show(struct seq_file *file, void *unused);
+DEFINE_SHOW_ATTRIBUTE(livepatch_debug);
+void livepatch_create_debug_file(struct dentry *dir, const char *name, void *shown);
 
-void livepatch_create_blockers(struct dentry *dir, unsigned long id)
+void livepatch_create_debug_file(struct dentry *dir, const char *name, void *shown)
 {
-	debugfs_create_file("blockers", 0400, dir, (void *)id, &livepatch_blockers_fops);
+	debugfs_create_file(name, 0400, dir, shown, &livepatch_debug_fops);
 }
 
 /* Guards the writing of shadow variables; the kernel crate has no such lock. */

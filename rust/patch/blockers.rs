@@ -6,18 +6,25 @@
 //! function that it is in, or `(unreliable stack)`. Empty where nothing is waited for. What does
 //! not fit is counted in a last line.
 
+use super::consistency::{self, Reason};
 use super::model::PatchId;
-use super::walk::{self, Reason};
+use super::registry;
 use crate::format::name::Text;
-use crate::sys::locks;
+use crate::sys::debugfs::File;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
 
+/// The files in the directory of a patch.
+pub(crate) const FILES: &[File] = &[File {
+    name: c"blockers",
+    show,
+}];
+
 /// Prints what the transition of the patch with number `id` waits for. It takes the registry's
 /// lock: the file must not be removed under that lock.
-pub(crate) fn show(id: u64, file: &SeqFile) {
+fn show(id: u64, file: &SeqFile) {
     let id = PatchId(id);
-    let registry = locks::registry();
+    let registry = registry::lock();
     let (Some(transition), Some(patch)) = (&registry.transition, registry.patch(id)) else {
         return;
     };
@@ -34,7 +41,7 @@ pub(crate) fn show(id: u64, file: &SeqFile) {
                     "{} {} {}\n",
                     pid,
                     comm,
-                    walk::function_name(patch, index)
+                    consistency::function_name(patch, index)
                 )
             }
             Reason::UnreliableStack => seq_print!(file, "{} {} (unreliable stack)\n", pid, comm),

@@ -36,7 +36,7 @@ pub(crate) struct Patch {
     pub(crate) forced: bool,
     pub(crate) objects: KVec<Object>,
     pub(crate) dir: Option<Dir<PatchDir>>,
-    pub(crate) blockers: Option<DebugDir>,
+    pub(crate) debug: Option<DebugDir>,
     /// What frees the patch later; allocated early, so that freeing cannot fail.
     pub(crate) retire: Option<Pin<KBox<Retire>>>,
     pub(crate) module: Option<ModuleRef>,
@@ -120,7 +120,7 @@ impl Patch {
                 forced: false,
                 objects,
                 dir: None,
-                blockers: None,
+                debug: None,
                 retire: Some(Retire::new()?),
                 module: Some(module),
                 name,

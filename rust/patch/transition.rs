@@ -4,7 +4,7 @@
 //! that change.
 //!
 //! A kernel without `CONFIG_LIVEPATCH` keeps no state per task, so that the switch is global. It
-//! happens while all processors are stopped: [`walk`] looks at every task, and where nobody is in
+//! happens while all processors are stopped: [`consistency`] looks at every task, and where nobody is in
 //! the way all redirects are changed together. Otherwise nothing changes, and it is tried again:
 //! soon at first, then every second. After 15 of those the tasks in the way are woken.
 //!
@@ -12,10 +12,9 @@
 //! disabled has all of it. Reversing a transition is therefore complete at once.
 
 use super::model::{Patch, PatchId};
-use super::registry::Registry;
-use super::walk::{self, Blockers};
+use super::registry::{self, Registry};
+use super::consistency::{self, Blockers};
 use super::{enable, replace, retire, settle, state};
-use crate::sys::locks;
 use crate::sys::param::debug;
 use crate::sys::{tasks, work};
 use kernel::prelude::*;
@@ -88,7 +87,7 @@ impl WorkItem for Retry {
     type Pointer = Arc<Retry>;
 
     fn run(this: Arc<Retry>) {
-        let delay = match &locks::registry().transition {
+        let delay = match &registry::lock().transition {
             Some(transition) if transition.patch == this.id => transition.delay,
             _ => return,
         };
@@ -98,11 +97,11 @@ impl WorkItem for Retry {
             let step = (delay - slept).min(50);
             fsleep(Delta::from_millis(step));
             slept += step;
-            if !locks::registry().in_transition(this.id) {
+            if !registry::lock().in_transition(this.id) {
                 return;
             }
         }
-        let mut registry = locks::registry();
+        let mut registry = registry::lock();
         if registry.in_transition(this.id) {
             attempt(&mut registry);
         }
@@ -183,7 +182,7 @@ pub(crate) fn cancel(registry: &mut Registry) {
 /// Tries to switch over; on success the transition is complete, and patches that are done with
 /// are freed. Otherwise it is tried again later.
 fn attempt(registry: &mut Registry) {
-    match walk::switch(registry, walk::Mode::Safe) {
+    match consistency::switch(registry, consistency::Mode::Safe) {
         Ok(true) => finish(registry),
         Ok(false) => try_later(registry),
         Err(error) => {
@@ -370,7 +369,7 @@ pub(crate) fn force(registry: &mut Registry, id: PatchId) -> Result {
         return Err(EINVAL);
     }
     pr_warn!("forcing remaining tasks to the patched state\n");
-    walk::switch(registry, walk::Mode::Forced)?;
+    consistency::switch(registry, consistency::Mode::Forced)?;
     let goal = registry
         .transition
         .as_ref()

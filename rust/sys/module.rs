@@ -37,7 +37,7 @@ impl<'a> Module<'a> {
     /// # Safety
     ///
     /// `module` must be one that is not freed during `'a`.
-    pub(super) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
+    pub(crate) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
         Module {
             module,
             _lifetime: PhantomData,

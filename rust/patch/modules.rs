@@ -4,11 +4,10 @@
 //! runs, and letting them go.
 
 use super::model::{Object, PatchId};
-use super::registry::Registry;
+use super::registry::{self, Registry};
 use super::{retire, settle, transition};
 use crate::format::name::Text;
 use crate::loader::retain;
-use crate::sys::locks;
 use crate::sys::module::{self, Module, State};
 use kernel::prelude::*;
 use kernel::time::{delay::fsleep, Delta};
@@ -47,7 +46,7 @@ pub(crate) fn coming(module: &Module<'_>) -> Result {
         pr_err!("vmlinux.ko: invalid module name\n");
         return Err(EINVAL);
     }
-    let mut registry = locks::registry();
+    let mut registry = registry::lock();
     registry.alive.push(module.id(), GFP_KERNEL)?;
     apply_all(&mut registry, module).inspect_err(|_| forget(&mut registry, module))
 }
@@ -56,7 +55,7 @@ pub(crate) fn coming(module: &Module<'_>) -> Result {
 /// that was being loaded when livepatch.ko came has run since, unpatched: it stays so, as a switch
 /// takes a transition. A patch that is enabled from now on patches it, too.
 pub(crate) fn live(module: &Module<'_>) {
-    let registry = locks::registry();
+    let registry = registry::lock();
     if registry.alive.contains(&module.id()) {
         return;
     }
@@ -217,7 +216,7 @@ fn revert(registry: &mut Registry, module: &Module<'_>, limit: usize) {
 /// A module's exit function has run, or its init function failed.
 pub(crate) fn going(module: &Module<'_>) {
     abandon(module);
-    let mut registry = locks::registry();
+    let mut registry = registry::lock();
     forget(&mut registry, module);
     let count = registry.patches.len();
     revert(&mut registry, module, count);
@@ -233,7 +232,7 @@ fn abandon(module: &Module<'_>) {
     }
     let mut said = false;
     loop {
-        let mut registry = locks::registry();
+        let mut registry = registry::lock();
         let found = registry
             .patches
             .iter()
