@@ -5,6 +5,7 @@
 #include <linux/debugfs.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 
@@ -20,6 +21,18 @@ MODULE_PARM_DESC(debug, "Log: 1 the steps of transitions, 2 also the tasks in th
 bool livepatch_direct = true;
 module_param_named(direct, livepatch_direct, bool, 0644);
 MODULE_PARM_DESC(direct, "Patched functions are entered by a jump where ftrace can do that (default: Y)");
+
+unsigned int livepatch_signal_after = 2000;
+module_param_named(signal_after, livepatch_signal_after, uint, 0644);
+MODULE_PARM_DESC(signal_after, "Milliseconds after which tasks in the way are interrupted (default: 2000)");
+
+/* The handler of ftrace asks for it, so that it must not be traced itself. */
+struct task_struct *livepatch_current(void);
+
+notrace struct task_struct *livepatch_current(void)
+{
+	return current;
+}
 
 /* Files that only root reads. While one is open it keeps the module. */
 int livepatch_debug_show(struct seq_file *file, void *unused);

@@ -1,42 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who is in the way of a transition, and the switch itself.
+//! The switch itself, and who is in its way.
+//!
+//! A task is consistent for itself: while it is in a function that changes, calls that it makes of
+//! others that change go where they went before. So a task may be switched only while it is in none
+//! of them. What is looked for on its stack is a [`Watch`].
 
 use super::model::{Function, Patch, PatchId};
-use super::redirects::{Redirects, Site};
+use super::redirects::{Effect, Redirects};
 use super::registry::Registry;
-use super::survey::Survey;
-use super::transition::Goal;
+use super::survey::{Survey, Verdict};
+use super::transition::{Goal, Transition};
 use crate::format::name::Text;
-use crate::sys::param::debug_level;
-use crate::sys::sort::{sort, Compare};
+use crate::sys::exceptions::{Exceptions, Room};
+use crate::sys::module::Module;
 use crate::sys::stop::Stopped;
-use crate::sys::switch::{self, Flip};
-use crate::sys::tasks::{self, Identity, StackBuffer, Task};
-use crate::sys::Address;
-use core::cmp::Ordering;
-use core::ops::Range;
+use crate::sys::switch::{self, Decision};
+use crate::sys::tasks::{self, Depth, Identity, Look, StackBuffer, Task};
+use crate::sys::watch::{Reason, Watch};
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
-/// How many tasks in the way are remembered; more are counted.
-const REMEMBERED: usize = 64;
+/// For how many tasks more there is room than were seen in the way before processors are stopped.
+const MARGIN: usize = 64;
 
-/// Whether tasks in the way are respected.
+/// What is done about tasks that are in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Nothing is switched while a task is in the way.
-    Safe,
+    /// Nothing is switched while there is one.
+    Everybody,
+    /// Everything is switched but them.
+    ButThoseInTheWay,
     /// Everything is switched.
     Forced,
 }
 
-/// Why a task is in the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// It is in the function with this index among those that are watched.
-    InFunction(usize),
-    /// Its stack cannot be told with certainty.
-    UnreliableStack,
+/// What has come of a try to switch.
+pub(crate) enum Outcome {
+    /// It has happened, for all but the exceptions.
+    Switched(Option<Exceptions>),
+    /// Tasks were in the way.
+    InTheWay,
+    /// There were more exceptions than there was room for.
+    NoRoom,
 }
 
 /// A task that is in the way.
@@ -48,61 +54,38 @@ pub(crate) struct Blocker {
 
 /// The tasks that were in the way at the last try.
 pub(crate) struct Blockers {
-    list: KVec<Blocker>,
+    list: KVVec<Blocker>,
     /// How many there were, also those that are not in the list.
     pub(crate) count: usize,
 }
 
 impl Blockers {
     /// None.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Blockers {
-            list: KVec::with_capacity(REMEMBERED, GFP_KERNEL)?,
+    pub(crate) const fn new() -> Self {
+        Blockers {
+            list: KVVec::new(),
             count: 0,
-        })
+        }
     }
 
-    fn clear(&mut self) {
+    /// Forgets all, and makes room for `count`. Where there is no memory for that, some are only
+    /// counted.
+    fn begin(&mut self, count: usize) {
         self.list.clear();
         self.count = 0;
+        let _ = self.list.reserve(count, GFP_KERNEL);
     }
 
-    fn add(&mut self, blocker: Blocker) {
+    /// One more. Does not sleep.
+    pub(crate) fn add(&mut self, task: Identity, reason: Reason) {
         self.count += 1;
-        let _ = self.list.push_within_capacity(blocker);
+        let _ = self.list.push_within_capacity(Blocker { task, reason });
     }
 
-    /// Those that are remembered.
+    /// Those that are in the list.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Blocker> {
         self.list.iter()
     }
-}
-
-/// Code that no task may be in.
-#[derive(Clone, Copy)]
-struct Watched {
-    start: Address,
-    end: Address,
-    /// The function's index among those of the patch.
-    function: usize,
-}
-
-impl Compare for Watched {
-    fn compare(&self, other: &Self) -> Ordering {
-        self.start.cmp(&other.start)
-    }
-}
-
-/// What changes: code that must not be in use, and redirects with where they lead.
-struct Plan<'a> {
-    watched: KVVec<Watched>,
-    /// From the first that is watched to the last.
-    span: Range<Address>,
-    flips: KVVec<Flip<'a>>,
 }
 
 /// The functions of a patch that are among the redirects, with their indices among all.
@@ -115,156 +98,106 @@ fn functions(patch: &Patch) -> impl Iterator<Item = (usize, &Function)> {
         .filter(|(_, function)| function.patched)
 }
 
-impl<'a> Plan<'a> {
-    fn new(
-        redirects: &'a Redirects,
-        patch: &Patch,
-        goal: Goal,
-        active: &impl Fn(PatchId) -> bool,
-    ) -> Result<Self> {
-        let mut plan = Plan {
-            watched: KVVec::new(),
-            span: Address(0)..Address(0),
-            flips: KVVec::new(),
+/// What a task must not be in that is to leave `effect` for the other one.
+fn watch(
+    patches: &[KBox<Patch>],
+    redirects: &Redirects,
+    patch: &Patch,
+    effect: Effect,
+) -> Result<Arc<Watch>> {
+    let mut watch = Watch::new();
+    for (index, function) in functions(patch) {
+        let old = function.old.as_ref();
+        let Some(site) = old.and_then(|old| redirects.site(old.address)) else {
+            continue;
         };
-        let switched = |id| {
-            if id == patch.id {
-                goal == Goal::Patched
-            } else {
-                active(id)
-            }
-        };
-        if patch.active == (goal == Goal::Patched) {
-            // A transition that was reversed: nothing had changed.
-            return Ok(plan);
-        }
-        for (index, function) in functions(patch) {
-            let Some(site) = function.old.and_then(|old| redirects.site(old.address)) else {
-                continue;
-            };
-            plan.watch(site, function, index, goal, active)?;
-            let route = site.route(switched);
-            if route != site.route(active) {
-                // It was made switchable when the transition began.
-                let flip = site.flip_to(route).ok_or(EAGAIN)?;
-                plan.flips.push(flip, GFP_KERNEL)?;
-            }
-        }
-        plan.make_disjoint();
-        Ok(plan)
-    }
-
-    fn watch(
-        &mut self,
-        site: &Site,
-        function: &Function,
-        index: usize,
-        goal: Goal,
-        active: &impl Fn(PatchId) -> bool,
-    ) -> Result {
         // A task that ftrace has just told where to go on is in neither function yet.
-        let entry = site.location.after();
-        self.push(entry, 1, index)?;
-        let original = (site.original.address, site.original.size);
-        let (start, size) = match goal {
-            Goal::Patched => match site.top(active).map(|layer| (layer.new, layer.new_size)) {
-                Some((Some(new), size)) => (new, size),
-                _ => original,
-            },
-            Goal::Unpatched => match function.new {
-                Some(new) => (new, function.new_size),
-                None => original,
-            },
+        watch.add(site.location.after(), 1, index)?;
+        if let Some(trampoline) = &site.trampoline {
+            watch.add_range(trampoline, index)?;
+        }
+        let body = site.body(effect);
+        watch.add(body.address, body.size, index)?;
+        for part in body.parts.iter().flat_map(|parts| parts.iter()) {
+            watch.add_range(part, index)?;
+        }
+    }
+    if !watch.is_empty() {
+        let goes = |other: &&KBox<Patch>| match effect {
+            Effect::With => other.id == patch.id,
+            Effect::Without => patch.replace && other.id != patch.id,
         };
-        self.push(start, size, index)
-    }
-
-    fn push(&mut self, start: Address, size: usize, function: usize) -> Result {
-        let end = start.offset(size);
-        Ok(self.watched.push(
-            Watched {
-                start,
-                end,
-                function,
-            },
-            GFP_KERNEL,
-        )?)
-    }
-
-    /// Sorts what is watched, and makes one of what overlaps: an entry lies within its function,
-    /// and functions may have several names.
-    fn make_disjoint(&mut self) {
-        sort(&mut self.watched);
-        let mut kept: usize = 0;
-        for index in 0..self.watched.len() {
-            let Some(current) = self.watched.get(index).copied() else {
-                break;
-            };
-            let last = kept
-                .checked_sub(1)
-                .and_then(|last| self.watched.get_mut(last));
-            match last.filter(|last| current.start < last.end) {
-                Some(last) => last.end = last.end.max(current.end),
-                None => {
-                    if let Some(slot) = self.watched.get_mut(kept) {
-                        *slot = current;
-                    }
-                    kept += 1;
-                }
+        for patch in patches.iter().filter(goes) {
+            // Its code is about to go: a new function may have left for anywhere in it.
+            if let Some(module) = &patch.module {
+                let (start, size) = module.module().text();
+                watch.add_text(start, size, patch.id.0 as usize)?;
             }
         }
-        self.watched.truncate(kept);
-        if let (Some(first), Some(last)) = (self.watched.first(), self.watched.last()) {
-            self.span = first.start..last.end;
-        }
     }
+    watch.seal()?;
+    Ok(Arc::new(watch, GFP_KERNEL)?)
+}
 
-    /// The function that `address` is in, if it is one of those that are watched.
-    fn function_at(&self, address: Address) -> Option<usize> {
-        if !self.span.contains(&address) {
-            return None;
-        }
-        let next = self
-            .watched
-            .partition_point(|watched| watched.start <= address);
-        let last = self.watched.get(next.checked_sub(1)?)?;
-        (address < last.end).then_some(last.function)
+/// Puts what is watched for those that are exceptions together anew, as a target has come.
+///
+/// # Errors
+///
+/// `ENOMEM`
+pub(crate) fn watch_anew(registry: &mut Registry) -> Result {
+    let Registry {
+        patches,
+        redirects,
+        transition,
+        ..
+    } = registry;
+    let Some(Transition {
+        exceptions: Some(exceptions),
+        patch,
+        ..
+    }) = transition
+    else {
+        return Ok(());
+    };
+    if let Some(patch) = patches.iter().find(|other| other.id == *patch) {
+        let effect = redirects.in_effect().other();
+        exceptions.set_watch(watch(patches, redirects, patch, effect)?);
     }
+    Ok(())
+}
 
-    /// Whether a word of a stack may be an address in a function that is watched.
-    fn is_wanted(&self, word: usize) -> bool {
-        self.function_at(Address(word)).is_some()
-    }
-
-    /// Why a task is in the way, if it is.
-    fn look_at(
-        &self,
-        stopped: &Stopped<'_>,
-        task: &Task<'_>,
-        buffer: &mut StackBuffer,
-    ) -> Option<Reason> {
-        // Most stacks hold no such word, which is told sooner than frame by frame, and also where
-        // frames cannot be told with certainty.
-        if task.is_free_of(stopped, |word| self.is_wanted(word)) == Some(true) {
-            return None;
-        }
-        match task.stack(buffer) {
-            Ok(stack) => stack
-                .iter()
-                .find_map(|&address| self.function_at(Address(address)))
-                .map(Reason::InFunction),
-            Err(_) => Some(Reason::UnreliableStack),
+/// A module goes: what was its code is not looked for any more.
+pub(crate) fn forget(registry: &mut Registry, module: &Module<'_>) {
+    let Some(Transition {
+        exceptions: Some(exceptions),
+        ..
+    }) = &registry.transition
+    else {
+        return;
+    };
+    // Where there is no memory, who is later found there leaves later than it could.
+    if let Ok(watch) = exceptions.watch().without(module) {
+        if let Ok(watch) = Arc::new(watch, GFP_KERNEL) {
+            exceptions.set_watch(watch);
         }
     }
 }
 
-/// Switches the transition's patch over. Returns whether it is; in [`Mode::Safe`] it is not
-/// where tasks are in the way, which are then remembered.
+/// What is seen while processors are stopped.
+struct Seen<'a> {
+    survey: Survey,
+    watch: &'a Watch,
+    earlier: Option<&'a Exceptions>,
+    buffer: KBox<StackBuffer>,
+    mode: Mode,
+}
+
+/// Switches the transition's patch over, to what is not in effect.
 ///
 /// # Errors
 ///
 /// `ENOMEM`; those of `stop_machine()`.
-pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
+pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
     let Registry {
         patches,
         redirects,
@@ -272,73 +205,208 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<bool> {
         ..
     } = registry;
     let Some(transition) = transition else {
-        return Ok(false);
+        return Ok(Outcome::InTheWay);
     };
     let Some(patch) = patches.iter().find(|patch| patch.id == transition.patch) else {
-        return Ok(false);
+        return Ok(Outcome::InTheWay);
     };
-    let active = |id| patches.iter().any(|patch| patch.id == id && patch.active);
-    let plan = Plan::new(redirects, patch, transition.goal, &active)?;
-    let mut buffer = StackBuffer::new()?;
-    let blockers = &mut transition.blockers;
-    blockers.clear();
-    if plan.watched.is_empty() && plan.flips.is_empty() {
-        return Ok(true);
+    let in_effect = redirects.in_effect();
+    let watch = watch(patches, redirects, patch, in_effect)?;
+    transition.blockers.begin(0);
+    if watch.is_empty() {
+        return Ok(Outcome::Switched(None));
     }
-    let mut survey = match mode {
-        Mode::Safe => Some(Survey::new(|word| plan.is_wanted(word))?),
-        Mode::Forced => None,
+    if transition.exceptions.is_none() {
+        // Nobody is on the other side: it is prepared.
+        for function in patch.objects.iter().flat_map(|object| object.patched()) {
+            if !redirects.is_switchable(function) {
+                return Err(EAGAIN);
+            }
+            redirects.lead(function);
+        }
+    }
+    if mode == Mode::Forced {
+        switch::switch(|_| Decision::Switch)?;
+        return Ok(Outcome::Switched(None));
+    }
+
+    let blockers = &mut transition.blockers;
+    let earlier = transition.exceptions.as_ref();
+    let mut buffer = StackBuffer::new()?;
+    blockers.begin(tasks::count());
+    let survey = Survey::new(&watch, earlier, &mut buffer, blockers)?;
+    if mode == Mode::Everybody && blockers.count != 0 {
+        return Ok(Outcome::InTheWay);
+    }
+    let mut room = match mode {
+        Mode::ButThoseInTheWay => {
+            let count = (blockers.count.saturating_add(survey.unknown())).saturating_add(MARGIN);
+            Some(Room::new(count, watch.clone())?)
+        }
+        _ => None,
     };
-    let switched = switch::switch(&plan.flips, |stopped| {
-        if let Some(survey) = &mut survey {
-            let vouched = |task: &Task<'_>| survey.vouches_for(task);
-            tasks::for_each(stopped, vouched, |task| {
-                if let Some(reason) = plan.look_at(stopped, task, &mut buffer) {
-                    blockers.add(Blocker {
-                        task: task.identity(),
-                        reason,
-                    });
+    let mut seen = Seen {
+        survey,
+        watch: &watch,
+        earlier,
+        buffer,
+        mode,
+    };
+    blockers.begin(MARGIN);
+    let mut outcome = Outcome::InTheWay;
+    let switched = {
+        let (room, outcome, blockers) = (&mut room, &mut outcome, &mut *blockers);
+        switch::switch(move |stopped| {
+            let mut full = false;
+            let mut add = |task: &Task<'_>, reason| match room {
+                Some(room) => full |= !room.add(stopped, task, reason),
+                None => blockers.add(task.identity(), reason),
+            };
+            tasks::for_each(stopped, |task| {
+                if let Some(reason) = seen.in_the_way(stopped, task) {
+                    add(task, reason);
                 }
             });
-        }
-        blockers.count == 0
-    })?;
-    if debug_level() >= 2 {
-        transition
-            .blockers
-            .iter()
-            .for_each(|blocker| describe(patch, blocker));
+            if full || seen.watch.is_outdated() {
+                *outcome = Outcome::NoRoom;
+                return Decision::Stay;
+            }
+            match room {
+                Some(room) => Decision::SwitchExcept(room),
+                None if blockers.count != 0 => Decision::Stay,
+                None => Decision::Switch,
+            }
+        })?
+    };
+    if switched {
+        let exceptions = room.map(Room::into_exceptions);
+        return Ok(Outcome::Switched(
+            exceptions.filter(|exceptions| exceptions.count() != 0),
+        ));
     }
-    Ok(switched)
+    Ok(outcome)
 }
 
-fn describe(patch: &Patch, blocker: &Blocker) {
-    let (comm, pid) = (Text(blocker.task.comm()), blocker.task.pid);
-    match blocker.reason {
-        Reason::InFunction(index) => pr_info!(
-            "klp_try_switch_task: {}:{} is sleeping on function {}\n",
-            comm,
-            pid,
-            function_name(patch, index)
-        ),
-        Reason::UnreliableStack => {
-            pr_info!(
+impl Seen<'_> {
+    /// Why a task is in the way, if it is. Those that are exceptions are on the other side, and stay
+    /// there.
+    #[inline(always)]
+    fn in_the_way(
+        &mut self,
+        stopped: &Stopped<'_>,
+        task: &Task<'_>,
+    ) -> Option<Reason> {
+        match self.survey.verdict(task) {
+            Verdict::Free => None,
+            Verdict::InTheWay(reason) => Some(reason),
+            Verdict::Unknown => self.look(stopped, task),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look(
+        &mut self,
+        stopped: &Stopped<'_>,
+        task: &Task<'_>,
+    ) -> Option<Reason> {
+        if self.earlier.is_some_and(|earlier| earlier.hold(task)) {
+            return None;
+        }
+        let depth = match self.mode {
+            // An exception too many leaves soon.
+            Mode::ButThoseInTheWay => Depth::Words,
+            _ => Depth::Frames(&mut self.buffer),
+        };
+        match task.look(stopped, self.watch, depth) {
+            Look::InTheWay(reason) => Some(reason),
+            Look::Free | Look::Running => None,
+        }
+    }
+}
+
+/// Calls `each` for the tasks that a transition waits for, or those of them that there was room for.
+/// Returns how many there are.
+pub(crate) fn for_each_blocker(
+    transition: &Transition,
+    mut each: impl FnMut(Identity, Reason),
+) -> usize {
+    match &transition.exceptions {
+        Some(exceptions) => {
+            let mut count = 0;
+            exceptions.for_each(|task, reason| {
+                count += 1;
+                each(task, reason);
+            });
+            count
+        }
+        None => {
+            let blockers = &transition.blockers;
+            blockers
+                .iter()
+                .for_each(|blocker| each(blocker.task, blocker.reason));
+            blockers.count
+        }
+    }
+}
+
+/// Logs the tasks that a transition waits for.
+pub(crate) fn log_blockers(patches: &[KBox<Patch>], transition: &Transition) {
+    for_each_blocker(transition, |task, reason| {
+        let (comm, pid) = (Text(task.comm()), task.pid);
+        match reason {
+            Reason::UnreliableStack => pr_info!(
                 "klp_try_switch_task: {}:{} has an unreliable stack\n",
                 comm,
                 pid
-            )
+            ),
+            Reason::InFunction(index) => pr_info!(
+                "klp_try_switch_task: {}:{} is sleeping on function {}\n",
+                comm,
+                pid,
+                function_name(patches, transition, index)
+            ),
+            Reason::InText(id) => pr_info!(
+                "klp_try_switch_task: {}:{} is sleeping in module {}\n",
+                comm,
+                pid,
+                module_name(patches, id)
+            ),
         }
-    }
+    });
 }
 
-/// The name of a function that a blocker is in.
-pub(crate) fn function_name(patch: &Patch, index: usize) -> Text<'_> {
+/// The name of a function that a task is in.
+pub(crate) fn function_name<'a>(
+    patches: &'a [KBox<Patch>],
+    transition: &Transition,
+    index: usize,
+) -> Text<'a> {
+    let patch = patches.iter().find(|patch| patch.id == transition.patch);
     let mut all = patch
-        .objects
-        .iter()
+        .into_iter()
+        .flat_map(|patch| patch.objects.iter())
         .flat_map(|object| object.functions.iter());
     Text(
         all.nth(index)
             .map_or(b"?", |function| function.name.to_bytes()),
     )
+}
+
+/// The name of a patch module whose text a task is in.
+pub(crate) fn module_name(patches: &[KBox<Patch>], id: usize) -> Text<'_> {
+    let patch = patches
+        .iter()
+        .find(|patch| patch.id == PatchId(id as u64));
+    Text(patch.map_or(b"?", |patch| patch.name.to_bytes()))
+}
+
+impl Goal {
+    /// What is to be in effect.
+    pub(crate) fn effect(self) -> Effect {
+        match self {
+            Goal::Patched => Effect::With,
+            Goal::Unpatched => Effect::Without,
+        }
+    }
 }

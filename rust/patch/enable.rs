@@ -129,9 +129,9 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
             return Err(ENODEV);
         };
         show(object, parent.as_parent())?;
-        modules::find(registry, object);
+        modules::find(registry, object)?;
         if object.is_loaded() {
-            object.prepare(module)?;
+            object.prepare(module, &patch.name)?;
         }
     }
     Ok(())
@@ -198,7 +198,7 @@ fn patch_objects(registry: &mut Registry, id: PatchId) -> Result {
         object.pre_patch().inspect_err(|_| {
             pr_warn!("pre-patch callback failed for object '{}'\n", Text(name));
         })?;
-        object.patch(redirects, id).inspect_err(|_| {
+        object.patch(redirects, id, true).inspect_err(|_| {
             pr_warn!("failed to patch object '{}'\n", Text(object.display_name()));
         })?;
     }

@@ -10,6 +10,7 @@
 //! | [`blockers`] | what a transition waits for, in debugfs |
 //! | [`enable`] | `klp_enable_patch()` |
 //! | [`object`] | patching and unpatching one object |
+//! | [`parts`] | what the compiler has split off from functions |
 //! | [`redirects`] | which function runs in place of which |
 //! | [`transition`] | switching over, at once and only when it is safe |
 //! | [`consistency`] | who is in the way of that, and the switch itself |
@@ -26,6 +27,7 @@ pub(crate) mod consistency;
 pub(crate) mod enable;
 pub(crate) mod model;
 pub(crate) mod modules;
+pub(crate) mod parts;
 pub(crate) mod object;
 pub(crate) mod redirects;
 pub(crate) mod registry;

@@ -48,11 +48,7 @@ impl WorkItem for Settle {
             if registry.transition.is_some() || !direct_calls() {
                 return;
             }
-            let Registry {
-                patches, redirects, ..
-            } = &mut *registry;
-            let active = |id| patches.iter().any(|patch| patch.id == id && patch.active);
-            last = redirects.settle(last, active);
+            last = registry.redirects.settle(last);
             if last.is_none() {
                 return;
             }

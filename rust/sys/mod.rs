@@ -12,9 +12,11 @@ pub(crate) mod bindings;
 pub(crate) mod debugfs;
 pub(crate) mod direct;
 pub(crate) mod elf;
+pub(crate) mod exceptions;
 pub(crate) mod ftrace;
 pub(crate) mod kallsyms;
 pub(crate) mod kobject;
+pub(crate) mod kprobes;
 pub(crate) mod loader;
 pub(crate) mod lock;
 pub(crate) mod module;
@@ -27,6 +29,7 @@ pub(crate) mod stop;
 pub(crate) mod switch;
 pub(crate) mod symbols;
 pub(crate) mod tasks;
+pub(crate) mod watch;
 pub(crate) mod work;
 
 /// An address in the kernel.
