@@ -50,11 +50,7 @@ pub(crate) fn keep(elf: Retained) -> Result {
 
 /// What is kept of a module; `None` where it is not a livepatch.
 pub(crate) fn get(module: ModuleId) -> Option<Arc<Entry>> {
-    lock()
-        .0
-        .iter()
-        .find(|entry| entry.id == module)
-        .cloned()
+    lock().0.iter().find(|entry| entry.id == module).cloned()
 }
 
 /// Frees what is kept of a module, if anything is.

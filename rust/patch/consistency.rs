@@ -291,11 +291,7 @@ impl Seen<'_> {
     /// Why a task is in the way, if it is. Those that are exceptions are on the other side, and stay
     /// there.
     #[inline(always)]
-    fn in_the_way(
-        &mut self,
-        stopped: &Stopped<'_>,
-        task: &Task<'_>,
-    ) -> Option<Reason> {
+    fn in_the_way(&mut self, stopped: &Stopped<'_>, task: &Task<'_>) -> Option<Reason> {
         match self.survey.verdict(task) {
             Verdict::Free => None,
             Verdict::InTheWay(reason) => Some(reason),
@@ -305,11 +301,7 @@ impl Seen<'_> {
 
     #[cold]
     #[inline(never)]
-    fn look(
-        &mut self,
-        stopped: &Stopped<'_>,
-        task: &Task<'_>,
-    ) -> Option<Reason> {
+    fn look(&mut self, stopped: &Stopped<'_>, task: &Task<'_>) -> Option<Reason> {
         if self.earlier.is_some_and(|earlier| earlier.hold(task)) {
             return None;
         }
@@ -395,9 +387,7 @@ pub(crate) fn function_name<'a>(
 
 /// The name of a patch module whose text a task is in.
 pub(crate) fn module_name(patches: &[KBox<Patch>], id: usize) -> Text<'_> {
-    let patch = patches
-        .iter()
-        .find(|patch| patch.id == PatchId(id as u64));
+    let patch = patches.iter().find(|patch| patch.id == PatchId(id as u64));
     Text(patch.map_or(b"?", |patch| patch.name.to_bytes()))
 }
 

@@ -12,14 +12,14 @@
 //! Reversing a transition switches back: what is in effect for the exceptions comes into effect for
 //! everybody, but for those who are inside of what goes now.
 
+use super::consistency::{self, Blockers, Mode, Outcome};
 use super::model::{Patch, PatchId};
 use super::redirects::Effect;
 use super::registry::{self, Registry};
-use super::consistency::{self, Blockers, Mode, Outcome};
 use super::{enable, replace, retire, settle, state};
 use crate::sys::exceptions::Exceptions;
 use crate::sys::param::{debug, debug_level, signal_after};
-use crate::sys::{switch, work};
+use crate::sys::work;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 use kernel::time::{delay::fsleep, Delta, Instant, Monotonic};
@@ -361,7 +361,6 @@ fn complete(registry: &mut Registry) {
     };
     let (id, goal, exceptions) = (*id, *goal, exceptions.take());
     // Nobody is on the other side any more, or nobody cares.
-    switch::end_exceptions();
     drop(exceptions);
     let Some(patch) = registry.patch(id) else {
         return;
@@ -509,7 +508,9 @@ pub(crate) fn force(registry: &mut Registry, id: PatchId) -> Result {
     let to = goal.map(Goal::effect);
     if to != Some(registry.redirects.in_effect()) {
         consistency::switch(registry, Mode::Forced)?;
-        registry.redirects.set_in_effect(registry.redirects.in_effect().other());
+        registry
+            .redirects
+            .set_in_effect(registry.redirects.in_effect().other());
     }
     match goal {
         Some(Goal::Unpatched) => {

@@ -17,11 +17,11 @@ use super::loader::wait_for_returns;
 use super::stop::{stop_machine, Stopped};
 use super::tasks::{Depth, Identity, Look, StackBuffer, Task};
 use super::watch::{Reason, Watch};
-use super::{arch, bindings, symbols, work};
+use super::{arch, bindings, switch, symbols, work};
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicUsize,
+    AtomicBool, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 use kernel::container_of;
@@ -31,9 +31,6 @@ use kernel::sync::{Arc, Completion, Mutex, UniqueArc};
 use kernel::task::Task as HeldTask;
 use kernel::workqueue::{Work, WorkItem};
 use kernel::{impl_has_work, new_mutex, new_work};
-
-/// The set that the handler asks, if any.
-static PUBLISHED: AtomicPtr<Set> = AtomicPtr::new(ptr::null_mut());
 
 /// In a bucket: the task has left. Tasks are aligned to more than that.
 const LEFT: usize = 1;
@@ -171,7 +168,7 @@ impl Set {
 impl WorkItem for Set {
     type Pointer = Arc<Set>;
 
-    /// Frees what nobody is to ask any more: it must not be published.
+    /// Ends what was asked of the tasks, and waits until nobody asks for them.
     fn run(this: Arc<Set>) {
         for entry in this.entries.iter() {
             // SAFETY: The entry has a reference on the task, and the work is compared only.
@@ -259,15 +256,10 @@ impl Room {
         is_added
     }
 
-    /// Has the handler ask whether the current task is one of these. Returns whether there are any.
-    pub(crate) fn publish(&self, _stopped: &Stopped<'_>) -> bool {
-        let any = !self.0.entries.is_empty();
-        let set = match any {
-            true => (&raw const *self.0).cast_mut(),
-            false => ptr::null_mut(),
-        };
-        PUBLISHED.store(set, Release);
-        any
+    /// The set, for the words of processors; `None` if it is empty.
+    pub(super) fn published(&self) -> Option<Published> {
+        let set = &raw const *self.0;
+        (!self.0.entries.is_empty()).then_some(Published(set))
     }
 
     /// The exceptions, after the switch.
@@ -278,7 +270,8 @@ impl Room {
 
 /// Tasks that a switch has left behind.
 ///
-/// Dropping it has nobody ask for them any more, and frees them when nobody can be asking.
+/// Dropping it has them go the way of all others, and frees them when nobody can be asking for them
+/// any more.
 pub(crate) struct Exceptions(Arc<Set>);
 
 // SAFETY: All that others see of a set may be used by any task.
@@ -370,7 +363,8 @@ impl Exceptions {
             |stopped| {
                 for entry in self.0.iter().filter(|entry| entry.task().is_of_kernel()) {
                     let depth = Depth::Frames(&mut buffer);
-                    self.0.heard(entry, entry.task().look(stopped, &watch, depth));
+                    self.0
+                        .heard(entry, entry.task().look(stopped, &watch, depth));
                 }
                 false
             },
@@ -393,23 +387,37 @@ impl Exceptions {
 
 impl Drop for Exceptions {
     fn drop(&mut self) {
-        let this = Arc::as_ptr(&self.0).cast_mut();
-        // Another set may have taken its place.
-        let _ = PUBLISHED.compare_exchange(this, ptr::null_mut(), AcqRel, Relaxed);
+        switch::forget(Published(Arc::as_ptr(&self.0)));
         if let Some(queue) = work::queue() {
             let _ = queue.enqueue(self.0.clone());
         }
     }
 }
 
-/// Whether the current task is one of those that are published. The handler of ftrace asks: nothing
-/// is called that could be traced.
-#[inline(never)]
-pub(super) fn hold_current() -> bool {
-    let set = PUBLISHED.load(Acquire);
-    // SAFETY: A set that was published is freed when nobody who has read that can still be here.
-    let set = unsafe { set.as_ref() };
-    set.is_some_and(|set| set.holds(arch::current() as usize))
+/// A set that the handler of ftrace asks, or may be asking.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Published(*const Set);
+
+impl Published {
+    /// As a number, whose lowest bit is 0.
+    pub(super) fn to_word(self) -> usize {
+        self.0 as usize
+    }
+
+    /// Whether the current task is one of those in the set. Nothing is called that could be traced.
+    ///
+    /// # Safety
+    ///
+    /// `word` must have come from [`to_word`](Self::to_word) and been read from the word of a
+    /// processor, by a task that has not left this module's code, or slept, since.
+    #[inline(never)]
+    pub(super) unsafe fn holds_current(word: usize) -> bool {
+        // SAFETY: By contract it was the set's address when it was read. The set is freed when no
+        // processor's word has it any more, and when everybody who could have read it before that
+        // has left this module's code.
+        let set = unsafe { &*(word as *const Set) };
+        set.holds(arch::current() as usize)
+    }
 }
 
 /// The task work of an exception.

@@ -15,8 +15,8 @@ use super::sort::{sort, Compare};
 use super::switch::{self, Side};
 use super::{arch, bindings, kallsyms, loader, symbols, Address};
 use core::cmp::Ordering;
-use core::ops::Range;
 use core::mem::ManuallyDrop;
+use core::ops::Range;
 use core::pin::Pin;
 use core::sync::atomic::{
     AtomicBool, AtomicUsize,

@@ -13,7 +13,7 @@
 //! When the last exception has left, both sides are made the same. Which of them counts does not
 //! matter then, until the next switch.
 
-use super::exceptions::{self, Room};
+use super::exceptions::{Published, Room};
 use super::stop::{stop_machine, Stopped};
 use super::{arch, bindings};
 use core::sync::atomic::{
@@ -47,11 +47,11 @@ impl Side {
     }
 }
 
-/// In a processor's word: the second side counts there.
+/// In a processor's word: the second side counts there. The other bits are the address of the
+/// exceptions, if there are any: they are all read at once, so that a task that was interrupted
+/// while it decides where a call goes on decides by what was so before, or by what is so after a
+/// switch.
 const SECOND: usize = 1;
-
-/// In a processor's word: for exceptions it is the other side.
-const WITH_EXCEPTIONS: usize = 2;
 
 /// A word for each processor that there may be.
 static WORDS: [AtomicUsize; bindings::LP_NR_CPUS as usize] =
@@ -68,7 +68,8 @@ pub(super) fn side_here() -> Side {
         .get(arch::processor())
         .map_or(0, |word| word.load(Acquire));
     let side = Side::of_word(word);
-    if word & WITH_EXCEPTIONS != 0 && exceptions::hold_current() {
+    // SAFETY: It was read from a processor's word, here.
+    if word > SECOND && unsafe { Published::holds_current(word & !SECOND) } {
         side.other()
     } else {
         side
@@ -99,9 +100,7 @@ pub(crate) enum Decision<'a> {
 /// # Errors
 ///
 /// Those of the kernel's `stop_machine()`.
-pub(crate) fn switch<'a>(
-    decide: impl FnOnce(&Stopped<'_>) -> Decision<'a> + Send,
-) -> Result<bool> {
+pub(crate) fn switch<'a>(decide: impl FnOnce(&Stopped<'_>) -> Decision<'a> + Send) -> Result<bool> {
     let next = AtomicUsize::new(0);
     let switched = stop_machine(
         |stopped| {
@@ -110,13 +109,9 @@ pub(crate) fn switch<'a>(
                 Decision::Switch => None,
                 Decision::SwitchExcept(room) => Some(room),
             };
-            // What runs on a processor now is a stopper, which never is an exception.
-            let with_exceptions = match room.is_some_and(|room| room.publish(stopped)) {
-                true => WITH_EXCEPTIONS,
-                false => 0,
-            };
-            let word = WORD.load(Relaxed) & SECOND;
-            next.store((word ^ SECOND) | with_exceptions, Relaxed);
+            let exceptions = room.and_then(Room::published);
+            let side = (WORD.load(Relaxed) & SECOND) ^ SECOND;
+            next.store(exceptions.map_or(0, Published::to_word) | side, Relaxed);
             true
         },
         |_| {
@@ -130,9 +125,12 @@ pub(crate) fn switch<'a>(
     Ok(switched)
 }
 
-/// Nobody is an exception any more: both sides must be the same, or nobody must be left.
-pub(crate) fn end_exceptions() {
-    set_all(WORD.load(Relaxed) & SECOND);
+/// Those in this set are no exceptions any more, if they still are.
+pub(super) fn forget(exceptions: Published) {
+    let word = WORD.load(Relaxed);
+    if word & !SECOND == exceptions.to_word() {
+        set_all(word & SECOND);
+    }
 }
 
 fn set_all(next: usize) {

@@ -240,12 +240,7 @@ impl Task<'_> {
     }
 
     /// Looks at its stack while it cannot run.
-    pub(crate) fn look(
-        &self,
-        _stopped: &Stopped<'_>,
-        watch: &Watch,
-        mut depth: Depth<'_>,
-    ) -> Look {
+    pub(crate) fn look(&self, _stopped: &Stopped<'_>, watch: &Watch, mut depth: Depth<'_>) -> Look {
         if self.is_on_cpu() {
             return Look::Running;
         }
@@ -288,7 +283,9 @@ impl Task<'_> {
                 // SAFETY: The task is on no processor. `task_call_func()` keeps it from getting to
                 // one until this returns.
                 match unsafe { Still::new(task, arch::stack_pointer(task.task)) } {
-                    Some(still) => still.look(arguments.watch, &mut Depth::Frames(arguments.buffer)),
+                    Some(still) => {
+                        still.look(arguments.watch, &mut Depth::Frames(arguments.buffer))
+                    }
                     None => Look::Free,
                 }
             };
@@ -339,7 +336,9 @@ impl Task<'_> {
         let scope = self.scope(watch);
         // SAFETY: The task lives for `'_`. Of one that runs it is any number.
         let pointer = unsafe { arch::stack_pointer(self.task) };
-        let is_free = !held.words(pointer)?.any(|word| watch.is_wanted(scope, word));
+        let is_free = !held
+            .words(pointer)?
+            .any(|word| watch.is_wanted(scope, word));
         fence(Ordering::Acquire);
         let at_rest = !self.is_on_cpu() && self.mark() == before;
         (is_free && at_rest).then_some(before)

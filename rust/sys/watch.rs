@@ -2,8 +2,8 @@
 
 //! Code that is looked for on the stacks of tasks.
 
-use super::sort::{sort, Compare};
 use super::module::Module;
+use super::sort::{sort, Compare};
 use super::{kprobes, Address};
 use core::cmp::Ordering;
 use core::ops::Range;
@@ -103,7 +103,9 @@ impl Watch {
     /// `ENOMEM`
     pub(crate) fn add(&mut self, start: Address, size: usize, label: usize) -> Result {
         let end = start.offset(size);
-        Ok(self.functions.push(Code { start, end, label }, GFP_KERNEL)?)
+        Ok(self
+            .functions
+            .push(Code { start, end, label }, GFP_KERNEL)?)
     }
 
     /// Adds the code in `range`, as part of a function.
@@ -112,7 +114,11 @@ impl Watch {
     ///
     /// `ENOMEM`
     pub(crate) fn add_range(&mut self, range: &Range<Address>, label: usize) -> Result {
-        self.add(range.start, range.end.0.saturating_sub(range.start.0), label)
+        self.add(
+            range.start,
+            range.end.0.saturating_sub(range.start.0),
+            label,
+        )
     }
 
     /// Adds a module's text.
@@ -225,9 +231,7 @@ impl Watch {
         if !self.span.contains(&address) {
             return None;
         }
-        let next = self
-            .functions
-            .partition_point(|code| code.start <= address);
+        let next = self.functions.partition_point(|code| code.start <= address);
         let last = self.functions.get(next.checked_sub(1)?)?;
         (address < last.end).then_some(last.label)
     }

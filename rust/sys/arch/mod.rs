@@ -29,14 +29,14 @@ pub(crate) use s390::*;
 extern "C" {
     /// The kernel's `current`, from `exports.c`: it is a macro, and on s390 one whose instruction
     /// the kernel rewrites when it boots. It cannot be traced.
-    fn livepatch_current() -> *mut crate::sys::bindings::task_struct;
+    fn livepatch_current() -> *mut kernel::ffi::c_void;
 }
 
 /// The task that runs this.
 #[inline(always)]
 pub(in crate::sys) fn current() -> *mut crate::sys::bindings::task_struct {
     // SAFETY: It reads a variable of the processor's.
-    unsafe { livepatch_current() }
+    unsafe { livepatch_current() }.cast()
 }
 
 /// Defines the function `livepatch_stub_<name>`, which jumps to the address in the word
