@@ -68,12 +68,13 @@ impl Blockers {
         }
     }
 
-    /// Forgets all, and makes room for `count`. Where there is no memory for that, some are only
-    /// counted.
-    fn begin(&mut self, count: usize) {
+    /// Forgets all, and makes room for as many and some more. Those that there is no room for are
+    /// only counted.
+    fn begin(&mut self) {
+        let room = self.count.saturating_add(MARGIN);
         self.list.clear();
         self.count = 0;
-        let _ = self.list.reserve(count, GFP_KERNEL);
+        let _ = self.list.reserve(room, GFP_KERNEL);
     }
 
     /// One more. Does not sleep.
@@ -212,7 +213,6 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
     };
     let in_effect = redirects.in_effect();
     let watch = watch(patches, redirects, patch, in_effect)?;
-    transition.blockers.begin(0);
     if watch.is_empty() {
         return Ok(Outcome::Switched(None));
     }
@@ -233,7 +233,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
     let blockers = &mut transition.blockers;
     let earlier = transition.exceptions.as_ref();
     let mut buffer = StackBuffer::new()?;
-    blockers.begin(tasks::count());
+    blockers.begin();
     let survey = Survey::new(&watch, earlier, &mut buffer, blockers)?;
     if mode == Mode::Everybody && blockers.count != 0 {
         return Ok(Outcome::InTheWay);
@@ -252,7 +252,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
         buffer,
         mode,
     };
-    blockers.begin(MARGIN);
+    blockers.begin();
     let mut outcome = Outcome::InTheWay;
     let switched = {
         let (room, outcome, blockers) = (&mut room, &mut outcome, &mut *blockers);

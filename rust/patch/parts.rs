@@ -78,11 +78,11 @@ impl Found {
 
 /// The name of the function that a symbol is a part of, if it is one.
 fn whole(name: &[u8]) -> Option<&[u8]> {
-    let is_mark = |at: &usize| {
-        let rest = name.get(*at..).unwrap_or_default();
-        rest.starts_with(b".cold") || rest.starts_with(b".part.")
+    let is_mark = |&(at, byte): &(usize, &u8)| {
+        let is_part = |rest: &[u8]| rest.starts_with(b".cold") || rest.starts_with(b".part.");
+        *byte == b'.' && at != 0 && name.get(at..).is_some_and(is_part)
     };
-    let at = (1..name.len()).find(is_mark)?;
+    let (at, _) = name.iter().enumerate().find(is_mark)?;
     name.get(..at)
 }
 
