@@ -3,9 +3,11 @@
 //! Livepatch relocation sections: checking them, applying them, taking them back.
 
 use super::resolve::{self, WantedSymbols};
-use crate::format::check::{self, Kind, Place};
+use super::retain::LivepatchElf;
+use super::sections::{self, RelocationSection};
+use crate::format::check::{self, Place};
 use crate::format::elf::SectionIndex;
-use crate::format::name::{ObjectName, SectionName, Text};
+use crate::format::name::Text;
 use crate::format::refusal::{Refusal, Unresolved};
 use crate::format::{self};
 use crate::messages::refuse;
@@ -52,63 +54,19 @@ impl From<kernel::alloc::AllocError> for Fault<'_> {
     }
 }
 
-/// Calls `each` for every livepatch relocation section, with its parsed name.
-fn for_each_section(
-    elf: &mut Retained,
-    mut each: impl FnMut(&mut Retained, SectionIndex, Option<ObjectName<'_>>) -> Result,
-) -> Result {
-    for number in 1..elf.sections().len() {
-        let index = SectionIndex(number);
-        let Ok(section) = elf.sections().get(index) else {
-            continue;
-        };
-        let Ok(name) = elf.names().get(section.sh_name) else {
-            continue;
-        };
-        let parsed = match check::kind(&section, name) {
-            Kind::Other => continue,
-            Kind::Relocations(parsed) => parsed,
-            Kind::Unflagged => {
-                return Err(refuse(&Refusal::Unflagged {
-                    module: elf.module().name().to_bytes(),
-                    section: name,
-                }))
-            }
-            Kind::Misnamed(error) => {
-                let fault = check::Fault::SectionName(error);
-                return Err(report(elf, index, Fault::File(fault)));
-            }
-        };
-        // The object's name is needed while `elf` changes: it is short.
-        let mut copy = [0u8; format::name::OBJECT_NAME_MAX];
-        let object = parsed.object.as_bytes();
-        let length = object.len();
-        if let Some(room) = copy.get_mut(..length) {
-            room.copy_from_slice(object);
-        }
-        let object = copy
-            .get(..length)
-            .and_then(|object| ObjectName::new(object).ok());
-        each(elf, index, object)?;
-    }
-    Ok(())
-}
-
 /// Checks a section and returns the symbols that it names.
 fn wanted<'a>(
     elf: &'a Retained,
-    index: SectionIndex,
-    object: ObjectName<'_>,
+    section: &RelocationSection,
 ) -> Result<WantedSymbols<'a>, Fault<'a>> {
-    let section = elf.sections().get(index)?;
-    let section_name = SectionName::parse(elf.names().get(section.sh_name)?)?;
+    let (dialect, object) = (section.dialect, section.object());
     let mut wanted = WantedSymbols::new(elf.symbols().len())?;
     let strings = elf.strings();
-    let checked = elf.check::<Fault<'a>>(index, |nr, rela, symbol| {
+    let checked = elf.check::<Fault<'a>>(section.index, |nr, rela, symbol| {
         if wanted.saw(rela.symbol) {
             return Ok(());
         }
-        let parsed = check::symbol(&section_name, nr, symbol, &strings)?;
+        let parsed = check::symbol(dialect, object, nr, symbol, &strings)?;
         wanted.push(rela.symbol, parsed)?;
         Ok(())
     })?;
@@ -116,7 +74,8 @@ fn wanted<'a>(
         return Err(format::Error::RelocationPlace { nr }.into());
     }
     let (start, size) = checked.target();
-    let target = elf.sections().get(SectionIndex(section.sh_info))?;
+    let header = elf.sections().get(section.index)?;
+    let target = elf.sections().get(SectionIndex(header.sh_info))?;
     check::target_name(elf.names().get(target.sh_name)?)?;
     if !object.is_vmlinux() && !elf.module().keeps(start, size) {
         return Err(check::FREED_AFTER_INIT.into());
@@ -125,7 +84,7 @@ fn wanted<'a>(
 }
 
 /// Says which section of which module is at fault.
-fn report(elf: &Retained, index: SectionIndex, fault: Fault<'_>) -> Error {
+pub(super) fn report(elf: &Retained, index: SectionIndex, fault: Fault<'_>) -> Error {
     let sections = elf.sections();
     let section = sections
         .get(index)
@@ -158,15 +117,15 @@ fn report(elf: &Retained, index: SectionIndex, fault: Fault<'_>) -> Error {
     }
 }
 
-fn apply(elf: &mut Retained, index: SectionIndex, object: ObjectName<'_>) -> Result {
-    let found = wanted(elf, index, object).and_then(|wanted| wanted.resolve());
+fn apply(elf: &mut Retained, section: &RelocationSection) -> Result {
+    let found = wanted(elf, section).and_then(|wanted| wanted.resolve());
     match found {
         Ok(found) => {
             resolve::enter(elf, &found);
-            elf.apply(index)
-                .map_err(|error| report(elf, index, Fault::Errno(error)))
+            elf.apply(section.index)
+                .map_err(|error| report(elf, section.index, Fault::Errno(error)))
         }
-        Err(fault) => Err(report(elf, index, fault)),
+        Err(fault) => Err(report(elf, section.index, fault)),
     }
 }
 
@@ -178,14 +137,14 @@ impl Compare for Place {
 
 /// Checks that no two relocations write to one place. What is wrong with a section otherwise is
 /// found, and told, by those who apply or check it.
-fn check_overlaps(elf: &mut Retained) -> Result {
+fn check_overlaps(elf: &Retained, sections: &[RelocationSection]) -> Result {
     let mut places: KVVec<Place> = KVVec::new();
-    for_each_section(elf, |elf, index, _| {
-        match elf.places(index, |place| Ok(places.push(place, GFP_KERNEL)?)) {
-            Err(Fault::Errno(error)) => Err(error),
-            Err(Fault::File(_)) | Ok(()) => Ok(()),
+    for section in sections {
+        match elf.places(section.index, |place| Ok(places.push(place, GFP_KERNEL)?)) {
+            Err(Fault::Errno(error)) => return Err(error),
+            Err(Fault::File(_)) | Ok(()) => {}
         }
-    })?;
+    }
     // Mostly they are in order: one section for each target, written from its start to its end.
     if !places.is_sorted() {
         sort(&mut places);
@@ -193,30 +152,27 @@ fn check_overlaps(elf: &mut Retained) -> Result {
     check::overlap(&places).map_err(|(section, error)| report(elf, section, error.into()))
 }
 
-/// At the load of a livepatch: applies the sections for the kernel itself, and checks all others.
-/// Where there are no others, symbols are not needed any more.
+/// At the load of a livepatch: applies the sections for the kernel itself, and checks all others,
+/// which are kept with `elf`. Where there are no others, symbols are not needed any more.
 ///
 /// # Errors
 ///
 /// `EINVAL`, `ENOEXEC` for what is wrong with the file, `ENOMEM`; all are logged.
-pub(crate) fn load(elf: &mut Retained) -> Result {
-    check_overlaps(elf)?;
-    let mut late = false;
-    for_each_section(elf, |elf, index, object| match object {
-        Some(object) if object.is_vmlinux() => apply(elf, index, object),
-        Some(object) => match wanted(elf, index, object) {
-            Ok(_) => {
-                late = true;
-                Ok(())
-            }
-            Err(fault) => Err(report(elf, index, fault)),
-        },
-        None => Err(EINVAL),
-    })?;
-    if !late {
+pub(crate) fn load(mut elf: Retained) -> Result<LivepatchElf> {
+    let mut sections = sections::find(&elf)?;
+    check_overlaps(&elf, &sections)?;
+    for section in sections.iter() {
+        if section.object().is_vmlinux() {
+            apply(&mut elf, section)?;
+        } else if let Err(fault) = wanted(&elf, section) {
+            return Err(report(&elf, section.index, fault));
+        }
+    }
+    sections.retain(|section| !section.object().is_vmlinux());
+    if sections.is_empty() {
         elf.forget_symbols();
     }
-    Ok(())
+    Ok(LivepatchElf { elf, sections })
 }
 
 /// Applies the sections for a module that is loaded now. On an error nothing of them is applied.
@@ -224,23 +180,27 @@ pub(crate) fn load(elf: &mut Retained) -> Result {
 /// # Errors
 ///
 /// `EINVAL`, `ENOEXEC`, `ENOMEM`; all are logged.
-pub(crate) fn apply_for(elf: &mut Retained, target: &CStr) -> Result {
-    let result = for_each_section(elf, |elf, index, object| match object {
-        Some(object) if object.as_bytes() == target.to_bytes() => apply(elf, index, object),
-        _ => Ok(()),
-    });
+pub(crate) fn apply_for(livepatch: &mut LivepatchElf, target: &CStr) -> Result {
+    let LivepatchElf { elf, sections } = livepatch;
+    let result = for_target(sections, target).try_for_each(|section| apply(elf, section));
     if result.is_err() {
-        clear_for(elf, target);
+        clear_for(livepatch, target);
     }
     result
 }
 
 /// Takes back the sections for a module that is gone, or never came.
-pub(crate) fn clear_for(elf: &mut Retained, target: &CStr) {
-    let _ = for_each_section(elf, |elf, index, object| {
-        if object.is_some_and(|object| object.as_bytes() == target.to_bytes()) {
-            elf.clear(index);
-        }
-        Ok(())
-    });
+pub(crate) fn clear_for(livepatch: &mut LivepatchElf, target: &CStr) {
+    let LivepatchElf { elf, sections } = livepatch;
+    for_target(sections, target).for_each(|section| elf.clear(section.index));
+}
+
+/// The sections for a module.
+fn for_target<'a>(
+    sections: &'a [RelocationSection],
+    target: &'a CStr,
+) -> impl Iterator<Item = &'a RelocationSection> {
+    sections
+        .iter()
+        .filter(|section| section.object().as_bytes() == target.to_bytes())
 }

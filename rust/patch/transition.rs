@@ -11,9 +11,9 @@
 //! Until the switch a patch that is being enabled has no effect at all, and one that is being
 //! disabled has all of it. Reversing a transition is therefore complete at once.
 
+use super::consistency::{self, Blockers};
 use super::model::{Patch, PatchId};
 use super::registry::{self, Registry};
-use super::consistency::{self, Blockers};
 use super::{enable, replace, retire, settle, state};
 use crate::sys::param::debug;
 use crate::sys::{tasks, work};

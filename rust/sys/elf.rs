@@ -7,7 +7,7 @@ use super::{arch, bindings, symbols, Address};
 use crate::format::check::{self, Place};
 use crate::format::elf::{
     Endian, Relocation, RelocationTable, Section, SectionIndex, SectionTable, StringTable, Symbol,
-    SymbolIndex, SymbolTable, SHDR_SIZE, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
+    SymbolIndex, SymbolTable, SHDR_SIZE, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
 };
 use core::mem::size_of;
 use core::ptr::NonNull;
@@ -402,12 +402,4 @@ impl Retained {
         }
         self.arch = kept;
     }
-}
-
-/// Address and size of the section with this name, where it has a place in memory.
-pub(crate) fn section_in_memory(elf: &Retained, name: &[u8]) -> Option<(usize, usize)> {
-    elf.sections()
-        .find(&elf.names(), name)
-        .filter(|(_, section)| section.sh_flags & SHF_ALLOC != 0)
-        .map(|(_, section)| (section.sh_addr as usize, section.sh_size as usize))
 }
