@@ -1,155 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Livepatch relocation sections: checking them, applying them, taking them back.
+//! Livepatch relocation sections: applying them, taking them back.
 
-use super::resolve::{self, WantedSymbols};
+use super::check::{self, report, Fault};
+use super::resolve;
 use super::retain::LivepatchElf;
 use super::sections::{self, RelocationSection};
-use crate::format::check::{self, Place};
-use crate::format::elf::SectionIndex;
-use crate::format::name::Text;
-use crate::format::refusal::{Refusal, Unresolved};
-use crate::format::{self};
-use crate::messages::refuse;
-use crate::sys::elf::Retained;
-use crate::sys::sort::{sort, Compare};
-use core::cmp::Ordering;
+use crate::sys::elf::{Checked, Retained};
 use kernel::prelude::*;
 
-/// What stops a section from being applied.
-pub(super) enum Fault<'a> {
-    /// The file is at fault, or does not fit the kernel.
-    File(check::Fault<'a>),
-    /// Not the file's fault.
-    Errno(Error),
-}
-
-impl From<format::Error> for Fault<'_> {
-    fn from(error: format::Error) -> Self {
-        Fault::File(error.into())
-    }
-}
-
-impl<'a> From<check::Fault<'a>> for Fault<'a> {
-    fn from(fault: check::Fault<'a>) -> Self {
-        Fault::File(fault)
-    }
-}
-
-impl<'a> From<Unresolved<'a>> for Fault<'a> {
-    fn from(unresolved: Unresolved<'a>) -> Self {
-        Fault::File(check::Fault::Unresolved(unresolved))
-    }
-}
-
-impl From<Error> for Fault<'_> {
-    fn from(error: Error) -> Self {
-        Fault::Errno(error)
-    }
-}
-
-impl From<kernel::alloc::AllocError> for Fault<'_> {
-    fn from(error: kernel::alloc::AllocError) -> Self {
-        Fault::Errno(error.into())
-    }
-}
-
-/// Checks a section and returns the symbols that it names.
-fn wanted<'a>(
-    elf: &'a Retained,
-    section: &RelocationSection,
-) -> Result<WantedSymbols<'a>, Fault<'a>> {
-    let (dialect, object) = (section.dialect, section.object());
-    let mut wanted = WantedSymbols::new(elf.symbols().len())?;
-    let strings = elf.strings();
-    let checked = elf.check::<Fault<'a>>(section.index, |nr, rela, symbol| {
-        if wanted.saw(rela.symbol) {
-            return Ok(());
-        }
-        let parsed = check::symbol(dialect, object, nr, symbol, &strings)?;
-        wanted.push(rela.symbol, parsed)?;
-        Ok(())
-    })?;
-    if let Some(nr) = checked.occupied() {
-        return Err(format::Error::RelocationPlace { nr }.into());
-    }
-    let (start, size) = checked.target();
-    let header = elf.sections().get(section.index)?;
-    let target = elf.sections().get(SectionIndex(header.sh_info))?;
-    check::target_name(elf.names().get(target.sh_name)?)?;
-    if !object.is_vmlinux() && !elf.module().keeps(start, size) {
-        return Err(check::FREED_AFTER_INIT.into());
-    }
-    Ok(wanted)
-}
-
-/// Says which section of which module is at fault.
-pub(super) fn report(elf: &Retained, index: SectionIndex, fault: Fault<'_>) -> Error {
-    let sections = elf.sections();
-    let section = sections
-        .get(index)
-        .and_then(|section| elf.names().get(section.sh_name))
-        .unwrap_or_default();
-    let module = elf.module().name().to_bytes();
-    match fault {
-        Fault::File(fault) => {
-            let fault = match fault {
-                check::Fault::Format(error) => {
-                    check::Fault::new(error, index, &elf.symbols(), &elf.strings())
-                }
-                other => other,
-            };
-            refuse(&Refusal::Section {
-                module,
-                section,
-                fault,
-            })
-        }
-        Fault::Errno(error) => {
-            pr_err!(
-                "module '{}': section {}: relocations not applied ({})\n",
-                Text(module),
-                Text(section),
-                error.to_errno()
-            );
-            error
-        }
-    }
-}
-
-fn apply(elf: &mut Retained, section: &RelocationSection) -> Result {
-    let found = wanted(elf, section).and_then(|wanted| wanted.resolve());
+/// Applies a section, whose relocations may be `checked` already.
+fn apply(elf: &mut Retained, section: &mut RelocationSection, checked: Option<Checked>) -> Result {
+    let found = check::wanted(elf, section, checked)
+        .and_then(|(checked, wanted)| Ok((checked, wanted.resolve()?)));
     match found {
-        Ok(found) => {
+        Ok((checked, found)) => {
             resolve::enter(elf, &found);
-            elf.apply(section.index)
+            elf.apply(checked, &mut section.applied)
                 .map_err(|error| report(elf, section.index, Fault::Errno(error)))
         }
         Err(fault) => Err(report(elf, section.index, fault)),
     }
-}
-
-impl Compare for Place {
-    fn compare(&self, other: &Self) -> Ordering {
-        self.cmp(other)
-    }
-}
-
-/// Checks that no two relocations write to one place. What is wrong with a section otherwise is
-/// found, and told, by those who apply or check it.
-fn check_overlaps(elf: &Retained, sections: &[RelocationSection]) -> Result {
-    let mut places: KVVec<Place> = KVVec::new();
-    for section in sections {
-        match elf.places(section.index, |place| Ok(places.push(place, GFP_KERNEL)?)) {
-            Err(Fault::Errno(error)) => return Err(error),
-            Err(Fault::File(_)) | Ok(()) => {}
-        }
-    }
-    // Mostly they are in order: one section for each target, written from its start to its end.
-    if !places.is_sorted() {
-        sort(&mut places);
-    }
-    check::overlap(&places).map_err(|(section, error)| report(elf, section, error.into()))
 }
 
 /// At the load of a livepatch: applies the sections for the kernel itself, and checks all others,
@@ -160,11 +31,11 @@ fn check_overlaps(elf: &Retained, sections: &[RelocationSection]) -> Result {
 /// `EINVAL`, `ENOEXEC` for what is wrong with the file, `ENOMEM`; all are logged.
 pub(crate) fn load(mut elf: Retained) -> Result<LivepatchElf> {
     let mut sections = sections::find(&elf)?;
-    check_overlaps(&elf, &sections)?;
-    for section in sections.iter() {
+    let all = check::all(&elf, &sections)?;
+    for (section, checked) in sections.iter_mut().zip(all) {
         if section.object().is_vmlinux() {
-            apply(&mut elf, section)?;
-        } else if let Err(fault) = wanted(&elf, section) {
+            apply(&mut elf, section, checked)?;
+        } else if let Err(fault) = check::wanted(&elf, section, checked) {
             return Err(report(&elf, section.index, fault));
         }
     }
@@ -182,7 +53,7 @@ pub(crate) fn load(mut elf: Retained) -> Result<LivepatchElf> {
 /// `EINVAL`, `ENOEXEC`, `ENOMEM`; all are logged.
 pub(crate) fn apply_for(livepatch: &mut LivepatchElf, target: &CStr) -> Result {
     let LivepatchElf { elf, sections } = livepatch;
-    let result = for_target(sections, target).try_for_each(|section| apply(elf, section));
+    let result = for_target(sections, target).try_for_each(|section| apply(elf, section, None));
     if result.is_err() {
         clear_for(livepatch, target);
     }
@@ -192,15 +63,19 @@ pub(crate) fn apply_for(livepatch: &mut LivepatchElf, target: &CStr) -> Result {
 /// Takes back the sections for a module that is gone, or never came.
 pub(crate) fn clear_for(livepatch: &mut LivepatchElf, target: &CStr) {
     let LivepatchElf { elf, sections } = livepatch;
-    for_target(sections, target).for_each(|section| elf.clear(section.index));
+    for section in for_target(sections, target) {
+        if let Some(applied) = section.applied.take() {
+            elf.clear(applied);
+        }
+    }
 }
 
 /// The sections for a module.
 fn for_target<'a>(
-    sections: &'a [RelocationSection],
+    sections: &'a mut [RelocationSection],
     target: &'a CStr,
-) -> impl Iterator<Item = &'a RelocationSection> {
+) -> impl Iterator<Item = &'a mut RelocationSection> {
     sections
-        .iter()
+        .iter_mut()
         .filter(|section| section.object().as_bytes() == target.to_bytes())
 }

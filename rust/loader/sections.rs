@@ -2,13 +2,13 @@
 
 //! The livepatch relocation sections of a module, whose names are parsed here and nowhere else.
 
-use super::relocate::{report, Fault};
+use super::check::{report, Fault};
 use crate::format::check::{self, Kind};
 use crate::format::elf::SectionIndex;
 use crate::format::name::{Dialect, ObjectName, OwnedObjectName};
 use crate::format::refusal::Refusal;
 use crate::messages::refuse;
-use crate::sys::elf::Retained;
+use crate::sys::elf::{Applied, Retained};
 use kernel::prelude::*;
 
 /// A livepatch relocation section.
@@ -17,6 +17,8 @@ pub(super) struct RelocationSection {
     /// In which dialect its name is written.
     pub(super) dialect: Dialect,
     object: OwnedObjectName,
+    /// It, while it is applied.
+    pub(super) applied: Option<Applied>,
 }
 
 impl RelocationSection {
@@ -44,6 +46,7 @@ pub(super) fn find(elf: &Retained) -> Result<KVVec<RelocationSection>> {
                     index,
                     dialect: parsed.dialect,
                     object: parsed.object.into(),
+                    applied: None,
                 };
                 found.push(section, GFP_KERNEL)?;
             }
