@@ -5,10 +5,10 @@
 
 use crate::loader::retain;
 use crate::patch;
+use crate::sys::bindings;
 use crate::sys::module::Module;
 use crate::sys::shadow::{self, Existing};
 use crate::sys::spec::PatchSpec;
-use crate::sys::{bindings, elf};
 use core::ptr::{self, NonNull};
 use kernel::prelude::*;
 
@@ -71,7 +71,7 @@ pub(crate) unsafe extern "C" fn klp_find_section_by_name(
         let (module, name) = unsafe { (Module::from_raw(module), CStr::from_char_ptr(name)) };
         let entry = retain::get(module.id())?;
         let elf = entry.lock();
-        elf::section_in_memory(&elf, name.to_bytes())
+        elf.section_in_memory(name.to_bytes())
     });
     let (address, length) = found.unwrap_or((0, 0));
     // SAFETY: By contract.
