@@ -12,13 +12,6 @@ SAMPLE=$MODULES/livepatch-sample.ko
 SLEEPER=$MODULES/$PATCH.ko
 PLACE=/lib/modules/$(uname -r)/extra
 
-# The C core is there before anything is loaded.
-PEER=
-[ ! -e "$KLP_SYSFS" ] || PEER=1
-
-# core: what patches need.
-core() { [ -n "$PEER" ] || load_core; }
-
 # says STATUS REGEX ARGUMENT...: klp must end with that status, and say that.
 says() {
 	local wanted=$1 regex=$2 status=0 output

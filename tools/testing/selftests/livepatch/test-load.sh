@@ -9,20 +9,6 @@
 PATCH=klp_test_sleeper_patch
 RELEASE=/sys/module/klp_test_target/parameters/release
 
-# begin_tasks threads|forks N: until end_tasks.
-begin_tasks() {
-	local line
-	coproc TASKS { klp_tasks "$@"; }
-	TASKS_INPUT=${TASKS[1]} TASKS_PROCESS=$TASKS_PID
-	read -r line <&"${TASKS[0]}" || fail "klp_tasks $* says nothing"
-	expect_eq "what klp_tasks says" "$line" ready
-}
-
-end_tasks() {
-	exec {TASKS_INPUT}>&-
-	wait "$TASKS_PROCESS" || fail "klp_tasks failed"
-}
-
 CONTEXTS=(process softirq hardirq)
 if [ "$(uname -m)" = x86_64 ]; then
 	CONTEXTS+=(nmi)
