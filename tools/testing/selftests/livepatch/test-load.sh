@@ -100,9 +100,10 @@ forks() {
 	begin_tasks forks 6
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
+	switched $PATCH
 	for _ in 1 2 3 4; do
 		expect_file "$KLP_SYSFS/$PATCH/transition" 1
-		unique 42
+		unique 4242
 		sleep 0.3
 	done
 	echo 1 >"$RELEASE"
@@ -125,9 +126,11 @@ threads() {
 	begin_tasks threads 3000
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
+	switched $PATCH
 	sleep 2
 	expect_file "$KLP_SYSFS/$PATCH/transition" 1
-	unique 42
+	expect_blockers $PATCH 1 "cat klp_test_sleeper"
+	unique 4242
 	echo 1 >"$RELEASE"
 	wait_for_transition $PATCH
 	unique 4242
