@@ -91,9 +91,7 @@ where
         // SAFETY: No other processor gets here.
         let decide = unsafe { (*meeting.decide.get()).take() };
         let yes = decide.is_some_and(|decide| decide(&stopped));
-        meeting
-            .decision
-            .store(if yes { YES } else { NO }, Release);
+        meeting.decision.store(if yes { YES } else { NO }, Release);
     }
     let decision = loop {
         match meeting.decision.load(Acquire) {
