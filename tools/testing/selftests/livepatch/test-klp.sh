@@ -12,13 +12,6 @@ SAMPLE=$MODULES/livepatch-sample.ko
 SLEEPER=$MODULES/$PATCH.ko
 PLACE=/lib/modules/$(uname -r)/extra
 
-# The C core is there before anything is loaded.
-PEER=
-[ ! -e "$KLP_SYSFS" ] || PEER=1
-
-# core: what patches need.
-core() { [ -n "$PEER" ] || load_core; }
-
 # says STATUS REGEX ARGUMENT...: klp must end with that status, and say that.
 says() {
 	local wanted=$1 regex=$2 status=0 output
@@ -101,8 +94,8 @@ held() {
 	says 0 '^ +"seconds": [0-9]+,$' status --json
 	says 1 "loaded already: it is enabling" load "$SLEEPER"
 	says 1 "$PATCH is in transition.*klp wait $PATCH" load "$SAMPLE"
-	# The C core has switched over those that nobody waits for.
-	[ -n "$PEER" ] || unique 42
+	# Those that nobody waits for are switched over.
+	unique 4242
 	klp wait $PATCH >/tmp/waiting 2>&1 &
 	sleep 2
 	kill -0 $! || fail "klp wait has not waited"
@@ -126,7 +119,8 @@ test_case "klp load takes back what takes too long, if asked" taken_back
 
 interrupted() {
 	begin_sleep klp_test_sleep
-	# The kernel itself does something after 15 s.
+	# The core itself does something after a while.
+	hold_signals
 	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
 	says 0 "" wait --signal --timeout 9 $PATCH
 	unique 4242
