@@ -3,7 +3,7 @@
 //! What a transition waits for.
 //!
 //! `livepatch.ko` says it in `/sys/kernel/debug/livepatch/<patch>/blockers`: the tasks that were in
-//! the way at its last try. Mainline's core does not say it, but has the state of each task in
+//! the way when it last looked. Mainline's core does not say it, but has the state of each task in
 //! `/proc/<pid>/task/<tid>/patch_state`; what such a task is in is then looked for on its stack.
 //! Both are for root alone.
 
