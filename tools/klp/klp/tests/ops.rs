@@ -401,7 +401,10 @@ fn patched() -> Case {
          5,8,35000000,-;livepatch: 'second': starting unpatching transition\n\
          5,8,35000001,-;livepatch: 'first': starting patching transition\n",
     );
-    tree.blockers("second", "12 cat c\n7 a b (unreliable stack)\nand 3 more\n");
+    tree.blockers(
+        "second",
+        "12 cat c\n7 a b (unreliable stack)\n8 dog [second]\nand 3 more\n",
+    );
     tree.phase("second", "switched");
     case
 }
@@ -474,9 +477,10 @@ fn status_tells_all() {
          \x20   b.isra.0,2\n\
          \x20 vmlinux: patched\n\
          \x20   c,1\n\
-         \x20 out of effect, but for 5 tasks:\n\
+         \x20 out of effect, but for 6 tasks:\n\
          \x20   12 cat in c()\n\
          \x20   7 a b with a stack that is not reliable\n\
+         \x20   8 dog in the code of second\n\
          \x20   and 3 more\n"
     );
 }

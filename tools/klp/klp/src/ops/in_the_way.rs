@@ -71,6 +71,7 @@ pub(super) fn with_effect(state: State, phase: Option<Phase>, text: &str) -> Str
 pub(super) fn whereabouts(place: &Place) -> String {
     match place {
         Place::Function(name) => format!("in {name}()"),
+        Place::Module(name) => format!("in the code of {name}"),
         Place::UnreliableStack => "with a stack that is not reliable".to_owned(),
         Place::Unknown => "not switched yet".to_owned(),
     }

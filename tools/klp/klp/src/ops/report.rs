@@ -110,10 +110,12 @@ pub struct TaskReport {
     pub pid: i32,
     /// Its name.
     pub name: String,
-    /// `function`, `unreliable-stack` or `unknown`
+    /// `function`, `module`, `unreliable-stack` or `unknown`
     pub reason: &'static str,
     /// What it is in.
     pub function: Option<String>,
+    /// The patch in whose code it is, if that is all that is known.
+    pub module: Option<String>,
     /// For people.
     #[serde(skip)]
     pub text: String,
@@ -217,16 +219,18 @@ impl BlockersReport {
         let text = heading(patch.state, phase, blockers.count(), error.as_deref());
         let tasks = blockers.tasks.into_iter().map(|task| {
             let text = in_the_way::whereabouts(&task.place);
-            let (reason, function) = match task.place {
-                Place::Function(name) => ("function", Some(name)),
-                Place::UnreliableStack => ("unreliable-stack", None),
-                Place::Unknown => ("unknown", None),
+            let (reason, function, module) = match task.place {
+                Place::Function(name) => ("function", Some(name), None),
+                Place::Module(name) => ("module", None, Some(name)),
+                Place::UnreliableStack => ("unreliable-stack", None, None),
+                Place::Unknown => ("unknown", None, None),
             };
             TaskReport {
                 pid: task.pid,
                 name: task.name,
                 reason,
                 function,
+                module,
                 text,
             }
         });
