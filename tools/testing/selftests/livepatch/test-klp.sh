@@ -106,7 +106,7 @@ held() {
 	says 3 "the time is up, and the transition goes on: $PATCH: enabling for [0-9]+ s" wait --timeout 1
 	says 0 "^ *$PATCH +enabling for [0-9]+ s" list
 	says 0 '[0-9]+ cat in klp_test_sleeper\(\)$' status
-	says 0 '^ +"function": "klp_test_sleeper"$' status --json
+	says 0 '^ +"function": "klp_test_sleeper",$' status --json
 	says 0 '^ +"seconds": [0-9]+,$' status --json
 	says 1 "loaded already: it is enabling" load "$SLEEPER"
 	says 1 "$PATCH is in transition.*klp wait $PATCH" load "$SAMPLE"
