@@ -3,7 +3,7 @@
 //! The ELF information of every livepatch module, from its load to its unload.
 
 use crate::sys::elf::Retained;
-use crate::sys::locks;
+use crate::sys::lock::{self, lock};
 use crate::sys::module::ModuleId;
 use kernel::new_mutex;
 use kernel::prelude::*;
@@ -21,18 +21,16 @@ pub(crate) struct Entry {
 impl Entry {
     /// It, locked.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Retained> {
-        locks::take(|| self.elf.lock())
+        lock::take(|| self.elf.lock())
     }
 }
 
 /// What is kept of all modules.
 pub(crate) struct Table(KVec<Arc<Entry>>);
 
-impl Table {
-    /// Nothing.
-    pub(crate) const fn new() -> Self {
-        Table(KVec::new())
-    }
+lock! {
+    /// What is kept of all modules, locked.
+    RETAINED: Table = Table(KVec::new())
 }
 
 /// Keeps `elf` until [`forget`] is called for its module.
@@ -46,13 +44,13 @@ pub(crate) fn keep(elf: Retained) -> Result {
         pin_init!(Entry { id, elf <- new_mutex!(elf, "livepatch::retained") }),
         GFP_KERNEL,
     )?;
-    locks::retained().0.push(entry, GFP_KERNEL)?;
+    lock().0.push(entry, GFP_KERNEL)?;
     Ok(())
 }
 
 /// What is kept of a module; `None` where it is not a livepatch.
 pub(crate) fn get(module: ModuleId) -> Option<Arc<Entry>> {
-    locks::retained()
+    lock()
         .0
         .iter()
         .find(|entry| entry.id == module)
@@ -61,7 +59,7 @@ pub(crate) fn get(module: ModuleId) -> Option<Arc<Entry>> {
 
 /// Frees what is kept of a module, if anything is.
 pub(crate) fn forget(module: ModuleId) {
-    let mut table = locks::retained();
+    let mut table = lock();
     let position = table.0.iter().position(|entry| entry.id == module);
     let entry = position.and_then(|position| table.0.remove(position).ok());
     drop(table);
@@ -80,7 +78,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let table = core::mem::replace(&mut *locks::retained(), Table::new());
+        let table = core::mem::replace(&mut *lock(), Table(KVec::new()));
         drop(table);
     }
 }

@@ -405,7 +405,7 @@ impl Retained {
 }
 
 /// Address and size of the section with this name, where it has a place in memory.
-pub(super) fn section_in_memory(elf: &Retained, name: &[u8]) -> Option<(usize, usize)> {
+pub(crate) fn section_in_memory(elf: &Retained, name: &[u8]) -> Option<(usize, usize)> {
     elf.sections()
         .find(&elf.names(), name)
         .filter(|(_, section)| section.sh_flags & SHF_ALLOC != 0)

@@ -3,12 +3,12 @@
 //! The functions that patch modules call; `include/linux/livepatch.h` declares them and
 //! `rust/exports.c` exports them.
 
-use super::module::Module;
-use super::shadow::{self, Existing};
-use super::spec::PatchSpec;
-use super::{bindings, elf};
 use crate::loader::retain;
 use crate::patch;
+use crate::sys::module::Module;
+use crate::sys::shadow::{self, Existing};
+use crate::sys::spec::PatchSpec;
+use crate::sys::{bindings, elf};
 use core::ptr::{self, NonNull};
 use kernel::prelude::*;
 
