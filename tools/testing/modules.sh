@@ -57,7 +57,7 @@ programs() {
 # kernel's own header.
 build_peer() {
 	author "$TESTS" "$OUT/selftests" KLP_TARGETS="klp_test_target.ko klp_test_naps.ko" \
-		obj-m="klp_test_target.o klp_test_sleeper_patch.o klp_test_naps.o \
+		obj-m="klp_test_target.o klp_test_patch.o klp_test_sleeper_patch.o klp_test_naps.o \
 			klp_test_nap_patch_1.o klp_test_nap_patch_2.o klp_test_nap_patch_3.o klp_test_enter_patch.o"
 	kernel_samples
 	programs
