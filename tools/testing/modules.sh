@@ -43,6 +43,15 @@ damaged() {
 	done
 }
 
+# programs NAME...: what the tests run beside the guest's own.
+programs() {
+	local program
+	mkdir -p "$OUT/overlay/usr/bin"
+	for program; do
+		"$(cross)gcc" -static -pthread -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
+	done
+}
+
 # build_peer: what can be loaded without livepatch.ko. Structures are those of the
 # kernel's own header.
 build_peer() {
@@ -50,8 +59,10 @@ build_peer() {
 	read -ra args <<<"$(kmake_args "$VARIANT")"
 	mkdir -p "$OUT/selftests" "$OUT/overlay/usr/bin"
 	make -C "$KOBJ" M="$TESTS" MO="$OUT/selftests" "${args[@]}" LIVEPATCH="$TOP" NOSTDINC_FLAGS=-nostdinc \
-		obj-m="klp_test_target.o klp_test_sleeper_patch.o" -j"$JOBS" modules
+		obj-m="klp_test_target.o klp_test_sleeper_patch.o klp_test_consistency.o klp_test_far.o \
+			klp_test_consistency_1.o klp_test_consistency_2.o" -j"$JOBS" modules
 	kernel_samples
+	programs klp_readers
 	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
 }
 
@@ -63,11 +74,7 @@ build() {
 	author "$TESTS" "$OUT/selftests"
 	author "${TESTS}_rust" "$OUT/selftests-rust" KLP_TARGETS="$OUT/selftests/klp_test_target.ko"
 	kernel_samples
-	mkdir -p "$OUT/overlay/usr/bin"
-	local program
-	for program in klp_finit klp_fail_nth klp_tasks; do
-		"$(cross)gcc" -static -pthread -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
-	done
+	programs klp_finit klp_fail_nth klp_tasks klp_readers
 	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
