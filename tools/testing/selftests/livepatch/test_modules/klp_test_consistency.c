@@ -34,7 +34,7 @@
 
 static uint longest_rest = 400;
 module_param(longest_rest, uint, 0644);
-MODULE_PARM_DESC(longest_rest, "How long a task rests at most between two calls, in ms");
+MODULE_PARM_DESC(longest_rest, "How long a task rests at most between two calls, in ms; 0: it does not sleep");
 
 static uint threads = 2;
 module_param(threads, uint, 0444);
@@ -77,11 +77,12 @@ static noinline int klp_test_inner_second(void)
 #ifdef CONFIG_X86_64
 /*
  * A place in the outer function for an optimized kprobe, which has the instructions there
- * executed elsewhere. The first one takes long: tasks are preempted in it.
+ * executed elsewhere. The first one takes long: tasks are preempted in it, and nothing on their
+ * stacks, registers included, tells where they have come from.
  */
 static char *field;
 static size_t field_size;
-static unsigned long field_filler;
+static unsigned long tilled_at;
 
 static __always_inline void till(void)
 {
@@ -89,13 +90,13 @@ static __always_inline void till(void)
 	size_t count = READ_ONCE(field_size);
 	unsigned long here;
 
-	asm volatile("	leaq 1f(%%rip), %[here]\n"
-		     "1:	rep stosb\n"
+	asm volatile("1:	rep stosb\n"
 		     "	.byte 0x90, 0x90, 0x90, 0x90, 0x90, 0x90\n"
+		     "	leaq 1b(%%rip), %[here]\n"
 		     : [here] "=&r"(here), "+D"(at), "+c"(count)
 		     : "a"(0)
 		     : "memory");
-	WRITE_ONCE(field_filler, here);
+	WRITE_ONCE(tilled_at, here);
 }
 #else
 static __always_inline void till(void)
@@ -114,27 +115,28 @@ static noinline __noclone int klp_test_outer(struct klp_test_visit *visit)
 
 static struct irq_work irq_work;
 
-static unsigned long longest_rest_jiffies(void)
+/* In jiffies; 0 if nobody is to sleep. */
+static unsigned long longest(void)
 {
-	return max(msecs_to_jiffies(READ_ONCE(longest_rest)), 1UL);
+	return msecs_to_jiffies(READ_ONCE(longest_rest));
 }
 
 /* Between two calls. The longer ones outlast what a transition waits before it goes on. */
 static void rest(struct klp_test_visit *visit)
 {
-	unsigned long longest = longest_rest_jiffies();
+	unsigned long timeout = longest();
 
 	if (visit->context > WORKER)
 		return;
-	switch (get_random_u32_below(12)) {
+	switch (get_random_u32_below(12) + (timeout ? 0 : 5)) {
 	case 0:
-		schedule_timeout_interruptible(get_random_u32_inclusive(1, longest));
+		schedule_timeout_interruptible(get_random_u32_inclusive(1, timeout));
 		break;
 	case 1:
-		schedule_timeout_uninterruptible(get_random_u32_inclusive(1, longest));
+		schedule_timeout_uninterruptible(get_random_u32_inclusive(1, timeout));
 		break;
 	case 2:
-		schedule_timeout_idle(get_random_u32_inclusive(1, longest));
+		schedule_timeout_idle(get_random_u32_inclusive(1, timeout));
 		break;
 	case 3:
 		schedule_timeout_interruptible(1);
@@ -215,7 +217,7 @@ static int run_thread(void *unused)
 	while (!kthread_should_stop()) {
 		visit_for_a_while(THREAD);
 		/* It never returns to user mode: it is to be found outside, too. */
-		schedule_timeout_interruptible(get_random_u32_inclusive(1, longest_rest_jiffies()));
+		schedule_timeout_interruptible(get_random_u32_inclusive(1, longest() + 1));
 	}
 	return 0;
 }
@@ -226,7 +228,7 @@ static DECLARE_DELAYED_WORK(worker, run_worker);
 static void run_worker(struct work_struct *unused)
 {
 	visit_for_a_while(WORKER);
-	queue_delayed_work(system_dfl_wq, &worker, longest_rest_jiffies() / 2);
+	queue_delayed_work(system_dfl_wq, &worker, longest() / 2 + 1);
 }
 
 #ifdef CONFIG_X86
@@ -358,17 +360,17 @@ static int begin_probe(void)
 
 	if (!probe)
 		return 0;
-	field = vzalloc(SZ_256K);
+	field = vzalloc(SZ_4M);
 	if (!field)
 		return -ENOMEM;
 	/* To be told where it is. */
 	run(PROCESS, 0);
-	kprobe.addr = (kprobe_opcode_t *)field_filler;
+	kprobe.addr = (kprobe_opcode_t *)tilled_at;
 	ret = register_kprobe(&kprobe);
 	if (ret)
 		vfree(field);
 	else
-		field_size = SZ_256K;
+		field_size = SZ_4M;
 	return ret;
 }
 
