@@ -15,7 +15,7 @@ use crate::format::name::Text;
 use crate::sys::exceptions::{Exceptions, Room};
 use crate::sys::module::Module;
 use crate::sys::stop::Stopped;
-use crate::sys::switch::{self, Decision};
+use crate::sys::switch::{self, Switched};
 use crate::sys::tasks::{self, Depth, Identity, Look, StackBuffer, Task};
 use crate::sys::watch::{Reason, Watch};
 use kernel::prelude::*;
@@ -39,10 +39,9 @@ pub(crate) enum Mode {
 pub(crate) enum Outcome {
     /// It has happened, for all but the exceptions.
     Switched(Option<Exceptions>),
-    /// Tasks were in the way.
+    /// Tasks were in the way, or more than there was room for, or what is to be looked for has
+    /// changed meanwhile. The next try is better prepared.
     InTheWay,
-    /// There were more exceptions than there was room for.
-    NoRoom,
 }
 
 /// A task that is in the way.
@@ -124,12 +123,16 @@ fn watch(
         }
     }
     if !watch.is_empty() {
-        let goes = |other: &&KBox<Patch>| match effect {
-            Effect::With => other.id == patch.id,
-            Effect::Without => patch.replace && other.id != patch.id,
+        let position = patches.iter().position(|other| other.id == patch.id);
+        let (earlier, later) = patches.split_at(position.unwrap_or(0));
+        // Those whose code is about to go.
+        let going = match effect {
+            Effect::With => later.get(..1).unwrap_or_default(),
+            Effect::Without if patch.replace => earlier,
+            Effect::Without => &[],
         };
-        for patch in patches.iter().filter(goes) {
-            // Its code is about to go: a new function may have left for anywhere in it.
+        for patch in going {
+            // A new function may have left for anywhere in it.
             if let Some(module) = &patch.module {
                 let (start, size) = module.module().text();
                 watch.add_text(start, size, patch.id.0 as usize)?;
@@ -226,7 +229,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
         }
     }
     if mode == Mode::Forced {
-        switch::switch(|_| Decision::Switch)?;
+        switch::switch(None, |_, _| true)?;
         return Ok(Outcome::Switched(None));
     }
 
@@ -238,9 +241,15 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
     if mode == Mode::Everybody && blockers.count != 0 {
         return Ok(Outcome::InTheWay);
     }
-    let mut room = match mode {
+    let room = match mode {
         Mode::ButThoseInTheWay => {
-            let count = (blockers.count.saturating_add(survey.unknown())).saturating_add(MARGIN);
+            // All idle tasks may be in the way, too, and as many as were at the last try.
+            let count = blockers
+                .count
+                .saturating_add(survey.unknown())
+                .saturating_add(tasks::processors())
+                .saturating_add(MARGIN)
+                .max(transition.wanted);
             Some(Room::new(count, watch.clone())?)
         }
         _ => None,
@@ -252,39 +261,35 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
         buffer,
         mode,
     };
-    blockers.begin();
-    let mut outcome = Outcome::InTheWay;
+    if mode == Mode::Everybody {
+        blockers.begin();
+    }
+    let mut count: usize = 0;
     let switched = {
-        let (room, outcome, blockers) = (&mut room, &mut outcome, &mut *blockers);
-        switch::switch(move |stopped| {
-            let mut full = false;
-            let mut add = |task: &Task<'_>, reason| match room {
-                Some(room) => full |= !room.add(stopped, task, reason),
-                None => blockers.add(task.identity(), reason),
-            };
+        let (blockers, count) = (&mut *blockers, &mut count);
+        switch::switch(room, move |stopped, mut room| {
+            let mut is_full = false;
             tasks::for_each(stopped, |task| {
-                if let Some(reason) = seen.in_the_way(stopped, task) {
-                    add(task, reason);
+                let Some(reason) = seen.in_the_way(stopped, task) else {
+                    return;
+                };
+                *count += 1;
+                match &mut room {
+                    Some(room) => is_full |= !room.add(stopped, task, reason),
+                    None => blockers.add(task.identity(), reason),
                 }
             });
-            if full || seen.watch.is_outdated() {
-                *outcome = Outcome::NoRoom;
-                return Decision::Stay;
-            }
-            match room {
-                Some(room) => Decision::SwitchExcept(room),
-                None if blockers.count != 0 => Decision::Stay,
-                None => Decision::Switch,
-            }
+            let is_in_the_way = room.is_none() && *count != 0;
+            !is_full && !is_in_the_way && !seen.watch.is_outdated()
         })?
     };
-    if switched {
-        let exceptions = room.map(Room::into_exceptions);
-        return Ok(Outcome::Switched(
-            exceptions.filter(|exceptions| exceptions.count() != 0),
-        ));
+    match switched {
+        Switched::Yes(exceptions) => Ok(Outcome::Switched(exceptions)),
+        Switched::No => {
+            transition.wanted = count.saturating_add(MARGIN);
+            Ok(Outcome::InTheWay)
+        }
     }
-    Ok(outcome)
 }
 
 impl Seen<'_> {
@@ -306,8 +311,8 @@ impl Seen<'_> {
             return None;
         }
         let depth = match self.mode {
-            // An exception too many leaves soon.
-            Mode::ButThoseInTheWay => Depth::Words,
+            // An exception too many leaves soon; an idle task could not.
+            Mode::ButThoseInTheWay if !task.is_idle() => Depth::Words,
             _ => Depth::Frames(&mut self.buffer),
         };
         match task.look(stopped, self.watch, depth) {

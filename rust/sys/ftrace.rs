@@ -237,7 +237,7 @@ const TRIES: usize = 10;
 
 /// How the redirects are registered. `PERMANENT` keeps `kernel.ftrace_enabled=0` from switching
 /// patches off. There is no `RECURSION`, which has ftrace protect a handler that could recurse:
-/// this one calls nothing.
+/// this one calls nothing that could be traced.
 const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
     | bindings::FTRACE_OPS_FL_IPMODIFY
     | bindings::FTRACE_OPS_FL_PERMANENT
@@ -261,9 +261,14 @@ unsafe extern "C" fn handler(
     // SAFETY: `Opaque` is transparent, and the `ops` of a redirect is its field. The redirect
     // lives until ftrace has no more use for its `ops`.
     let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner, ops) };
+    let location = Location(Address(ip));
     let route = match redirect.routes.as_slice() {
         [only] => Some(only),
-        _ => redirect.route(Location(Address(ip))),
+        [first, second] => Some(match first.location == location {
+            true => first,
+            false => second,
+        }),
+        _ => redirect.route(location),
     };
     let target = route.map_or(0, |route| route.target(switch::side_here()).load(Relaxed));
     if target != 0 {

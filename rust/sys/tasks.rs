@@ -74,8 +74,14 @@ impl Mark {
 struct HeldStack<'a>(&'a Task<'a>);
 
 impl HeldStack<'_> {
-    /// The words from `from` on; `None` where they do not tell where the task will return to.
-    fn words(&self, from: usize) -> Option<impl Iterator<Item = usize> + '_> {
+    /// The first thing that `find` makes of one of the words from `from` on; `None` where they do
+    /// not tell where the task will return to.
+    #[inline(always)]
+    fn find_word<R>(
+        &self,
+        from: usize,
+        mut find: impl FnMut(usize) -> Option<R>,
+    ) -> Option<Option<R>> {
         let task = self.0;
         if task.hides_returns() {
             return None;
@@ -86,9 +92,15 @@ impl HeldStack<'_> {
         if bottom == 0 || from < bottom || from >= end || from % size_of::<usize>() != 0 {
             return None;
         }
-        let words = (from..end).step_by(size_of::<usize>());
-        // SAFETY: They are within the task's stack, which is held.
-        Some(words.map(|at| unsafe { arch::stack_word(at) }))
+        let mut at = from;
+        while at < end {
+            // SAFETY: It is within the task's stack, which is held.
+            if let Some(found) = find(unsafe { arch::stack_word(at) }) {
+                return Some(Some(found));
+            }
+            at += size_of::<usize>();
+        }
+        Some(None)
     }
 }
 
@@ -171,9 +183,10 @@ impl<'a> Still<'a> {
         // Most stacks hold no such word, which is told sooner than frame by frame, and also where
         // frames cannot be told with certainty.
         let scope = self.task.scope(watch);
-        let words = self.held.words(self.from);
-        let hit = words.map(|mut words| words.find_map(|word| watch.reason(scope, word)));
-        let first = match hit {
+        let found = self
+            .held
+            .find_word(self.from, |word| watch.reason(scope, word));
+        let first = match found {
             Some(None) => return Look::Free,
             Some(Some(reason)) => reason,
             None => Reason::UnreliableStack,
@@ -239,10 +252,26 @@ impl Task<'_> {
         }
     }
 
+    /// Whether it is the one that runs this.
+    pub(super) fn is_current(&self) -> bool {
+        self.task == arch::current()
+    }
+
+    /// Whether it is the idle task of a processor, which is none of those that are listed.
+    pub(crate) fn is_idle(&self) -> bool {
+        // SAFETY: The task lives for `'_`; the flag is set before it is known to others.
+        unsafe { (&raw const (*self.task).flags).read_volatile() & bindings::PF_IDLE != 0 }
+    }
+
     /// Looks at its stack while it cannot run.
     pub(crate) fn look(&self, _stopped: &Stopped<'_>, watch: &Watch, mut depth: Depth<'_>) -> Look {
         if self.is_on_cpu() {
-            return Look::Running;
+            // An idle task is not the one that runs on a processor that is stopped. That of one that
+            // is offline will begin anew.
+            return match self.is_idle() {
+                true => Look::Free,
+                false => Look::Running,
+            };
         }
         // SAFETY: The task is on no processor, and all of them are stopped.
         match unsafe { Still::new(self, arch::stack_pointer(self.task)) } {
@@ -336,9 +365,8 @@ impl Task<'_> {
         let scope = self.scope(watch);
         // SAFETY: The task lives for `'_`. Of one that runs it is any number.
         let pointer = unsafe { arch::stack_pointer(self.task) };
-        let is_free = !held
-            .words(pointer)?
-            .any(|word| watch.is_wanted(scope, word));
+        let found = held.find_word(pointer, |word| watch.is_wanted(scope, word).then_some(()));
+        let is_free = found == Some(None);
         fence(Ordering::Acquire);
         let at_rest = !self.is_on_cpu() && self.mark() == before;
         (is_free && at_rest).then_some(before)
@@ -452,8 +480,8 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     }
 }
 
-/// Calls `each` for every thread and for the idle tasks of processors that are online. Those that
-/// run right now are the stoppers, which are inside of `stop_machine()` and nowhere else.
+/// Calls `each` for every thread and for the idle tasks of processors that are online. Those of them
+/// that run right now are the stoppers, which are inside of `stop_machine()` and nowhere else.
 #[inline(always)]
 pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
     // SAFETY: All processors are stopped.
@@ -470,6 +498,11 @@ pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) 
             each(&unsafe { Task::from_raw(symbols::idle_task(cpu as c_int)) });
         }
     }
+}
+
+/// How many processors there may be.
+pub(crate) fn processors() -> usize {
+    kernel::cpu::nr_cpu_ids() as usize
 }
 
 /// How many threads there are right now.
