@@ -84,12 +84,16 @@ static void wait_for_end_of_input(void)
 /* make_process: as fork() does, but what it makes does not survive its parent. */
 static pid_t make_process(void)
 {
-	pid_t child = fork();
+	pid_t parent = getpid(), child = fork();
 
 	if (child < 0)
 		die("fork");
-	if (child == 0)
+	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* It may have ended before. */
+		if (getppid() != parent)
+			_exit(1);
+	}
 	return child;
 }
 

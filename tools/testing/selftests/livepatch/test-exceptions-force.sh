@@ -22,12 +22,12 @@ both_run() {
 	esac
 }
 
-# force PATCH STATE: nothing is waited for.
+# force PATCH: nothing is waited for.
 force() {
 	echo 1 >"$KLP_SYSFS/$1/force"
 	[ -n "$PEER" ] || ! in_transition "$1" || fail "the transition of $1 goes on"
 	wait_for_transition "$1"
-	expect_log "forcing remaining tasks to the $2 state"
+	expect_log "forcing remaining tasks to the patched state"
 }
 
 # end: the tasks that nap go. Those that were forced have run one version and then another.
@@ -55,7 +55,7 @@ enabling() {
 	load klp_test_nap_patch_1
 	switched klp_test_nap_patch_1
 	both_run 1
-	force klp_test_nap_patch_1 patched
+	force klp_test_nap_patch_1
 	both_run 1
 	napping 0 1
 	end 0 1
@@ -81,7 +81,7 @@ reversed() {
 		switched klp_test_nap_patch_2
 		both_run 2
 	done
-	force klp_test_nap_patch_2 patched
+	force klp_test_nap_patch_2
 	both_run 2
 	# The one in the old function has come to new ones, the other one not.
 	end 0 1
@@ -98,7 +98,7 @@ disabling() {
 	set_patch klp_test_nap_patch_3 0
 	switched klp_test_nap_patch_3
 	both_run 0
-	force klp_test_nap_patch_3 unpatched
+	force klp_test_nap_patch_3
 	both_run 0
 	napping 3 1
 	end 3 1
@@ -114,7 +114,7 @@ replacing() {
 	load klp_test_nap_patch_2 replace=1
 	switched klp_test_nap_patch_2
 	both_run 2
-	force klp_test_nap_patch_2 patched
+	force klp_test_nap_patch_2
 	both_run 2
 	napping 1 1
 	end 1 1
