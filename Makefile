@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile signatures kernels bench check install deb packaging-test reboot-test service-test tutorial clean
+	fuzz hostile signatures kernels int3 bench check install deb packaging-test reboot-test service-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,8 @@ help:
 	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
 	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
 	@echo '  make kernels              the selftests and mainline'"'"'s on kernels configured in other ways'
+	@echo '  make int3 MINUTES=n       whose a breakpoint trap is that nobody claims, in functions that are'
+	@echo '                            called while they are patched (ACCEL=tcg,thread=single; DIRECT=N)'
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
 	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
 	@echo '                            one measurement by function, CORE=peer on the C core)'
@@ -120,6 +122,9 @@ hostile:
 
 kernels:
 	@tools/testing/kernels.sh $(if $(filter file,$(origin VARIANT)),,$(VARIANT))
+
+int3:
+	@tools/testing/int3.sh
 
 bench:
 	@tools/testing/bench.sh

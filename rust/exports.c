@@ -3,8 +3,10 @@
  * What needs the kernel's C macros: exports and parameters.
  */
 #include <linux/debugfs.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/sched.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 
@@ -21,14 +23,29 @@ bool livepatch_direct = true;
 module_param_named(direct, livepatch_direct, bool, 0644);
 MODULE_PARM_DESC(direct, "Patched functions are entered by a jump where ftrace can do that (default: Y)");
 
-/* What a transition waits for. While the file is open it keeps the module. */
-int livepatch_blockers_show(struct seq_file *file, void *unused);
-DEFINE_SHOW_ATTRIBUTE(livepatch_blockers);
-void livepatch_create_blockers(struct dentry *dir, unsigned long id);
+unsigned int livepatch_signal_after = 2000;
+module_param_named(signal_after, livepatch_signal_after, uint, 0644);
+MODULE_PARM_DESC(signal_after, "Milliseconds after which tasks in the way are interrupted (default: 2000)");
 
-void livepatch_create_blockers(struct dentry *dir, unsigned long id)
+#ifdef CONFIG_S390
+/* The handler of ftrace asks for it, so that it must not be traced itself. */
+struct task_struct *livepatch_current(void);
+
+notrace struct task_struct *livepatch_current(void)
 {
-	debugfs_create_file("blockers", 0400, dir, (void *)id, &livepatch_blockers_fops);
+	return current;
+}
+NOKPROBE_SYMBOL(livepatch_current);
+#endif
+
+/* Files that only root reads. While one is open it keeps the module. */
+int livepatch_debug_show(struct seq_file *file, void *unused);
+DEFINE_SHOW_ATTRIBUTE(livepatch_debug);
+void livepatch_create_debug_file(struct dentry *dir, const char *name, void *shown);
+
+void livepatch_create_debug_file(struct dentry *dir, const char *name, void *shown)
+{
+	debugfs_create_file(name, 0400, dir, shown, &livepatch_debug_fops);
 }
 
 /* Guards the writing of shadow variables; the kernel crate has no such lock. */

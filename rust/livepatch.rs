@@ -3,12 +3,13 @@
 //! livepatch.ko: livepatch support for kernels that were built without it.
 //!
 //! This file only says in which order the parts start and stop. [`hooks`] is where the kernel
-//! calls, [`loader`] gives livepatch modules what the kernel's loader does not, [`patch`] is what
+//! calls, [`api`] what patch modules call, [`loader`] gives livepatch modules what the kernel's loader does not, [`patch`] is what
 //! patches are and do. All of them read files through [`format`] and reach the kernel through
 //! [`sys`]. `Documentation/livepatch/design.md` tells the whole.
 
 use kernel::prelude::*;
 
+mod api;
 // The same files are a crate of their own for host tools, which use more of it.
 #[allow(dead_code, unreachable_pub)]
 #[path = "format/mod.rs"]
@@ -38,7 +39,10 @@ struct Livepatch {
 
 impl kernel::Module for Livepatch {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        sys::locks::init();
+        sys::lock::announce_delays();
+        patch::registry::init_lock();
+        patch::state::init_lock();
+        loader::retain::init_lock();
         let found = sys::symbols::find()?;
         let registry = patch::registry::Started::new()?;
         let workqueue = sys::work::Workqueue::new()?;

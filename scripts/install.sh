@@ -21,12 +21,14 @@ VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head
 SHARE=$DESTDIR$PREFIX/share
 SOURCE=$DESTDIR/usr/src/livepatch-rs-$VERSION
 
-# copy TO PATH...: files and directories of the checkout, without what is built.
+# copy TO PATH...: files and directories of the checkout, without what is built, and without
+# what makes rust/format a crate for the host.
 copy() {
 	local to=$1
 	shift
 	(cd "$TOP" && find "$@" -type f ! -name '*.o' ! -name '*.ko' ! -name '.*' \
-		! -name '*.mod' ! -name '*.mod.c' ! -name '*_generated.rs' -print0) |
+		! -name '*.mod' ! -name '*.mod.c' ! -name '*_generated.rs' \
+		! -path 'rust/format/Cargo.toml' ! -path 'rust/format/tests/*' -print0) |
 		while IFS= read -r -d '' file; do
 			install -D -m 644 "$TOP/$file" "$to/$file"
 		done

@@ -8,7 +8,9 @@ use super::elf::{
     SymbolTable, RELA_SIZE, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
 };
 use super::error::{Error, Result};
-use super::name::{SectionName, SymbolName, Text, DRAFT_SECTION_PREFIX, SECTION_PREFIX};
+use super::name::{
+    Dialect, ObjectName, SectionName, SymbolName, Text, DRAFT_SECTION_PREFIX, SECTION_PREFIX,
+};
 use super::refusal::Unresolved;
 use super::reloc;
 use core::fmt;
@@ -169,15 +171,16 @@ pub const FREED_AFTER_INIT: Error = Error::RelocationTarget(
     "relocations for a module can be applied late, but the target section is freed after init",
 );
 
-/// Parses the name of the symbol that relocation `nr` of the section called `section` uses, and
-/// checks whether that section may use it.
+/// Parses the name of the symbol that relocation `nr` of a section for `object` uses, and checks
+/// whether that section, whose name is of `dialect`, may use it.
 ///
 /// # Errors
 ///
 /// [`Fault::Format`] where it has no name, [`Fault::SymbolName`], [`Fault::Dialect`],
 /// [`Fault::VmlinuxSymbol`]
 pub fn symbol<'a>(
-    section: &SectionName<'_>,
+    dialect: Dialect,
+    object: ObjectName<'_>,
     nr: u32,
     symbol: &Symbol,
     strings: &StringTable<'a>,
@@ -187,10 +190,10 @@ pub fn symbol<'a>(
         error,
         symbol: name,
     })?;
-    if parsed.dialect != section.dialect {
+    if parsed.dialect != dialect {
         return Err(Fault::Dialect { nr, symbol: name });
     }
-    if parsed.object.is_vmlinux() && !section.object.is_vmlinux() {
+    if parsed.object.is_vmlinux() && !object.is_vmlinux() {
         return Err(Fault::VmlinuxSymbol {
             symbol: parsed.symbol,
         });

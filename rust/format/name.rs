@@ -94,6 +94,37 @@ impl fmt::Debug for ObjectName<'_> {
     }
 }
 
+/// The name of a patched object, kept longer than what it was read from.
+///
+/// # Invariants
+///
+/// The first `length` bytes are what [`ObjectName::new`] lets pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct OwnedObjectName {
+    bytes: [u8; OBJECT_NAME_MAX],
+    length: usize,
+}
+
+impl OwnedObjectName {
+    /// The name.
+    pub fn get(&self) -> ObjectName<'_> {
+        ObjectName(self.bytes.get(..self.length).unwrap_or(&self.bytes))
+    }
+}
+
+impl From<ObjectName<'_>> for OwnedObjectName {
+    fn from(ObjectName(name): ObjectName<'_>) -> Self {
+        let mut bytes = [0; OBJECT_NAME_MAX];
+        for (to, from) in bytes.iter_mut().zip(name) {
+            *to = *from;
+        }
+        OwnedObjectName {
+            bytes,
+            length: name.len(),
+        }
+    }
+}
+
 /// A name as it stands in a file, made printable.
 #[derive(Clone, Copy)]
 pub struct Text<'a>(pub &'a [u8]);

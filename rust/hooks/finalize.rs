@@ -39,9 +39,7 @@ pub(crate) fn finalize(loading: &Loading<'_>) -> Result {
         module.name().to_str().unwrap_or("?")
     );
     module.taint_livepatch();
-    let mut elf = Retained::new(loading)?;
-    relocate::load(&mut elf)?;
-    retain::keep(elf)
+    retain::keep(relocate::load(Retained::new(loading)?)?)
 }
 
 /// Frees what was kept of a module.

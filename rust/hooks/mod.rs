@@ -6,12 +6,12 @@
 //! | --- | --- |
 //! | a file's signature was checked | [`admit`]: hide the mark that the kernel would refuse |
 //! | a module is in its place | [`finalize`]: keep its ELF information, relocate |
-//! | a module is complete, live, going | [`targets`]: patch it, or let it go |
+//! | a module is complete, live, going | [`modules`]: patch it, or let it go |
 //! | a module is freed | [`finalize`]: free what was kept |
 
 mod admit;
 mod finalize;
-mod targets;
+mod modules;
 
 use crate::sys::elf::Loading;
 use crate::sys::loader::{Hooks, LoaderEvents};
@@ -39,7 +39,7 @@ impl LoaderEvents for Events {
 /// All hooks, for as long as it lives. No livepatch is let in any more before the notifier goes.
 pub(crate) struct Installed {
     _loader: Hooks<Events>,
-    _notifier: Pin<KBox<Registration<targets::Targets>>>,
+    _notifier: Pin<KBox<Registration<modules::Targets>>>,
 }
 
 impl Installed {

@@ -6,7 +6,7 @@
 //! it: one of the kernel's own by the kernel's index of names, those of a module all in one walk
 //! over that module's symbols.
 
-use super::relocate::Fault;
+use super::check::Fault;
 use crate::format::elf::SymbolIndex;
 use crate::format::name::{ObjectName, SymPos, SymbolName, SYMBOL_NAME_MAX};
 use crate::format::refusal::Refusal;

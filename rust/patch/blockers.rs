@@ -1,48 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/sys/kernel/debug/livepatch/<patch>/blockers`: what a transition waits for.
+//! What a transition waits for, in `/sys/kernel/debug/livepatch/<patch>`.
 //!
-//! One line for each task that was in the way at the last try: its number, its name, and the
-//! function that it is in, or `(unreliable stack)`. Empty where nothing is waited for. What does
-//! not fit is counted in a last line.
+//! `blockers` has one line for each task that is in the way: its number, its name, and the function
+//! that it is in, `[module]` where it is elsewhere in the text of that patch module, or
+//! `(unreliable stack)`. It is empty where nothing is waited for. What there was no memory for is
+//! counted in a last line.
+//!
+//! `phase` has one word: `none` without a transition, `waiting` while nothing has changed for
+//! anybody, `switched` when what the transition is for is in effect for all but the tasks in
+//! `blockers`.
 
+use super::consistency;
 use super::model::PatchId;
-use super::walk::{self, Reason};
+use super::registry;
 use crate::format::name::Text;
-use crate::sys::locks;
+use crate::sys::debugfs::File;
+use crate::sys::watch::Reason;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
 
-/// Prints what the transition of the patch with number `id` waits for. It takes the registry's
-/// lock: the file must not be removed under that lock.
-pub(crate) fn show(id: u64, file: &SeqFile) {
-    let id = PatchId(id);
-    let registry = locks::registry();
-    let (Some(transition), Some(patch)) = (&registry.transition, registry.patch(id)) else {
+/// The files in the directory of a patch. Showing them takes the registry's lock: they must not be
+/// removed under that lock.
+pub(crate) const FILES: &[File] = &[
+    File {
+        name: c"blockers",
+        show: show_blockers,
+    },
+    File {
+        name: c"phase",
+        show: show_phase,
+    },
+];
+
+fn show_blockers(id: u64, file: &SeqFile) {
+    let registry = registry::lock();
+    let Some(transition) = &registry.transition else {
         return;
     };
-    if transition.patch != id {
+    if transition.patch != PatchId(id) {
         return;
     }
+    let patches = &registry.patches;
     let mut shown = 0;
-    for blocker in transition.blockers.iter() {
-        let (pid, comm) = (blocker.task.pid, Text(blocker.task.comm()));
-        match blocker.reason {
+    let count = consistency::for_each_blocker(transition, |task, reason| {
+        let (pid, comm) = (task.pid, Text(task.comm()));
+        match reason {
             Reason::InFunction(index) => {
-                seq_print!(
-                    file,
-                    "{} {} {}\n",
-                    pid,
-                    comm,
-                    walk::function_name(patch, index)
-                )
+                let function = consistency::function_name(patches, transition, index);
+                seq_print!(file, "{} {} {}\n", pid, comm, function)
+            }
+            Reason::InText(id) => {
+                let module = consistency::module_name(patches, id);
+                seq_print!(file, "{} {} [{}]\n", pid, comm, module)
             }
             Reason::UnreliableStack => seq_print!(file, "{} {} (unreliable stack)\n", pid, comm),
         }
         shown += 1;
-    }
-    let more = transition.blockers.count.saturating_sub(shown);
+    });
+    let more = count.saturating_sub(shown);
     if more != 0 {
         seq_print!(file, "and {} more\n", more);
     }
+}
+
+fn show_phase(id: u64, file: &SeqFile) {
+    let registry = registry::lock();
+    let transition = registry.transition.as_ref();
+    let phase = match transition.filter(|transition| transition.patch == PatchId(id)) {
+        None => "none",
+        // Where it is reversed and the way back has still to be tried again, some are behind as well.
+        Some(transition)
+            if transition.exceptions.is_some()
+                || transition.goal.effect() == registry.redirects.in_effect() =>
+        {
+            "switched"
+        }
+        Some(_) => "waiting",
+    };
+    seq_print!(file, "{}\n", phase);
 }

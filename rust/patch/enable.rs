@@ -2,21 +2,22 @@
 
 //! `klp_enable_patch()`.
 
+use super::blockers::FILES;
 use super::model::{Function, Object, Patch, PatchId};
-use super::registry::Registry;
+use super::registry::{self, Registry};
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
 use super::transition::{self, Goal};
-use super::{replace, retire, state, targets};
+use super::{modules, replace, retire, state};
 use crate::format::name::Text;
 use crate::format::refusal::Refusal;
 use crate::loader::retain;
 use crate::messages::refuse;
 use crate::sys::kobject::{Dir, Parent};
-use crate::sys::locks;
 use crate::sys::spec::PatchSpec;
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use kernel::str::CString;
+use kernel::time::Instant;
 
 /// Enables a patch. When this returns it is in effect, or in transition.
 ///
@@ -26,7 +27,7 @@ use kernel::str::CString;
 /// the author's callbacks return, `ENOMEM`, and others; everything is undone then, and all but
 /// `ENOMEM` are logged.
 pub(crate) fn enable(spec: PatchSpec) -> Result {
-    let mut registry = locks::registry();
+    let mut registry = registry::lock();
     let id = registry.new_id();
     let patch = Patch::new(id, spec)?;
     check(&registry, &patch)?;
@@ -118,7 +119,7 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
     };
     patch.dir = Some(Dir::new(&patch.name, root, dir)?);
     if let Some(root) = &registry.debug {
-        patch.blockers = Some(root.patch(&patch.name, patch.id.0));
+        patch.debug = Some(root.subdirectory(&patch.name, patch.id.0, FILES));
     }
     if patch.replace {
         replace::add_nops(&registry.patches, patch)?;
@@ -129,9 +130,9 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
             return Err(ENODEV);
         };
         show(object, parent.as_parent())?;
-        targets::find(registry, object);
+        modules::find(registry, object)?;
         if object.is_loaded() {
-            object.prepare(module)?;
+            object.prepare(module, &patch.name)?;
         }
     }
     Ok(())
@@ -179,7 +180,7 @@ fn start(registry: &mut Registry, id: PatchId) -> Result {
         return Err(EBUSY);
     }
     pr_notice!("enabling patch '{}'\n", name);
-    transition::begin(registry, id, Goal::Patched)?;
+    transition::begin(registry, id, Goal::Patched, Instant::now())?;
     if let Err(error) = patch_objects(registry, id) {
         if let Some(patch) = registry.patch(id) {
             pr_warn!("failed to enable patch '{}'\n", patch.display_name());
@@ -198,7 +199,7 @@ fn patch_objects(registry: &mut Registry, id: PatchId) -> Result {
         object.pre_patch().inspect_err(|_| {
             pr_warn!("pre-patch callback failed for object '{}'\n", Text(name));
         })?;
-        object.patch(redirects, id).inspect_err(|_| {
+        object.patch(redirects, id, true).inspect_err(|_| {
             pr_warn!("failed to patch object '{}'\n", Text(object.display_name()));
         })?;
     }

@@ -10,21 +10,25 @@
 //! | [`blockers`] | what a transition waits for, in debugfs |
 //! | [`enable`] | `klp_enable_patch()` |
 //! | [`object`] | patching and unpatching one object |
+//! | [`parts`] | what the compiler has split off from functions |
 //! | [`redirects`] | which function runs in place of which |
 //! | [`transition`] | switching over, at once and only when it is safe |
-//! | [`walk`] | who is in the way of that |
+//! | [`consistency`] | who is in the way of that, and the switch itself |
 //! | [`replace`] | patches that replace all earlier ones |
 //! | [`settle`] | after a transition: calls go straight to the new functions |
 //! | [`retire`] | freeing patches that are done with |
 //! | [`state`] | system states and who may change them |
 //! | [`survey`] | looking at tasks before processors are stopped |
 //! | [`sysfs`] | `/sys/kernel/livepatch` |
-//! | [`targets`] | modules that come and go |
+//! | [`modules`] | targets that come and go |
 
 pub(crate) mod blockers;
+pub(crate) mod consistency;
 pub(crate) mod enable;
 pub(crate) mod model;
+pub(crate) mod modules;
 pub(crate) mod object;
+pub(crate) mod parts;
 pub(crate) mod redirects;
 pub(crate) mod registry;
 pub(crate) mod replace;
@@ -33,6 +37,4 @@ pub(crate) mod settle;
 pub(crate) mod state;
 pub(crate) mod survey;
 pub(crate) mod sysfs;
-pub(crate) mod targets;
 pub(crate) mod transition;
-pub(crate) mod walk;

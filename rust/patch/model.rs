@@ -2,6 +2,7 @@
 
 //! One patch, its objects and functions.
 
+use super::parts::Parts;
 use super::retire::Retire;
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
 use crate::format::name::{ObjectName, SymPos, Text};
@@ -30,13 +31,11 @@ pub(crate) struct Patch {
     pub(crate) replace: bool,
     /// Whether it is, or is going to be, in effect.
     pub(crate) enabled: bool,
-    /// Whether its functions run now: changes when a transition is complete, and only then.
-    pub(crate) active: bool,
     /// Whether tasks were forced out of it: its code must stay.
     pub(crate) forced: bool,
     pub(crate) objects: KVec<Object>,
     pub(crate) dir: Option<Dir<PatchDir>>,
-    pub(crate) blockers: Option<DebugDir>,
+    pub(crate) debug: Option<DebugDir>,
     /// What frees the patch later; allocated early, so that freeing cannot fail.
     pub(crate) retire: Option<Pin<KBox<Retire>>>,
     pub(crate) module: Option<ModuleRef>,
@@ -60,23 +59,23 @@ pub(crate) struct Object {
 pub(crate) struct Function {
     pub(crate) name: CString,
     pub(crate) position: SymPos,
-    /// What runs instead; `None` for a no-op, which brings the original back.
-    pub(crate) new: Option<Address>,
-    /// Size of that, in bytes.
-    pub(crate) new_size: usize,
+    /// What runs instead; `None` for a no-op, which brings the original back. How large it is, is
+    /// known while the object is loaded.
+    pub(crate) new: Option<Body>,
     /// The original, while its object is loaded.
-    pub(crate) old: Option<Original>,
+    pub(crate) old: Option<Body>,
     /// Whether it is among the redirects.
     pub(crate) patched: bool,
     pub(crate) dir: Option<Dir<FuncDir>>,
 }
 
-/// A function that is replaced.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Original {
+/// The code of a function.
+#[derive(Clone)]
+pub(crate) struct Body {
     pub(crate) address: Address,
     /// In bytes.
     pub(crate) size: usize,
+    pub(crate) parts: Parts,
 }
 
 impl Patch {
@@ -116,11 +115,10 @@ impl Patch {
                 spec,
                 replace: spec.replace(),
                 enabled: false,
-                active: false,
                 forced: false,
                 objects,
                 dir: None,
-                blockers: None,
+                debug: None,
                 retire: Some(Retire::new()?),
                 module: Some(module),
                 name,
@@ -243,8 +241,11 @@ impl Function {
         Ok(Function {
             name: CString::try_from(name)?,
             position,
-            new,
-            new_size: 0,
+            new: new.map(|address| Body {
+                address,
+                size: 0,
+                parts: None,
+            }),
             old: None,
             patched: false,
             dir: None,

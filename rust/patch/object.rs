@@ -2,7 +2,8 @@
 
 //! Patching and unpatching one object.
 
-use super::model::{Function, Object, Original, PatchId};
+use super::model::{Body, Function, Object, PatchId};
+use super::parts;
 use super::redirects::{Addition, Layer, Redirects};
 use crate::format::name::Text;
 use crate::format::refusal::Refusal;
@@ -10,6 +11,7 @@ use crate::loader::{relocate, resolve, retain};
 use crate::messages::refuse;
 use crate::sys::kallsyms;
 use crate::sys::module::ModuleId;
+use crate::sys::Address;
 use kernel::prelude::*;
 
 impl Object {
@@ -20,9 +22,10 @@ impl Object {
     ///
     /// `EINVAL`, `ENOENT` for what is not found; those of the relocations; `ENOMEM`; all but the
     /// last are logged.
-    pub(crate) fn prepare(&mut self, patch_module: Option<ModuleId>) -> Result {
+    pub(crate) fn prepare(&mut self, patch_module: Option<ModuleId>, name: &CStr) -> Result {
         self.relocate(patch_module)
             .and_then(|()| self.find_functions())
+            .and_then(|()| self.find_parts(name))
             .inspect_err(|_| self.release(patch_module))
     }
 
@@ -49,15 +52,18 @@ impl Object {
                 pr_err!("kallsyms size lookup failed for '{}'\n", name);
                 ENOENT
             })?;
-            let new_size = match function.new {
-                Some(new) => kallsyms::size(new).ok_or_else(|| {
+            let new_size = match &function.new {
+                Some(new) => kallsyms::size(new.address).ok_or_else(|| {
                     pr_err!("kallsyms size lookup failed for '{}' replacement\n", name);
                     ENOENT
                 })?,
                 None => 0,
             };
             // One function may have several names.
-            let same = |other: &&Function| other.old.is_some_and(|old| old.address == address);
+            let same = |other: &&Function| {
+                let old = other.old.as_ref();
+                old.is_some_and(|old| old.address == address)
+            };
             if let Some(other) = self.functions.iter().take(index).find(same) {
                 if function.is_nop() {
                     // Something runs in place of it already.
@@ -69,11 +75,35 @@ impl Object {
                 }));
             }
             if let Some(function) = self.functions.get_mut(index) {
-                function.old = Some(Original { address, size });
-                function.new_size = new_size;
+                function.old = Some(Body {
+                    address,
+                    size,
+                    parts: None,
+                });
+                if let Some(new) = &mut function.new {
+                    new.size = new_size;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Finds what the compiler has split off from the functions.
+    fn find_parts(&mut self, patch_module: &CStr) -> Result {
+        let of_module = self.name().map(parts::OfModule::find).transpose()?;
+        for function in self.functions.iter_mut() {
+            if let Some(old) = &mut function.old {
+                old.parts = match &of_module {
+                    Some(parts) => parts.of(&function.name)?,
+                    None => parts::of_vmlinux(&function.name)?,
+                };
+            }
+        }
+        let functions = self.functions.iter_mut();
+        parts::OfModule::find(patch_module)?.add_to(
+            patch_module,
+            functions.filter_map(|function| function.new.as_mut()),
+        )
     }
 
     /// The object is not loaded any more: undoes [`prepare`](Self::prepare).
@@ -92,19 +122,25 @@ impl Object {
         }
     }
 
-    /// Puts the functions among the redirects. On an error none of them is.
+    /// Puts the functions among the redirects; `changing` says whether the patch is in transition.
+    /// On an error none of them is.
     ///
     /// # Errors
     ///
     /// Those of [`Redirects::add`].
-    pub(crate) fn patch(&mut self, redirects: &mut Redirects, patch: PatchId) -> Result {
+    pub(crate) fn patch(
+        &mut self,
+        redirects: &mut Redirects,
+        patch: PatchId,
+        changing: bool,
+    ) -> Result {
         let mut additions = KVec::with_capacity(self.functions.len(), GFP_KERNEL)?;
         for function in self.functions.iter() {
-            if let Some(original) = function.old {
+            if let Some(original) = function.old.clone() {
                 let layer = Layer {
                     patch,
-                    new: function.new,
-                    new_size: function.new_size,
+                    new: function.new.clone(),
+                    changing,
                 };
                 let name = &*function.name;
                 let addition = Addition {
@@ -132,7 +168,7 @@ impl Object {
     pub(crate) fn make_switchable(&self, redirects: &mut Redirects) -> Result {
         let functions = self.functions.iter().filter(|function| function.patched);
         redirects.make_switchable(functions.filter_map(|function| {
-            let original = function.old?;
+            let original = function.old.as_ref()?;
             Some((original.address, &*function.name))
         }))
     }
@@ -144,7 +180,7 @@ impl Object {
             .iter_mut()
             .filter(|function| function.patched)
         {
-            if let Some(original) = function.old {
+            if let Some(original) = &function.old {
                 redirects.remove(original.address, patch);
             }
             function.patched = false;
@@ -152,11 +188,21 @@ impl Object {
         self.set_patched(false);
     }
 
-    /// Sends calls of the functions where the `active` patches want them.
-    pub(crate) fn route(&self, redirects: &Redirects, active: impl Fn(PatchId) -> bool) {
-        for original in self.functions.iter().filter_map(|function| function.old) {
-            redirects.route(original.address, &active);
-        }
+    /// The functions that are among the redirects.
+    pub(crate) fn patched(&self) -> impl Iterator<Item = Address> + '_ {
+        let patched = self.functions.iter().filter(|function| function.patched);
+        patched.filter_map(|function| function.old.as_ref().map(|old| old.address))
+    }
+
+    /// Sends calls of the functions where their layers say.
+    pub(crate) fn lead(&self, redirects: &Redirects) {
+        self.patched().for_each(|function| redirects.lead(function));
+    }
+
+    /// Says whether the patch is in transition, of all functions.
+    pub(crate) fn set_changing(&self, redirects: &mut Redirects, patch: PatchId, changing: bool) {
+        self.patched()
+            .for_each(|function| redirects.set_changing(function, patch, changing));
     }
 
     /// Runs the author's callback before patching.

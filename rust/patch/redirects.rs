@@ -2,30 +2,51 @@
 
 //! Which function runs in place of which.
 //!
-//! Every patched function has a stack of the patches that replace it: the newest that is active
-//! decides where calls go. How they get there is one of two [ways](Way). During a transition it
+//! Every patched function has a stack of the patches that replace it: the newest one decides where
+//! calls go. During a transition there are two answers, [without and with](Effect) the patch that is
+//! in transition. How calls get there is one of two [ways](Way). During a transition it
 //! must be possible to lead calls elsewhere at one moment, for which ftrace runs a handler at every
 //! call. Afterwards they go to the same place for a long time, and no handler is needed.
 
-use super::model::{Original, PatchId};
+use super::model::{Body, PatchId};
 use crate::format::name::Text;
 use crate::format::refusal::Refusal;
 use crate::messages::refuse;
 use crate::sys::direct::Direct;
 use crate::sys::ftrace::{Location, Redirect};
-use crate::sys::switch::Flip;
+use crate::sys::switch;
 use crate::sys::Address;
+use core::ops::Range;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
+/// What is in effect: one of the two states between which a transition leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// All patches but the one in transition.
+    Without,
+    /// All patches.
+    With,
+}
+
+impl Effect {
+    /// The other one.
+    pub(crate) fn other(self) -> Effect {
+        match self {
+            Effect::Without => Effect::With,
+            Effect::With => Effect::Without,
+        }
+    }
+}
+
 /// One patch's say about a function.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) patch: PatchId,
     /// What runs; `None`: the original.
-    pub(crate) new: Option<Address>,
-    /// Size of that, in bytes.
-    pub(crate) new_size: usize,
+    pub(crate) new: Option<Body>,
+    /// Whether the patch is in transition.
+    pub(crate) changing: bool,
 }
 
 /// How calls of a patched function get to where they go.
@@ -39,42 +60,47 @@ enum Way {
 
 /// A patched function.
 pub(crate) struct Site {
-    pub(crate) original: Original,
+    pub(crate) original: Body,
     pub(crate) location: Location,
+    /// A trampoline that was called at its start when it was first patched: who is in there goes on
+    /// in the original.
+    pub(crate) trampoline: Option<Range<Address>>,
     way: Way,
     layers: KVec<Layer>,
 }
 
 impl Site {
-    /// The layer that decides, going by which patches are `active`.
-    pub(crate) fn top(&self, active: impl Fn(PatchId) -> bool) -> Option<&Layer> {
-        self.layers.iter().rev().find(|layer| active(layer.patch))
+    /// The layer that decides.
+    fn top(&self, effect: Effect) -> Option<&Layer> {
+        let counts = |layer: &&Layer| effect == Effect::With || !layer.changing;
+        self.layers.iter().rev().find(counts)
     }
 
-    /// Where calls go, going by which patches are `active`; `None`: to the original.
-    pub(crate) fn route(&self, active: impl Fn(PatchId) -> bool) -> Option<Address> {
-        self.top(active).and_then(|layer| layer.new)
+    /// What runs.
+    pub(crate) fn body(&self, effect: Effect) -> &Body {
+        let new = self.top(effect).and_then(|layer| layer.new.as_ref());
+        new.unwrap_or(&self.original)
     }
 
-    /// What leads calls to `target`, or to the original for `None`, where the function has been
-    /// made [switchable].
-    ///
-    /// [switchable]: Redirects::make_switchable
-    pub(crate) fn flip_to(&self, target: Option<Address>) -> Option<Flip<'_>> {
-        match &self.way {
-            Way::Switchable(redirect) => Some(Flip {
-                redirect,
-                location: self.location,
-                target,
-            }),
-            Way::Settled(_) => None,
+    /// Where calls go; `None`: to the original.
+    fn route(&self, effect: Effect) -> Option<Address> {
+        let new = self.top(effect).and_then(|layer| layer.new.as_ref());
+        new.map(|body| body.address)
+    }
+
+    /// Sends calls where they are to go, where the function is switchable.
+    fn lead(&self, in_effect: Effect) {
+        if let Way::Switchable(redirect) = &self.way {
+            let (here, there) = (switch::side(), switch::side().other());
+            redirect.lead_on(there, self.location, self.route(in_effect.other()));
+            redirect.lead_on(here, self.location, self.route(in_effect));
         }
     }
 }
 
 /// A layer to be added to a function.
 pub(crate) struct Addition<'a> {
-    pub(crate) original: Original,
+    pub(crate) original: Body,
     pub(crate) name: &'a CStr,
     pub(crate) layer: Layer,
 }
@@ -121,6 +147,8 @@ pub(crate) struct Redirects {
     sites: KVec<Site>,
     /// Redirects of functions that are not patched any more. They lead to the originals.
     idle: KVec<Arc<Redirect>>,
+    /// What is in effect for all but exceptions. Without a transition it makes no difference.
+    in_effect: Effect,
 }
 
 impl Redirects {
@@ -129,7 +157,18 @@ impl Redirects {
         Redirects {
             sites: KVec::new(),
             idle: KVec::new(),
+            in_effect: Effect::With,
         }
+    }
+
+    /// What is in effect for all but exceptions.
+    pub(crate) fn in_effect(&self) -> Effect {
+        self.in_effect
+    }
+
+    /// Says so: of a switch that has happened, or as a transition begins.
+    pub(crate) fn set_in_effect(&mut self, effect: Effect) {
+        self.in_effect = effect;
     }
 
     fn search(&self, function: Address) -> core::result::Result<usize, usize> {
@@ -157,7 +196,7 @@ impl Redirects {
     }
 
     /// Adds layers on top of others, to functions of one object, and makes these functions
-    /// switchable. The layers take effect with [`route`](Self::route). On an error none is added.
+    /// switchable. The layers take effect with [`lead`](Self::lead). On an error none is added.
     ///
     /// # Errors
     ///
@@ -195,14 +234,15 @@ impl Redirects {
                 calls.push(calls_here, GFP_KERNEL)?;
             }
             let layers = KVec::with_capacity(1, GFP_KERNEL)?;
-            sites.push((addition.original, location, covering, layers), GFP_KERNEL)?;
+            let site = (addition.original.clone(), location, covering, layers);
+            sites.push((site, location.trampoline()), GFP_KERNEL)?;
         }
         self.sites.reserve(sites.len(), GFP_KERNEL)?;
         let new = match calls.is_empty() {
             true => None,
             false => Some(redirect(&calls)?),
         };
-        for (original, location, covering, layers) in sites {
+        for ((original, location, covering, layers), trampoline) in sites {
             let (Some(redirect), Err(index)) = (
                 covering.or_else(|| new.clone()),
                 self.search(original.address),
@@ -215,6 +255,7 @@ impl Redirects {
                 Site {
                     original,
                     location,
+                    trampoline,
                     way,
                     layers,
                 },
@@ -223,7 +264,7 @@ impl Redirects {
         for addition in additions {
             let site = self.search(addition.original.address).ok();
             if let Some(site) = site.and_then(|index| self.sites.get_mut(index)) {
-                let _ = site.layers.push_within_capacity(addition.layer);
+                let _ = site.layers.push_within_capacity(addition.layer.clone());
             }
         }
         Ok(())
@@ -291,21 +332,17 @@ impl Redirects {
         }
     }
 
-    /// Lets calls of one function go straight to where they go now, going by which patches are
-    /// `active`: of the first one behind `last` that is switchable. Where ftrace cannot do that, it
-    /// goes on with a handler. Returns which function it was.
-    pub(crate) fn settle(
-        &mut self,
-        last: Option<Address>,
-        active: impl Fn(PatchId) -> bool,
-    ) -> Option<Address> {
+    /// Lets calls of one function go straight to where they go: of the first one behind `last` that
+    /// is switchable. Where ftrace cannot do that, it goes on with a handler. Returns which function
+    /// it was. Not during a transition.
+    pub(crate) fn settle(&mut self, last: Option<Address>) -> Option<Address> {
         let switchable = |site: &Site| {
             let is_next = last.is_none_or(|last| last < site.original.address);
             is_next && matches!(site.way, Way::Switchable(_))
         };
         let index = self.sites.iter().position(switchable)?;
         let site = self.sites.get_mut(index)?;
-        if let Some(target) = site.route(&active) {
+        if let Some(target) = site.route(self.in_effect) {
             if let Ok(direct) = Direct::new(site.location, target) {
                 site.way = Way::Settled(direct);
             }
@@ -313,11 +350,26 @@ impl Redirects {
         Some(site.original.address)
     }
 
-    /// Sends calls of one function, which is switchable, where the `active` patches want them.
-    pub(crate) fn route(&self, function: Address, active: impl Fn(PatchId) -> bool) {
+    /// Whether calls of a function can be led elsewhere at one moment.
+    pub(crate) fn is_switchable(&self, function: Address) -> bool {
+        self.site(function)
+            .is_some_and(|site| matches!(site.way, Way::Switchable(_)))
+    }
+
+    /// Sends calls of one function, which is switchable, where its layers say.
+    pub(crate) fn lead(&self, function: Address) {
         if let Some(site) = self.site(function) {
-            if let Way::Switchable(redirect) = &site.way {
-                redirect.lead_to(site.location, site.route(active));
+            site.lead(self.in_effect);
+        }
+    }
+
+    /// Says of a patch whether it is in transition, of one function.
+    pub(crate) fn set_changing(&mut self, function: Address, patch: PatchId, changing: bool) {
+        let index = self.search(function).ok();
+        if let Some(site) = index.and_then(|index| self.sites.get_mut(index)) {
+            let layers = site.layers.iter_mut();
+            for layer in layers.filter(|layer| layer.patch == patch) {
+                layer.changing = changing;
             }
         }
     }
@@ -332,10 +384,10 @@ impl Redirects {
             site.layers.retain(|layer| layer.patch != patch);
             site.layers.is_empty()
         });
+        self.lead(function);
         if !empty {
             return;
         }
-        self.route(function, |_| false);
         if let Ok(Site {
             way: Way::Switchable(redirect),
             ..

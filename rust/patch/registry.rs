@@ -8,7 +8,7 @@ use super::settle::Settle;
 use super::transition::Transition;
 use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Root;
-use crate::sys::locks;
+use crate::sys::lock::lock;
 use crate::sys::module::ModuleId;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -92,6 +92,11 @@ impl Registry {
     }
 }
 
+lock! {
+    /// The registry, locked.
+    REGISTRY: Registry = Registry::new()
+}
+
 /// Makes `/sys/kernel/livepatch`, and empties the registry when it is dropped. No patch is left
 /// then: a patch module uses this one, which cannot be removed before.
 pub(crate) struct Started(());
@@ -105,7 +110,7 @@ impl Started {
     pub(crate) fn new() -> Result<Self> {
         let root = Root::new(c"livepatch")?;
         let settle = Settle::new()?;
-        let mut registry = locks::registry();
+        let mut registry = lock();
         registry.root = Some(root);
         registry.settle = Some(settle);
         registry.debug = Some(DebugDir::top(c"livepatch"));
@@ -116,7 +121,7 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let registry = core::mem::replace(&mut *locks::registry(), Registry::new());
+        let registry = core::mem::replace(&mut *lock(), Registry::new());
         drop(registry);
     }
 }

@@ -64,7 +64,6 @@ pub(crate) fn unpatch_replaced(registry: &mut Registry, id: PatchId) {
             break;
         };
         patch.set_enabled(false);
-        patch.active = false;
         let old = patch.id;
         transition::unpatch_objects(registry, old);
     }
@@ -81,7 +80,7 @@ fn discard_nops(registry: &mut Registry, id: PatchId) {
             .iter_mut()
             .filter(|function| function.is_nop())
         {
-            if let Some(original) = nop.old.filter(|_| nop.patched) {
+            if let Some(original) = nop.old.as_ref().filter(|_| nop.patched) {
                 redirects.remove(original.address, id);
             }
         }

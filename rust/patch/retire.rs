@@ -6,7 +6,7 @@
 //! complete, and that may be within a write to one of the files that have to be removed.
 
 use super::model::Patch;
-use crate::sys::locks;
+use super::registry;
 use crate::sys::work;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::impl_has_work;
@@ -67,7 +67,7 @@ pub(crate) fn free(mut patch: KBox<Patch>) {
     let (module, forced) = (patch.module.take(), patch.forced);
     drop(patch);
     // Nobody is on the way to its functions after that.
-    locks::registry().redirects.let_go();
+    registry::lock().redirects.let_go();
     if forced {
         // Tasks may still run its code: the module stays for good.
         core::mem::forget(module);

@@ -5,8 +5,7 @@
 //! It is done from a workqueue, one function after the other, and gives way to the next
 //! transition, which makes the functions that it concerns switchable again.
 
-use super::registry::Registry;
-use crate::sys::locks;
+use super::registry::{self, Registry};
 use crate::sys::param::direct_calls;
 use crate::sys::work;
 use kernel::prelude::*;
@@ -45,15 +44,11 @@ impl WorkItem for Settle {
     fn run(_this: Arc<Settle>) {
         let mut last = None;
         loop {
-            let mut registry = locks::registry();
+            let mut registry = registry::lock();
             if registry.transition.is_some() || !direct_calls() {
                 return;
             }
-            let Registry {
-                patches, redirects, ..
-            } = &mut *registry;
-            let active = |id| patches.iter().any(|patch| patch.id == id && patch.active);
-            last = redirects.settle(last, active);
+            last = registry.redirects.settle(last);
             if last.is_none() {
                 return;
             }

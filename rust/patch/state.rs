@@ -4,7 +4,7 @@
 
 use super::model::PatchId;
 use super::registry::Registry;
-use crate::sys::locks;
+use crate::sys::lock::lock;
 use crate::sys::spec::{PatchSpec, StateSpec};
 use kernel::prelude::*;
 
@@ -27,15 +27,13 @@ pub(crate) fn is_compatible(registry: &Registry, patch: &PatchSpec) -> bool {
 }
 
 /// What callbacks may ask for during a transition: of every state that patches before the one in
-/// transition have, the latest one. It has a lock of its own, as callbacks run with the registry
-/// locked.
+/// transition have, the latest one; `None` while there is no transition.
 pub(crate) struct PreviousStates(Option<KVec<StateSpec>>);
 
-impl PreviousStates {
-    /// No transition.
-    pub(crate) const fn new() -> Self {
-        PreviousStates(None)
-    }
+lock! {
+    /// The states of earlier patches, locked. It is a lock of its own, as callbacks run with the
+    /// registry locked.
+    PREVIOUS_STATES: PreviousStates = PreviousStates(None)
 }
 
 /// A transition of the patch `id` begins.
@@ -53,18 +51,18 @@ pub(crate) fn begin(registry: &Registry, id: PatchId) -> Result {
             }
         }
     }
-    locks::previous_states().0 = Some(states);
+    lock().0 = Some(states);
     Ok(())
 }
 
 /// The transition is over.
 pub(crate) fn end() {
-    locks::previous_states().0 = None;
+    lock().0 = None;
 }
 
 /// The latest state `id` of patches before the one in transition.
 pub(crate) fn previous(id: kernel::ffi::c_ulong) -> Option<StateSpec> {
-    let states = locks::previous_states();
+    let states = lock();
     match &states.0 {
         Some(states) => states.iter().find(|state| state.id() == id).copied(),
         None => {

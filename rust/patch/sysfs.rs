@@ -8,9 +8,8 @@
 //! be removed under that lock. The files of an object take no lock.
 
 use super::model::PatchId;
-use super::transition;
+use super::{registry, transition};
 use crate::sys::kobject::directory;
-use crate::sys::locks;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
 
@@ -36,7 +35,7 @@ impl PatchDir {
     }
 
     fn store_enabled(&self, enabled: bool) -> Result {
-        transition::set_enabled(&mut locks::registry(), self.id, enabled)
+        transition::set_enabled(&mut registry::lock(), self.id, enabled)
     }
 
     fn show_transition(&self) -> c_int {
@@ -45,7 +44,7 @@ impl PatchDir {
 
     fn store_force(&self, force: bool) -> Result {
         if force {
-            transition::force(&mut locks::registry(), self.id)
+            transition::force(&mut registry::lock(), self.id)
         } else {
             Ok(())
         }
@@ -58,7 +57,7 @@ impl PatchDir {
     /// The place among the enabled patches, counted from 1; one more than there are for a patch
     /// that is none of them.
     fn show_stack_order(&self) -> c_int {
-        let registry = locks::registry();
+        let registry = registry::lock();
         let position = registry
             .position(self.id)
             .map_or(registry.patches.len(), |at| at + 1);

@@ -9,6 +9,7 @@
 #include <linux/kallsyms.h>
 #include <linux/kobject.h>
 #include <linux/kprobes.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/moduleloader.h>
 #include <linux/notifier.h>
@@ -21,6 +22,7 @@
 #include <linux/stacktrace.h>
 #include <linux/stop_machine.h>
 #include <linux/sysfs.h>
+#include <linux/task_work.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
@@ -34,3 +36,4 @@ static const unsigned long LP_PAGE_SIZE = PAGE_SIZE;
 static const unsigned long LP_VM_NO_GUARD = VM_NO_GUARD;
 static const unsigned long LP_THREAD_SIZE = THREAD_SIZE;
 static const unsigned int LP_NR_CPUS = NR_CPUS;
+static const unsigned int LP_KSYM_NAME_LEN = KSYM_NAME_LEN;

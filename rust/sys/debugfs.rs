@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Directories in debugfs, with one file that lists what a transition waits for.
+//! Directories in debugfs, with files that only root reads.
 //!
 //! The kernel crate's files do not keep the module in memory while they are open: a file that is
 //! closed after the module was removed would run code that is gone. `exports.c` defines
 //! operations that have an owner.
 
 use super::bindings;
-use crate::patch::blockers;
 use core::ptr;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
@@ -15,56 +14,107 @@ use kernel::seq_file::SeqFile;
 // Structures of the kernel may have members without size.
 #[allow(improper_ctypes)]
 extern "C" {
-    /// Makes the file `blockers` in `dir`, for the patch with number `id`.
-    fn livepatch_create_blockers(dir: *mut bindings::dentry, id: c_ulong);
+    /// Makes the file `name` in `dir`, whose operations get `shown`.
+    fn livepatch_create_debug_file(
+        dir: *mut bindings::dentry,
+        name: *const c_char,
+        shown: *mut c_void,
+    );
+}
+
+/// A kind of file.
+pub(crate) struct File {
+    pub(crate) name: &'static CStr,
+    /// Prints what is in the file of the directory with this number.
+    pub(crate) show: fn(u64, &SeqFile),
+}
+
+/// What is shown in one file.
+struct Shown {
+    show: fn(u64, &SeqFile),
+    id: u64,
 }
 
 /// A directory. Dropping it removes it with all that is in it, and waits until nobody reads its
-/// file. Errors are not reported: as everywhere, what works must not depend on debugfs.
-pub(crate) struct DebugDir(*mut bindings::dentry);
+/// files. Errors are not reported: as everywhere, what works must not depend on debugfs.
+///
+/// # Invariants
+///
+/// `dir` is what `debugfs_create_dir()` returned: a directory that is removed by `drop` and by
+/// nobody before, or an error, which all functions of debugfs pass over. Its files refer to items
+/// of `shown`, which is not changed any more.
+pub(crate) struct DebugDir {
+    dir: *mut bindings::dentry,
+    shown: KVec<Shown>,
+}
 
-// SAFETY: A directory in debugfs may be used and removed by any task.
+// SAFETY: A directory in debugfs may be used and removed by any task; the rest is constant.
 unsafe impl Send for DebugDir {}
-// SAFETY: As above.
+// SAFETY: Nothing is changed through a shared reference but the directory, which debugfs guards
+// with locks of its own.
 unsafe impl Sync for DebugDir {}
 
 impl DebugDir {
     /// The directory `name` at the top of debugfs.
     pub(crate) fn top(name: &CStr) -> Self {
         // SAFETY: The name is NUL-terminated; no parent stands for the top.
-        DebugDir(unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) })
+        let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) };
+        // INVARIANT: There are no files.
+        DebugDir {
+            dir,
+            shown: KVec::new(),
+        }
     }
 
-    /// The directory of a patch, with its file.
-    pub(crate) fn patch(&self, name: &CStr, id: u64) -> Self {
-        // SAFETY: The name is NUL-terminated. The parent lives, or is an error that is passed on.
-        unsafe {
-            let dir = bindings::debugfs_create_dir(name.as_char_ptr(), self.0);
-            livepatch_create_blockers(dir, id as c_ulong);
-            DebugDir(dir)
+    /// The directory `name` in this one, with `files`, which are asked to print what is in those
+    /// of number `id`.
+    pub(crate) fn subdirectory(&self, name: &CStr, id: u64, files: &[File]) -> Self {
+        let mut shown = KVec::with_capacity(files.len(), GFP_KERNEL).unwrap_or_default();
+        for file in files {
+            let show = file.show;
+            // Where memory is short there are no files.
+            let _ = shown.push_within_capacity(Shown { show, id });
         }
+        // SAFETY: The name is NUL-terminated. The parent lives, or is an error that is passed on.
+        let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), self.dir) };
+        // INVARIANT: `shown` is not changed any more, and its items stay where they are.
+        let directory = DebugDir { dir, shown };
+        for (file, shown) in files.iter().zip(directory.shown.iter()) {
+            // SAFETY: The directory was just made, or is an error that is passed over; the name is
+            // NUL-terminated. What is shown lives until the directory was removed.
+            unsafe {
+                livepatch_create_debug_file(
+                    directory.dir,
+                    file.name.as_char_ptr(),
+                    ptr::from_ref(shown).cast_mut().cast(),
+                )
+            };
+        }
+        directory
     }
 }
 
 impl Drop for DebugDir {
     fn drop(&mut self) {
-        // SAFETY: It was created, or is an error, which is passed over.
-        unsafe { bindings::debugfs_remove(self.0) };
+        // SAFETY: By the invariant it was created and not removed, or is an error.
+        unsafe { bindings::debugfs_remove(self.dir) };
     }
 }
 
-/// Called when the file `blockers` of a patch is read.
+/// Called when a file is read.
 ///
 /// # Safety
 ///
-/// Only for the operations that `exports.c` defines.
+/// Only for the operations that `exports.c` defines, with a file whose private data is what
+/// `livepatch_create_debug_file()` was given.
 #[no_mangle]
-pub(crate) unsafe extern "C" fn livepatch_blockers_show(
+pub(crate) unsafe extern "C" fn livepatch_debug_show(
     file: *mut kernel::bindings::seq_file,
     _unused: *mut c_void,
 ) -> c_int {
-    // SAFETY: A file that is being read, whose private data is the number of the patch.
-    let (id, file) = unsafe { ((*file).private as u64, SeqFile::from_raw(file)) };
-    blockers::show(id, file);
+    // SAFETY: The private data is a `Shown`, which stays while a file is read: removing the
+    // directory waits for that.
+    let (shown, file) = unsafe { (&*(*file).private.cast::<Shown>(), SeqFile::from_raw(file)) };
+    (shown.show)(shown.id, file);
     0
 }

@@ -56,7 +56,7 @@ impl Direct {
 
 #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
 mod implementation {
-    use super::super::bindings;
+    use super::super::{bindings, loader};
     use super::Location;
     use core::mem::ManuallyDrop;
     use core::pin::Pin;
@@ -112,9 +112,12 @@ mod implementation {
             // SAFETY: `ops` is initialised and pinned; `drop` frees the filter that is set here.
             // There is one address, which is only read.
             to_result(unsafe { bindings::ftrace_set_filter_ips(ops, &raw mut ip, 1, 0, 0) })?;
-            // SAFETY: As above, and `drop` unregisters it. The address is one at which calls of
-            // the function can go on, as whoever made the target known vouches for.
-            to_result(unsafe { bindings::register_ftrace_direct(ops, call.0.address) })?;
+            // SAFETY: `ops` is initialised and pinned, and `drop` unregisters it. The address is one
+            // at which calls of the function can go on, as whoever made the target known vouches
+            // for.
+            to_result(unsafe { bindings::register_ftrace_direct(ops, call.0.address) })
+                // It was in ftrace's list for a moment, which others read without a lock.
+                .inspect_err(|_| loader::wait_for_returns())?;
             call.0.registered.store(true, Ordering::Relaxed);
             call.share(false);
             Ok(call)

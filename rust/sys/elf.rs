@@ -4,11 +4,11 @@
 
 use super::module::{Module, ModuleId};
 use super::{arch, bindings, symbols, Address};
-use crate::format::check::{self, Place};
 use crate::format::elf::{
     Endian, Relocation, RelocationTable, Section, SectionIndex, SectionTable, StringTable, Symbol,
-    SymbolIndex, SymbolTable, SHDR_SIZE, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
+    SymbolIndex, SymbolTable, SHDR_SIZE, SHT_NOBITS, SHT_NULL, SHT_SYMTAB,
 };
+use crate::format::{self, check, reloc};
 use core::mem::size_of;
 use core::ptr::NonNull;
 use core::slice;
@@ -170,8 +170,6 @@ pub(crate) struct Retained {
     symbols: KVVec<bindings::elf64_sym>,
     strings: KVVec<u8>,
     symbol_section: SectionIndex,
-    /// Which sections were written, wholly or in part, and not taken back since.
-    applied: KVVec<bool>,
     arch: arch::Kept,
 }
 
@@ -179,38 +177,39 @@ pub(crate) struct Retained {
 // until then by those only who hold a reference on the module.
 unsafe impl Send for Retained {}
 
-/// A relocation section whose every relocation was checked.
-pub(crate) struct Checked<'a> {
-    target: Section,
-    table: RelocationTable<'a>,
+/// A livepatch relocation section that can be applied. Only [`Retained::check`] makes one, and
+/// only [`Retained::apply`] takes it.
+///
+/// # Invariants
+///
+/// The section `index` of `module` and the section that it relocates are in that module's memory.
+/// Each of its relocations names one of the `symbols` symbols that are kept, is of a type that
+/// this architecture applies, and writes within the section that is relocated. Nobody changes
+/// the relocations of a module.
+pub(crate) struct Checked {
+    module: ModuleId,
+    index: SectionIndex,
+    symbols: u32,
+    occupied: Option<u32>,
 }
 
-impl Checked<'_> {
-    /// The relocations.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, Relocation)> + '_ {
-        self.table.iter()
-    }
-
+impl Checked {
     /// The first relocation at whose place there is something already, on an architecture that
     /// does not write over that.
     pub(crate) fn occupied(&self) -> Option<u32> {
-        let (start, _) = self.target();
-        self.iter()
-            .find(|(_, rela)| {
-                let width = crate::format::reloc::width(arch::MACHINE, rela.r_type).unwrap_or(0);
-                // SAFETY: The relocation was checked: it lies within a section of the module.
-                unsafe { arch::is_occupied(start.offset(rela.r_offset as usize), width) }
-            })
-            .map(|(nr, _)| nr)
+        self.occupied
     }
+}
 
-    /// Where the section that is relocated begins, and how many bytes it has.
-    pub(crate) fn target(&self) -> (Address, usize) {
-        (
-            Address(self.target.sh_addr as usize),
-            self.target.sh_size as usize,
-        )
-    }
+/// A section that was applied, wholly or in part, and not taken back since. Only
+/// [`Retained::apply`] makes one, and only [`Retained::clear`] takes it.
+///
+/// # Invariants
+///
+/// What is at the places of the relocations in section `index` of `module` was written for them.
+pub(crate) struct Applied {
+    module: ModuleId,
+    index: SectionIndex,
 }
 
 impl Retained {
@@ -236,10 +235,8 @@ impl Retained {
         if let Some(section) = sections.get_mut(symbol_section.0 as usize) {
             section.sh_addr = symbols.as_ptr() as u64;
         }
-        let applied = KVVec::from_elem(false, sections.len(), GFP_KERNEL)?;
         Ok(Retained {
             module: NonNull::new(loading.module().as_ptr()).ok_or(EINVAL)?,
-            applied,
             sections,
             names,
             symbols,
@@ -253,7 +250,6 @@ impl Retained {
     pub(crate) fn forget_symbols(&mut self) {
         self.symbols = KVVec::new();
         self.strings = KVVec::new();
-        self.applied = KVVec::new();
         self.arch = arch::Kept::none();
         // The table is not there any more.
         if let Some(section) = self.sections.get_mut(self.symbol_section.0 as usize) {
@@ -299,73 +295,93 @@ impl Retained {
         }
     }
 
-    /// Checks all relocations of a section, and calls `each` with every one and its symbol.
+    /// Checks that a section is in the module's memory, where the loader has put it.
+    fn in_memory(&self, section: &Section) -> format::error::Result<()> {
+        let start = Address(section.sh_addr as usize);
+        if !self.module().contains(start, section.sh_size as usize) {
+            return Err(format::Error::RelocationTarget(
+                "not in the module's memory",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The relocations in a section, checked or not.
+    ///
+    /// # Errors
+    ///
+    /// [`RelocationTarget`](format::Error::RelocationTarget) where it is not in the module's
+    /// memory or is not a whole number of them.
+    pub(crate) fn relocations(
+        &self,
+        section: &Section,
+    ) -> format::error::Result<RelocationTable<'_>> {
+        self.in_memory(section)?;
+        // SAFETY: The memory of the module, which outlives `self`, can be read.
+        RelocationTable::new(unsafe { contents(section) }, Endian::NATIVE)
+    }
+
+    /// Checks what writing the relocations of a section rests on, and calls `each` with every one
+    /// and its symbol.
     ///
     /// # Errors
     ///
     /// What is wrong with the section, or what `each` returns.
-    pub(crate) fn check<E: From<crate::format::Error>>(
+    pub(crate) fn check<E: From<format::Error>>(
         &self,
         index: SectionIndex,
         each: impl FnMut(u32, &Relocation, &Symbol) -> core::result::Result<(), E>,
-    ) -> core::result::Result<Checked<'_>, E> {
+    ) -> core::result::Result<Checked, E> {
         let sections = self.sections();
         let section = sections.get(index)?;
         let target = sections.get(SectionIndex(section.sh_info))?;
         check::section(&section, &target, self.symbol_section)?;
-        let module = self.module();
-        for section in [&section, &target] {
-            if !module.contains(Address(section.sh_addr as usize), section.sh_size as usize) {
-                let error = crate::format::Error::RelocationTarget("not in the module's memory");
-                return Err(error.into());
-            }
-        }
-        // SAFETY: It is in the module's memory, where the loader has put it.
-        let data = unsafe { contents(&section) };
-        let table = RelocationTable::new(data, Endian::NATIVE)?;
-        check::relocations(arch::MACHINE, &table, &self.symbols(), target.sh_size, each)?;
-        Ok(Checked { target, table })
-    }
-
-    /// Calls `each` with the place of every relocation of a section that writes something.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the section, or what `each` returns.
-    pub(crate) fn places<E: From<crate::format::Error>>(
-        &self,
-        index: SectionIndex,
-        mut each: impl FnMut(Place) -> core::result::Result<(), E>,
-    ) -> core::result::Result<(), E> {
-        let target = SectionIndex(self.sections().get(index)?.sh_info);
-        self.check(index, |nr, rela, _| {
-            Place::new(arch::MACHINE, index, target, nr, rela).map_or(Ok(()), &mut each)
+        self.in_memory(&target)?;
+        let table = self.relocations(&section)?;
+        let symbols = self.symbols();
+        check::relocations(arch::MACHINE, &table, &symbols, target.sh_size, each)?;
+        let occupied = table.iter().find(|(_, rela)| {
+            let (at, width) = place(&target, rela);
+            // SAFETY: The relocation was checked: it lies within a section of the module.
+            unsafe { arch::is_occupied(at, width) }
+        });
+        // INVARIANT: All of that was just checked. The loader is done with the relocations, and no
+        // section of relocations can be the target of others.
+        Ok(Checked {
+            module: self.id(),
+            index,
+            symbols: symbols.len(),
+            occupied: occupied.map(|(nr, _)| nr),
         })
-        .map(|_| ())
     }
 
-    /// Has the architecture write the relocations of a section.
+    /// Has the architecture write the relocations of a section. `applied` is set as soon as
+    /// something may be written, whether that ends well or not.
     ///
     /// # Errors
     ///
-    /// That of the check, or of `apply_relocate_add()`.
-    pub(crate) fn apply(&mut self, index: SectionIndex) -> Result {
-        self.check::<crate::format::Error>(index, |_, _, _| Ok(()))
-            .map_err(|_| ENOEXEC)?;
-        let (sections, strings) = (self.sections.as_mut_ptr(), self.strings.as_ptr());
-        let symbol_section = self.symbol_section.0;
-        if !self.arch.covers(self.symbols().len()) {
+    /// That of `apply_relocate_add()`; `ENOEXEC` where something else was checked.
+    pub(crate) fn apply(&mut self, checked: Checked, applied: &mut Option<Applied>) -> Result {
+        let Checked {
+            module,
+            index,
+            symbols,
+            ..
+        } = checked;
+        let is_this = module == self.id() && symbols == self.symbols().len();
+        if !is_this || !self.arch.covers(symbols) {
             return Err(ENOEXEC);
         }
-        // Whether it ends well or not.
-        if let Some(applied) = self.applied.get_mut(index.0 as usize) {
-            *applied = true;
-        }
+        // INVARIANT: From here on they are written.
+        *applied = Some(Applied { module, index });
+        let (sections, strings) = (self.sections.as_mut_ptr(), self.strings.as_ptr());
+        let symbol_section = self.symbol_section.0;
         // SAFETY: The module outlives `self`.
         let loaded = unsafe { Module::from_raw(self.module) };
         let ret = self.arch.with(&loaded, |module| {
-            // SAFETY: Every relocation of the section names a symbol of the table, is of a known
-            // type and writes within its target section, which is part of a loaded module.
+            // SAFETY: By the invariants of `Checked`, every relocation of the section names a
+            // symbol of the table, is of a known type and writes within its target section, which
+            // is part of a loaded module.
             unsafe {
                 symbols::apply_relocate_add(
                     sections,
@@ -380,34 +396,42 @@ impl Retained {
     }
 
     /// Takes back what [`apply`](Self::apply) wrote, as far as this architecture needs it, so
-    /// that the section can be applied again. Nothing may use the relocated places meanwhile. What
-    /// is at the places of a section that was not applied is somebody else's.
-    pub(crate) fn clear(&mut self, index: SectionIndex) {
-        match self.applied.get_mut(index.0 as usize) {
-            Some(applied) if *applied => *applied = false,
-            _ => return,
+    /// that the section can be applied again. Nothing may use the relocated places meanwhile.
+    pub(crate) fn clear(&mut self, applied: Applied) {
+        if applied.module != self.id() {
+            return;
         }
         // What is borrowed for the check does not change with it.
         let mut kept = core::mem::take(&mut self.arch);
-        if let Ok(checked) = self.check::<crate::format::Error>(index, |_, _, _| Ok(())) {
-            let (start, _) = checked.target();
-            for (_, rela) in checked.iter() {
-                if let Some(width) = crate::format::reloc::width(arch::MACHINE, rela.r_type) {
-                    let at = start.offset(rela.r_offset as usize);
-                    // SAFETY: The relocation was checked: it lies within a section of the module.
-                    unsafe { arch::clear_relocation(at, width) };
-                }
-                kept.forget_slots(rela.symbol);
-            }
-        }
+        let _ = self.clear_places(applied.index, &mut kept);
         self.arch = kept;
+    }
+
+    /// Does it, unless something is wrong with the section by now.
+    fn clear_places(
+        &self,
+        index: SectionIndex,
+        kept: &mut arch::Kept,
+    ) -> format::error::Result<()> {
+        self.check(index, |_, _, _| Ok::<(), format::Error>(()))?;
+        let section = self.sections().get(index)?;
+        let target = self.sections().get(SectionIndex(section.sh_info))?;
+        for (_, rela) in self.relocations(&section)?.iter() {
+            let (at, width) = place(&target, &rela);
+            // SAFETY: The relocation was checked: it lies within a section of the module. What is
+            // there was written by `apply()`.
+            unsafe { arch::clear_relocation(at, width) };
+            kept.forget_slots(rela.symbol);
+        }
+        Ok(())
     }
 }
 
-/// Address and size of the section with this name, where it has a place in memory.
-pub(super) fn section_in_memory(elf: &Retained, name: &[u8]) -> Option<(usize, usize)> {
-    elf.sections()
-        .find(&elf.names(), name)
-        .filter(|(_, section)| section.sh_flags & SHF_ALLOC != 0)
-        .map(|(_, section)| (section.sh_addr as usize, section.sh_size as usize))
+/// Where a relocation that was checked writes, and how many bytes.
+fn place(target: &Section, rela: &Relocation) -> (Address, u8) {
+    let start = Address(target.sh_addr as usize);
+    (
+        start.offset(rela.r_offset as usize),
+        reloc::width(arch::MACHINE, rela.r_type).unwrap_or(0),
+    )
 }

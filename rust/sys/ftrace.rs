@@ -12,9 +12,11 @@
 //! go to one place for a long time.
 
 use super::sort::{sort, Compare};
-use super::{arch, bindings, switch, symbols, Address};
+use super::switch::{self, Side};
+use super::{arch, bindings, kallsyms, loader, symbols, Address};
 use core::cmp::Ordering;
 use core::mem::ManuallyDrop;
+use core::ops::Range;
 use core::pin::Pin;
 use core::sync::atomic::{
     AtomicBool, AtomicUsize,
@@ -40,6 +42,24 @@ impl Location {
     /// Its address.
     pub(super) fn address(self) -> usize {
         self.0 .0
+    }
+
+    /// The trampoline of somebody's direct call there, as far as the kernel knows how large it is.
+    /// One that BPF has made goes on in the traced function by itself, until ftrace and BPF have
+    /// agreed that another one says where.
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    pub(crate) fn trampoline(self) -> Option<Range<Address>> {
+        // SAFETY: It looks any number up in ftrace's table of direct calls.
+        let direct = unsafe { symbols::ftrace_find_rec_direct(self.address() as c_ulong) } as usize;
+        // The lowest bit may stand for a jump.
+        let inside = Address(direct & !1);
+        (direct != 0).then(|| kallsyms::around(inside)).flatten()
+    }
+
+    /// There are none on this kernel.
+    #[cfg(not(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS))]
+    pub(crate) fn trampoline(self) -> Option<Range<Address>> {
+        None
     }
 
     /// The first instruction after the call site. It is also the address that is on a task's
@@ -68,34 +88,28 @@ struct Inner {
 /// Where calls of one function go on.
 struct Route {
     location: Location,
-    /// 0: in the function itself.
-    target: AtomicUsize,
-    /// The same, where a switch has happened already.
-    next: AtomicUsize,
+    /// On each side, as [`word`] has it.
+    targets: [AtomicUsize; 2],
 }
 
 impl Route {
     fn new(location: Location, target: Option<Address>) -> Route {
-        let target = word(target);
         Route {
             location,
-            target: AtomicUsize::new(target),
-            next: AtomicUsize::new(target),
+            targets: [word(target), word(target)].map(AtomicUsize::new),
         }
     }
 
-    /// Where calls go on this processor.
-    fn target_here(&self) -> usize {
-        // The question comes first: a switch is over when both are the same.
-        if switch::has_happened_here() {
-            self.next.load(Relaxed)
-        } else {
-            self.target.load(Relaxed)
+    fn target(&self, side: Side) -> &AtomicUsize {
+        let [first, second] = &self.targets;
+        match side {
+            Side::First => first,
+            Side::Second => second,
         }
     }
 }
 
-/// How a target is written.
+/// How a target is written: 0 is the function itself.
 fn word(target: Option<Address>) -> usize {
     target.map_or(0, |address| address.0)
 }
@@ -149,8 +163,22 @@ impl Redirect {
         // SAFETY: `ops` is initialised and pinned; `drop` frees the filter that is set here.
         // There are `count` addresses, which are only read.
         to_result(unsafe { bindings::ftrace_set_filter_ips(ops, ips.as_mut_ptr(), count, 0, 0) })?;
-        // SAFETY: As above, and `drop` unregisters it.
-        to_result(unsafe { bindings::register_ftrace_function(ops) })?;
+        let mut tries = 0;
+        loop {
+            // SAFETY: `ops` is initialised and pinned, and `drop` unregisters it.
+            match to_result(unsafe { bindings::register_ftrace_function(ops) }) {
+                Ok(()) => break,
+                Err(error) => {
+                    // It was in ftrace's list for a moment, which others read without a lock.
+                    loader::wait_for_returns();
+                    // What a BPF trampoline says when its own lock is taken at that moment.
+                    tries += 1;
+                    if error != EAGAIN || tries == TRIES {
+                        return Err(error);
+                    }
+                }
+            }
+        }
         redirect.0.registered.store(true, Relaxed);
         Ok(redirect)
     }
@@ -158,16 +186,14 @@ impl Redirect {
     /// Calls of the function at `location` run the one at `target` from now on, or the original
     /// for `None`. A location that is none of the redirect's is ignored.
     pub(crate) fn lead_to(&self, location: Location, target: Option<Address>) {
-        if let Some(route) = self.0.route(location) {
-            route.next.store(word(target), Release);
-            route.target.store(word(target), Release);
-        }
+        self.lead_on(Side::First, location, target);
+        self.lead_on(Side::Second, location, target);
     }
 
-    /// The same on processors where a switch has happened, and nothing on others.
-    pub(super) fn lead_next_to(&self, location: Location, target: Option<Address>) {
+    /// The same for calls on one side.
+    pub(crate) fn lead_on(&self, side: Side, location: Location, target: Option<Address>) {
         if let Some(route) = self.0.route(location) {
-            route.next.store(word(target), Release);
+            route.target(side).store(word(target), Release);
         }
     }
 
@@ -206,9 +232,12 @@ impl Drop for Redirect {
     }
 }
 
+/// How often a redirect is registered where ftrace says `EAGAIN`.
+const TRIES: usize = 10;
+
 /// How the redirects are registered. `PERMANENT` keeps `kernel.ftrace_enabled=0` from switching
 /// patches off. There is no `RECURSION`, which has ftrace protect a handler that could recurse:
-/// this one calls nothing.
+/// this one calls nothing that could be traced.
 const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
     | bindings::FTRACE_OPS_FL_IPMODIFY
     | bindings::FTRACE_OPS_FL_PERMANENT
@@ -232,11 +261,16 @@ unsafe extern "C" fn handler(
     // SAFETY: `Opaque` is transparent, and the `ops` of a redirect is its field. The redirect
     // lives until ftrace has no more use for its `ops`.
     let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner, ops) };
+    let location = Location(Address(ip));
     let route = match redirect.routes.as_slice() {
         [only] => Some(only),
-        _ => redirect.route(Location(Address(ip))),
+        [first, second] => Some(match first.location == location {
+            true => first,
+            false => second,
+        }),
+        _ => redirect.route(location),
     };
-    let target = route.map_or(0, Route::target_here);
+    let target = route.map_or(0, |route| route.target(switch::side_here()).load(Relaxed));
     if target != 0 {
         // SAFETY: `fregs` comes from ftrace; whoever set the target vouches for it.
         unsafe { arch::set_instruction_pointer(fregs, target) };

@@ -3,7 +3,7 @@
 //! Symbols of the running kernel and of loaded modules, in the order in which positions count.
 
 use super::{symbols, Address};
-use core::ops::ControlFlow;
+use core::ops::{ControlFlow, Range};
 use core::ptr;
 use kernel::prelude::*;
 
@@ -62,10 +62,22 @@ where
 
 /// The size of the function or variable at `address`, in bytes; `None` where none is known.
 pub(crate) fn size(address: Address) -> Option<usize> {
+    lookup(address).map(|(size, _)| size)
+}
+
+/// The function or variable that `address` is in.
+pub(super) fn around(address: Address) -> Option<Range<Address>> {
+    let (size, offset) = lookup(address)?;
+    let start = Address(address.0.checked_sub(offset)?);
+    Some(start..start.offset(size))
+}
+
+/// The size of what `address` is in, and how far in.
+fn lookup(address: Address) -> Option<(usize, usize)> {
     let (mut size, mut offset) = (0, 0);
     // SAFETY: It looks any number up; both results have a place.
     let found = unsafe {
         symbols::kallsyms_lookup_size_offset(address.0 as c_ulong, &raw mut size, &raw mut offset)
     };
-    (found != 0).then_some(size)
+    (found != 0).then_some((size as usize, offset as usize))
 }

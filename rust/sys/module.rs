@@ -8,6 +8,9 @@ use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
+/// Which of a module's regions holds its code.
+const TEXT: usize = bindings::mod_mem_type_MOD_TEXT as usize;
+
 /// Tells modules apart while they are loaded. It is not a reference: it may be the identity of a
 /// later module once this one is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,7 @@ impl<'a> Module<'a> {
     /// # Safety
     ///
     /// `module` must be one that is not freed during `'a`.
-    pub(super) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
+    pub(crate) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
         Module {
             module,
             _lifetime: PhantomData,
@@ -93,6 +96,14 @@ impl<'a> Module<'a> {
     /// Whether the `size` bytes at `start` are the module's.
     pub(crate) fn contains(&self, start: Address, size: usize) -> bool {
         self.is_in_first(usize::MAX, start, size)
+    }
+
+    /// Where its code is that stays when its init function is done, and its size in bytes.
+    pub(crate) fn text(&self) -> (Address, usize) {
+        // SAFETY: The module lives for `'a`; where its text is does not change while it does.
+        let text = unsafe { &raw const (*self.as_ptr()).mem[TEXT] };
+        // SAFETY: As above.
+        unsafe { (Address((*text).base as usize), (*text).size as usize) }
     }
 
     fn is_in_first(&self, count: usize, start: Address, size: usize) -> bool {

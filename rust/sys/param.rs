@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 extern "C" {
     static livepatch_debug: AtomicU32;
     static livepatch_direct: AtomicBool;
+    static livepatch_signal_after: AtomicU32;
 }
 
 /// Whether calls of patched functions are to go straight to their replacements, once a transition
@@ -15,6 +16,12 @@ extern "C" {
 pub(crate) fn direct_calls() -> bool {
     // SAFETY: A `bool` of C that is always there, and that the kernel sets to 0 and 1 only.
     unsafe { &livepatch_direct }.load(Ordering::Relaxed)
+}
+
+/// How long, in milliseconds, tasks in the way have time to leave before they are interrupted.
+pub(crate) fn signal_after() -> u32 {
+    // SAFETY: An `unsigned int` of C that is always there.
+    unsafe { &livepatch_signal_after }.load(Ordering::Relaxed)
 }
 
 /// What is wanted of the messages that mainline prints with `pr_debug()`: 1 the steps of

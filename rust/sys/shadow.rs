@@ -87,7 +87,7 @@ impl Node {
 }
 
 /// The data of a variable; null where there is none. It stays valid as long as nobody frees it.
-pub(super) fn get(object: *mut c_void, id: c_ulong) -> *mut c_void {
+pub(crate) fn get(object: *mut c_void, id: c_ulong) -> *mut c_void {
     let _guard = rcu::read_lock();
     let mut next = bucket(object).load(Ordering::Acquire);
     // SAFETY: Nodes are freed after a grace period, and the read-side section goes on.
@@ -102,7 +102,7 @@ pub(super) fn get(object: *mut c_void, id: c_ulong) -> *mut c_void {
 
 /// What [`get_or_alloc`] does where there is such a variable already.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Existing {
+pub(crate) enum Existing {
     /// Returns it.
     Use,
     /// Returns null, and warns.
@@ -116,7 +116,7 @@ pub(super) enum Existing {
 ///
 /// `ctor` must be callable with the object, `size` bytes of data and `ctor_data`, with interrupts
 /// off and a lock held.
-pub(super) unsafe fn get_or_alloc(
+pub(crate) unsafe fn get_or_alloc(
     object: *mut c_void,
     id: c_ulong,
     size: usize,
@@ -204,7 +204,7 @@ unsafe fn destroy(node: *mut Node, dtor: bindings::klp_shadow_dtor_t) {
 ///
 /// `dtor` must be callable with the object and the variable's data, with interrupts off and a
 /// lock held.
-pub(super) unsafe fn free(object: *mut c_void, id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
+pub(crate) unsafe fn free(object: *mut c_void, id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
     let writing = Writing::lock();
     let node = writing.unlink(bucket(object), |node| node.is(object, id));
     if !node.is_null() {
@@ -237,7 +237,7 @@ unsafe fn free_where(wanted: impl Fn(&Node) -> bool, dtor: bindings::klp_shadow_
 /// # Safety
 ///
 /// As for [`free`].
-pub(super) unsafe fn free_all(id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
+pub(crate) unsafe fn free_all(id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
     // SAFETY: By contract.
     unsafe { free_where(|node| node.id == id, dtor) };
 }

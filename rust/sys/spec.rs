@@ -47,7 +47,7 @@ impl PatchSpec {
     /// # Safety
     ///
     /// `patch` must describe a patch and stay until its module is unloaded.
-    pub(super) unsafe fn from_raw(patch: NonNull<bindings::klp_patch>) -> Self {
+    pub(crate) unsafe fn from_raw(patch: NonNull<bindings::klp_patch>) -> Self {
         PatchSpec(patch)
     }
 
@@ -109,7 +109,7 @@ impl StateSpec {
         unsafe { self.0.as_ref() }.version
     }
 
-    pub(super) fn as_ptr(&self) -> *mut bindings::klp_state {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::klp_state {
         self.0.as_ptr()
     }
 }

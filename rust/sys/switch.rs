@@ -2,75 +2,150 @@
 
 //! Leading calls of several functions elsewhere at one moment.
 //!
-//! With all processors stopped, tasks and interrupts see all of a switch or nothing. An NMI may
-//! come even then, on any of them, and call one function before the switch and another one after
-//! it. So there is one word for each processor that says whether the switch has happened there.
-//! It is written by the processor itself: an NMI comes before that or after it.
+//! A redirect has two *sides*, on which it may lead to different functions. On one of them is
+//! everything that runs, but for [exceptions](super::exceptions), which are on the other one. With
+//! all processors stopped, sides are changed, and tasks and interrupts see all of a switch or
+//! nothing. An NMI may come even then, on any of them, and call one function before the switch and
+//! another one after it. So there is one word for each processor that says which side counts
+//! there. It is written by the processor itself: an NMI comes before that or after it. What
+//! interrupts a task goes by that task.
+//!
+//! When the last exception has left, both sides are made the same. Which of them counts does not
+//! matter then, until the next switch.
 
-use super::ftrace::{Location, Redirect};
+use super::exceptions::{Exceptions, Published, Room};
 use super::stop::{stop_machine, Stopped};
-use super::{arch, bindings, Address};
+use super::{arch, bindings};
 use core::sync::atomic::{
-    AtomicBool,
-    Ordering::{Acquire, Release},
+    AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
 };
 use kernel::prelude::*;
 
-/// On which processors calls go where redirects lead next.
-static SWITCHED: [AtomicBool; bindings::LP_NR_CPUS as usize] =
-    [const { AtomicBool::new(false) }; bindings::LP_NR_CPUS as usize];
-
-/// Calls of one function are to be led elsewhere.
-pub(crate) struct Flip<'a> {
-    pub(crate) redirect: &'a Redirect,
-    pub(crate) location: Location,
-    /// The original for `None`.
-    pub(crate) target: Option<Address>,
+/// One of the two sides of redirects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    First,
+    Second,
 }
 
-/// Whether, on this processor, calls go where redirects lead next. Everything that happened
-/// before it became false is seen by what comes after this call.
-pub(super) fn has_happened_here() -> bool {
-    SWITCHED
+impl Side {
+    /// That of a processor's word.
+    fn of_word(word: usize) -> Side {
+        match word & SECOND {
+            0 => Side::First,
+            _ => Side::Second,
+        }
+    }
+
+    /// The other one.
+    pub(crate) fn other(self) -> Side {
+        match self {
+            Side::First => Side::Second,
+            Side::Second => Side::First,
+        }
+    }
+}
+
+/// In a processor's word: the second side counts there. The other bits are the address of the
+/// exceptions, if there are any: they are all read at once, so that a task that was interrupted
+/// while it decides where a call goes on decides by what was so before, or by what is so after a
+/// switch.
+const SECOND: usize = 1;
+
+/// A word for each processor that there may be.
+static WORDS: [AtomicUsize; bindings::LP_NR_CPUS as usize] =
+    [const { AtomicUsize::new(0) }; bindings::LP_NR_CPUS as usize];
+
+/// The word that all of them have when nothing is being switched.
+static WORD: AtomicUsize = AtomicUsize::new(0);
+
+/// The side on which calls go that are made here and now. Everything that was written before the
+/// side came to count is seen by what comes after this call.
+#[inline(always)]
+pub(super) fn side_here() -> Side {
+    let word = WORDS
         .get(arch::processor())
-        .is_some_and(|switched| switched.load(Acquire))
+        .map_or(0, |word| word.load(Acquire));
+    // SAFETY: It was read from a processor's word, here.
+    let is_exception = word > SECOND && unsafe { Published::holds_current(word & !SECOND) };
+    Side::of_word(word ^ usize::from(is_exception))
 }
 
-/// Stops all processors and runs `decide`. If that returns true, all calls in `flips` are led
-/// elsewhere, at one moment for whatever calls them, NMIs included. `decide` must not sleep or
-/// allocate. Returns what it has returned. Not for two callers at a time.
+/// The side on which all calls go but those of exceptions. It only changes by what this module's
+/// functions do.
+pub(crate) fn side() -> Side {
+    Side::of_word(WORD.load(Relaxed))
+}
+
+/// What has come of [`switch`].
+pub(crate) enum Switched {
+    /// Calls go on the other side, but for those of the exceptions, if there are any.
+    Yes(Option<Exceptions>),
+    /// Nothing has changed.
+    No,
+}
+
+/// Stops all processors and runs `decide`, which must not sleep or allocate. If it returns true,
+/// calls go on the other side from then on, at one moment for whatever makes them, NMIs included:
+/// all of them but those of the tasks that it has put into the room. Those that were exceptions are
+/// none any more. Not for two callers at a time, nor while [`Exceptions`] are dropped.
 ///
 /// # Errors
 ///
 /// Those of the kernel's `stop_machine()`.
 pub(crate) fn switch(
-    flips: &[Flip<'_>],
-    decide: impl FnOnce(&Stopped<'_>) -> bool + Send,
-) -> Result<bool> {
-    let switched = stop_machine(
-        |stopped| {
-            let yes = decide(stopped);
-            if yes {
-                for flip in flips {
-                    flip.redirect.lead_next_to(flip.location, flip.target);
+    mut room: Option<Room>,
+    decide: impl FnOnce(&Stopped<'_>, Option<&mut Room>) -> bool + Send,
+) -> Result<Switched> {
+    let next = AtomicUsize::new(0);
+    let result = {
+        let (room, next) = (&mut room, &next);
+        stop_machine(
+            move |stopped| {
+                let yes = decide(stopped, room.as_mut());
+                let exceptions = room.as_ref().and_then(Room::published);
+                let side = (WORD.load(Relaxed) & SECOND) ^ SECOND;
+                next.store(exceptions.map_or(0, Published::to_word) | side, Relaxed);
+                yes
+            },
+            |_| {
+                if let Some(word) = WORDS.get(arch::processor()) {
+                    word.store(next.load(Relaxed), Release);
                 }
-            }
-            yes
-        },
-        |_| {
-            if let Some(switched) = SWITCHED.get(arch::processor()) {
-                switched.store(true, Release);
-            }
-        },
-        |_| {
-            for flip in flips {
-                flip.redirect.lead_to(flip.location, flip.target);
-            }
-        },
-    )?;
-    // From now on both are the same again, also for processors that were not online.
-    for switched in &SWITCHED {
-        switched.store(false, Release);
+            },
+            // Also those of processors that are not online.
+            |_| set_all(next.load(Relaxed)),
+        )
+    };
+    match result {
+        Ok(false) => Ok(Switched::No),
+        Ok(true) => {
+            let exceptions = room.map(Room::into_exceptions);
+            Ok(Switched::Yes(
+                exceptions.filter(|exceptions| exceptions.count() != 0),
+            ))
+        }
+        Err(error) => {
+            // Should any processor have gone over, it goes back with them.
+            drop(room.map(Room::into_exceptions));
+            Err(error)
+        }
     }
-    Ok(switched)
+}
+
+/// Those in this set are no exceptions any more, if they still are. Not while there is a switch.
+pub(super) fn forget(exceptions: Published) {
+    let word = WORD.load(Relaxed);
+    if word & !SECOND == exceptions.to_word() {
+        set_all(word & SECOND);
+    }
+}
+
+fn set_all(next: usize) {
+    WORD.store(next, Relaxed);
+    let count = kernel::cpu::nr_cpu_ids() as usize;
+    for word in WORDS.iter().take(count) {
+        word.store(next, Release);
+    }
 }

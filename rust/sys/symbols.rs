@@ -33,6 +33,7 @@ macro_rules! symbols {
         $kind:ident fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?, $option:literal;
     )*) => {
         $(
+            $(#[$attr])*
             arch::stub!($name);
         )*
 
@@ -57,6 +58,7 @@ macro_rules! symbols {
             use core::sync::atomic::AtomicUsize;
             extern "C" {
                 $(
+                    $(#[$attr])*
                     #[link_name = concat!("livepatch_slot_", stringify!($name))]
                     pub(super) static $name: AtomicUsize;
                 )*
@@ -66,6 +68,7 @@ macro_rules! symbols {
         /// All functions that are called through a stub.
         const SYMBOLS: &[Symbol] = &[
             $(
+                $(#[$attr])*
                 Symbol {
                     name: match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                         Ok(name) => name,
@@ -107,6 +110,24 @@ symbols! {
         store: *mut c_ulong,
         size: c_uint,
     ) -> c_int, "CONFIG_STACKTRACE, and on x86_64 CONFIG_UNWINDER_ORC";
+    plain fn task_call_func(
+        task: *mut bindings::task_struct,
+        func: Option<unsafe extern "C" fn(*mut bindings::task_struct, *mut c_void) -> c_int>,
+        arg: *mut c_void,
+    ) -> c_int, "a scheduler";
+    plain fn task_work_cancel(
+        task: *mut bindings::task_struct,
+        work: *mut bindings::callback_head,
+    ) -> bool, "task works that can be cancelled";
+    #[cfg(CONFIG_OPTPROBES)]
+    plain fn kprobe_get_kallsym(
+        number: c_uint,
+        value: *mut c_ulong,
+        kind: *mut c_char,
+        name: *mut c_char,
+    ) -> c_int, "CONFIG_KPROBES";
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    plain fn ftrace_find_rec_direct(ip: c_ulong) -> c_ulong, "CONFIG_DYNAMIC_FTRACE";
     plain fn wake_up_state(
         task: *mut bindings::task_struct,
         state: c_uint,

@@ -3,7 +3,8 @@
 //! Tasks and their stacks.
 
 use super::stop::Stopped;
-use super::{arch, bindings, symbols};
+use super::watch::{Reason, Scope, Watch};
+use super::{arch, bindings, symbols, Address};
 use core::marker::PhantomData;
 use core::sync::atomic::{fence, AtomicI32, AtomicUsize, Ordering};
 use kernel::container_of;
@@ -72,11 +73,61 @@ impl Mark {
 /// A stack that is kept.
 struct HeldStack<'a>(&'a Task<'a>);
 
+impl HeldStack<'_> {
+    /// The first thing that `find` makes of one of the words from `from` on; `None` where they do
+    /// not tell where the task will return to.
+    #[inline(always)]
+    fn find_word<R>(
+        &self,
+        from: usize,
+        mut find: impl FnMut(usize) -> Option<R>,
+    ) -> Option<Option<R>> {
+        let task = self.0;
+        if task.hides_returns() {
+            return None;
+        }
+        // SAFETY: The task lives for `'_`.
+        let bottom = unsafe { (&raw const (*task.task).stack).read_volatile() as usize };
+        let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
+        if bottom == 0 || from < bottom || from >= end || from % size_of::<usize>() != 0 {
+            return None;
+        }
+        let mut at = from;
+        while at < end {
+            // SAFETY: It is within the task's stack, which is held.
+            if let Some(found) = find(unsafe { arch::stack_word(at) }) {
+                return Some(Some(found));
+            }
+            at += size_of::<usize>();
+        }
+        Some(None)
+    }
+}
+
 impl Drop for HeldStack<'_> {
     fn drop(&mut self) {
         // SAFETY: It was taken by `Task::hold_stack`, and the task is still there.
         unsafe { symbols::put_task_stack(self.0.task) };
     }
+}
+
+/// What a look at a task's stack has told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is not in what is watched, and will not return to it.
+    Free,
+    /// It is, or may be.
+    InTheWay(Reason),
+    /// It runs on a processor, so that its stack could not be looked at.
+    Running,
+}
+
+/// How far a look goes.
+pub(crate) enum Depth<'a> {
+    /// A word on the stack that looks like an address in what is watched puts the task in the way.
+    Words,
+    /// If there is such a word, the stack is unwound, which tells.
+    Frames(&'a mut StackBuffer),
 }
 
 /// A task, for as long as it cannot go away.
@@ -85,18 +136,27 @@ pub(crate) struct Task<'a> {
     _lifetime: PhantomData<&'a ()>,
 }
 
-impl Task<'_> {
-    /// Who it is.
-    pub(crate) fn identity(&self) -> Identity {
-        // SAFETY: The task lives for `'_`; a torn name is still sixteen bytes.
-        let (pid, comm) = unsafe { ((*self.task).pid, (*self.task).comm) };
-        Identity { pid, comm }
-    }
+/// A task whose stack can be unwound: it does not run and will not for as long as this lives, or it
+/// is the one that looks.
+///
+/// # Invariants
+///
+/// Above `from`, which is on the task's stack, nothing changes but what the look itself does, and
+/// the stack is held.
+struct Still<'a> {
+    task: &'a Task<'a>,
+    from: usize,
+    held: HeldStack<'a>,
+}
 
-    /// Whether it is running on a processor right now.
-    fn is_on_cpu(&self) -> bool {
-        // SAFETY: The task lives for `'_`.
-        unsafe { (&raw const (*self.task).on_cpu).read_volatile() != 0 }
+impl<'a> Still<'a> {
+    /// # Safety
+    ///
+    /// The task must not run for as long as the result lives, but for it being the current one.
+    /// Then `from` must be below everything that the callers of the caller have on the stack.
+    unsafe fn new(task: &'a Task<'a>, from: usize) -> Option<Self> {
+        // INVARIANT: By contract.
+        task.hold_stack().map(|held| Still { task, from, held })
     }
 
     /// The return addresses on its stack, the innermost first.
@@ -104,11 +164,12 @@ impl Task<'_> {
     /// # Errors
     ///
     /// `EINVAL` and others where the stack cannot be told with certainty.
-    pub(crate) fn stack<'b>(&self, buffer: &'b mut StackBuffer) -> Result<&'b [c_ulong]> {
-        // SAFETY: The task lives for `'_`, and the buffer is as long as is said.
+    fn frames<'b>(&self, buffer: &'b mut StackBuffer) -> Result<&'b [c_ulong]> {
+        // SAFETY: The task lives for `'_`, by the invariant its stack may be unwound, and the
+        // buffer is as long as is said.
         let count = unsafe {
             symbols::stack_trace_save_tsk_reliable(
-                self.task,
+                self.task.task,
                 buffer.0.as_mut_ptr(),
                 STACK_ENTRIES as c_uint,
             )
@@ -117,27 +178,182 @@ impl Task<'_> {
         buffer.0.get(..count).ok_or(EINVAL)
     }
 
-    /// Whether `wanted` says yes to no word of its stack; `None` where that cannot be told. Where
-    /// it is so, the task is not in the functions whose addresses are wanted, and will not return
-    /// to them: a task that does not run has its registers on its stack as well. That an address
-    /// is there does not mean that it is one to return to.
-    pub(crate) fn is_free_of(
-        &self,
-        _stopped: &Stopped<'_>,
-        wanted: impl Fn(usize) -> bool,
-    ) -> Option<bool> {
-        if self.is_on_cpu() {
-            return None;
+    /// Why it is in the way, if it is.
+    fn look(&self, watch: &Watch, depth: &mut Depth<'_>) -> Look {
+        // Most stacks hold no such word, which is told sooner than frame by frame, and also where
+        // frames cannot be told with certainty.
+        let scope = self.task.scope(watch);
+        let found = self
+            .held
+            .find_word(self.from, |word| watch.reason(scope, word));
+        let first = match found {
+            Some(None) => return Look::Free,
+            Some(Some(reason)) => reason,
+            None => Reason::UnreliableStack,
+        };
+        let Depth::Frames(buffer) = depth else {
+            return Look::InTheWay(first);
+        };
+        match self.frames(buffer) {
+            Ok(frames) => frames
+                .iter()
+                .find_map(|&address| watch.reason(scope, address as usize))
+                .map_or(Look::Free, Look::InTheWay),
+            Err(_) => Look::InTheWay(Reason::UnreliableStack),
         }
-        // SAFETY: The task lives for `'_` and so does its stack, if it has one: while all
-        // processors are stopped, none is freed.
-        unsafe { self.scan(wanted) }
+    }
+}
+
+impl Task<'_> {
+    /// # Safety
+    ///
+    /// `task` must be a task that is not freed during the lifetime of the result.
+    pub(super) unsafe fn from_raw(task: *mut bindings::task_struct) -> Self {
+        Task {
+            task,
+            _lifetime: PhantomData,
+        }
     }
 
-    /// What [`is_free_of`](Self::is_free_of) tells, while processors are running: it is so for as
-    /// long as the task has the mark that is returned. `None` where it is not so, or cannot be
-    /// told.
-    pub(crate) fn mark_if_free_of(&self, wanted: impl Fn(usize) -> bool) -> Option<Mark> {
+    /// Where it is.
+    pub(super) fn as_ptr(&self) -> *mut bindings::task_struct {
+        self.task
+    }
+
+    /// Who it is.
+    pub(crate) fn identity(&self) -> Identity {
+        // SAFETY: The task lives for `'_`; a torn name is still sixteen bytes.
+        let (pid, comm) = unsafe { ((*self.task).pid, (*self.task).comm) };
+        Identity { pid, comm }
+    }
+
+    /// Whether it is a thread of the kernel, which never leaves for user mode.
+    pub(super) fn is_of_kernel(&self) -> bool {
+        // SAFETY: The task lives for `'_`; the flag is set before it is known to others.
+        unsafe { (&raw const (*self.task).flags).read_volatile() & bindings::PF_KTHREAD != 0 }
+    }
+
+    /// Whether it is running on a processor right now.
+    fn is_on_cpu(&self) -> bool {
+        // SAFETY: The task lives for `'_`.
+        unsafe { (&raw const (*self.task).on_cpu).read_volatile() != 0 }
+    }
+
+    /// What of a watch counts for it.
+    fn scope(&self, watch: &Watch) -> Scope {
+        if !self.is_of_kernel() {
+            return Scope::All;
+        }
+        // SAFETY: The task lives for `'_`; it is looked at only.
+        let function = unsafe { bindings::kthread_func(self.task) } as usize;
+        match watch.is_in_text(Address(function)) {
+            true => Scope::Functions,
+            false => Scope::All,
+        }
+    }
+
+    /// Whether it is the one that runs this.
+    pub(super) fn is_current(&self) -> bool {
+        self.task == arch::current()
+    }
+
+    /// Whether it is the idle task of a processor, which is none of those that are listed.
+    pub(crate) fn is_idle(&self) -> bool {
+        // SAFETY: The task lives for `'_`; the flag is set before it is known to others.
+        unsafe { (&raw const (*self.task).flags).read_volatile() & bindings::PF_IDLE != 0 }
+    }
+
+    /// Looks at its stack while it cannot run.
+    pub(crate) fn look(&self, _stopped: &Stopped<'_>, watch: &Watch, mut depth: Depth<'_>) -> Look {
+        if self.is_on_cpu() {
+            // An idle task is not the one that runs on a processor that is stopped. That of one that
+            // is offline will begin anew.
+            return match self.is_idle() {
+                true => Look::Free,
+                false => Look::Running,
+            };
+        }
+        // SAFETY: The task is on no processor, and all of them are stopped.
+        match unsafe { Still::new(self, arch::stack_pointer(self.task)) } {
+            Some(still) => still.look(watch, &mut depth),
+            // It has ended, and will not run any more.
+            None => Look::Free,
+        }
+    }
+
+    /// Looks at its stack while others run. `then` gets what was seen, and the mark of the task;
+    /// until it returns, which it must do without sleeping, a task that does not run is kept from
+    /// running. What was seen of one that does not run holds for as long as it has that mark.
+    pub(crate) fn look_meanwhile<F>(&self, watch: &Watch, buffer: &mut StackBuffer, then: F)
+    where
+        F: FnOnce(Look, Mark),
+    {
+        struct Arguments<'a, F> {
+            task: &'a Task<'a>,
+            watch: &'a Watch,
+            buffer: &'a mut StackBuffer,
+            then: Option<F>,
+        }
+
+        /// # Safety
+        ///
+        /// Only for `task_call_func()`, with `data` that points to an `Arguments<F>` whose task it
+        /// was called for.
+        unsafe extern "C" fn look<F>(_task: *mut bindings::task_struct, data: *mut c_void) -> c_int
+        where
+            F: FnOnce(Look, Mark),
+        {
+            // SAFETY: By contract; nobody else uses it meanwhile.
+            let arguments = unsafe { &mut *data.cast::<Arguments<'_, F>>() };
+            let task = arguments.task;
+            let seen = if task.is_on_cpu() {
+                Look::Running
+            } else {
+                // SAFETY: The task is on no processor. `task_call_func()` keeps it from getting to
+                // one until this returns.
+                match unsafe { Still::new(task, arch::stack_pointer(task.task)) } {
+                    Some(still) => {
+                        still.look(arguments.watch, &mut Depth::Frames(arguments.buffer))
+                    }
+                    None => Look::Free,
+                }
+            };
+            if let Some(then) = arguments.then.take() {
+                then(seen, task.mark());
+            }
+            0
+        }
+
+        let mut arguments = Arguments {
+            task: self,
+            watch,
+            buffer,
+            then: Some(then),
+        };
+        // SAFETY: The task lives for `'_`. The function gets a pointer to the arguments, which
+        // outlive this call, and is called once.
+        unsafe { symbols::task_call_func(self.task, Some(look::<F>), (&raw mut arguments).cast()) };
+    }
+
+    /// Looks at the stack of the task that runs this, as far as the callers of this function go.
+    #[inline(never)]
+    pub(super) fn look_at_current(watch: &Watch, mut depth: Depth<'_>) -> Look {
+        let here = 0usize;
+        // SAFETY: The current task does not end while it runs this.
+        let task = unsafe { Task::from_raw(arch::current()) };
+        // SAFETY: It is the current task. What its callers have on the stack is above a variable of
+        // this function.
+        let look = match unsafe { Still::new(&task, (&raw const here) as usize) } {
+            Some(still) => still.look(watch, &mut depth),
+            None => Look::InTheWay(Reason::UnreliableStack),
+        };
+        look
+    }
+
+    /// Looks for words of its stack that are in what is watched, while others run. Where there is
+    /// none that holds for as long as the task has the mark that is returned. `None` where there is
+    /// one, or it cannot be told.
+    pub(crate) fn mark_if_free_of(&self, watch: &Watch) -> Option<Mark> {
         // A task that leaves a processor has counted that before, and on its way to another one is
         // on it before it runs: with neither seen, it did not run from the first look to the last.
         let before = self.mark();
@@ -145,12 +361,15 @@ impl Task<'_> {
             return None;
         }
         fence(Ordering::Acquire);
-        let _held = self.hold_stack()?;
-        // SAFETY: The task lives for `'_`, and its stack is held.
-        let is_free = unsafe { self.scan(wanted) };
+        let held = self.hold_stack()?;
+        let scope = self.scope(watch);
+        // SAFETY: The task lives for `'_`. Of one that runs it is any number.
+        let pointer = unsafe { arch::stack_pointer(self.task) };
+        let found = held.find_word(pointer, |word| watch.is_wanted(scope, word).then_some(()));
+        let is_free = found == Some(None);
         fence(Ordering::Acquire);
         let at_rest = !self.is_on_cpu() && self.mark() == before;
-        (is_free == Some(true) && at_rest).then_some(before)
+        (is_free && at_rest).then_some(before)
     }
 
     /// What tells whether the task has run since.
@@ -168,30 +387,6 @@ impl Task<'_> {
             started,
             switches: voluntary.wrapping_add(involuntary),
         }
-    }
-
-    /// # Safety
-    ///
-    /// If the task has a stack, it must stay.
-    unsafe fn scan(&self, wanted: impl Fn(usize) -> bool) -> Option<bool> {
-        if self.hides_returns() {
-            return None;
-        }
-        // SAFETY: The task lives for `'_`.
-        let (pointer, bottom) = unsafe {
-            let pointer = arch::stack_pointer(self.task);
-            (
-                pointer,
-                (&raw const (*self.task).stack).read_volatile() as usize,
-            )
-        };
-        let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
-        if bottom == 0 || pointer < bottom || pointer >= end || pointer % size_of::<usize>() != 0 {
-            return None;
-        }
-        let mut words = (pointer..end).step_by(size_of::<usize>());
-        // SAFETY: They are within the task's stack, which stays by contract.
-        Some(!words.any(|at| wanted(unsafe { arch::stack_word(at) })))
     }
 
     /// The kernel's `try_get_task_stack()`: keeps the stack of a task that may be exiting.
@@ -234,7 +429,7 @@ impl Task<'_> {
     /// Wakes the task so that it leaves the kernel, or runs once through its loop: a kernel
     /// thread that sleeps interruptibly is woken, any other task gets what
     /// `set_notify_signal()` sends, a signal that is not one.
-    fn notify(&self) {
+    pub(super) fn notify(&self) {
         // SAFETY: The task lives for `'_`. Its thread flags are only ever changed atomically.
         unsafe {
             if (*self.task).flags & bindings::PF_KTHREAD == 0 {
@@ -285,27 +480,12 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     }
 }
 
-/// Calls `each` for every thread that `vouched` does not say yes to and every idle task, except for
-/// those that run right now: with all processors stopped these are the stoppers, which are
-/// inside of `stop_machine()` and nowhere else.
-pub(crate) fn for_each(
-    _stopped: &Stopped<'_>,
-    mut vouched: impl FnMut(&Task<'_>) -> bool,
-    mut each: impl FnMut(&Task<'_>),
-) {
-    let mut visit = |task: &Task<'_>| {
-        if !task.is_on_cpu() {
-            each(task);
-        }
-    };
+/// Calls `each` for every thread and for the idle tasks of processors that are online. Those of them
+/// that run right now are the stoppers, which are inside of `stop_machine()` and nowhere else.
+#[inline(always)]
+pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
     // SAFETY: All processors are stopped.
-    unsafe {
-        for_each_thread(|task| {
-            if !vouched(task) {
-                visit(task);
-            }
-        })
-    };
+    unsafe { for_each_thread(&mut each) };
     for cpu in 0..kernel::cpu::nr_cpu_ids() {
         // SAFETY: The mask covers all processor numbers below `nr_cpu_ids`.
         let online = unsafe {
@@ -315,13 +495,14 @@ pub(crate) fn for_each(
         };
         if online != 0 {
             // SAFETY: An online processor has an idle task, which is never freed.
-            let task = unsafe { symbols::idle_task(cpu as c_int) };
-            visit(&Task {
-                task,
-                _lifetime: PhantomData,
-            });
+            each(&unsafe { Task::from_raw(symbols::idle_task(cpu as c_int)) });
         }
     }
+}
+
+/// How many processors there may be.
+pub(crate) fn processors() -> usize {
+    kernel::cpu::nr_cpu_ids() as usize
 }
 
 /// How many threads there are right now.
@@ -339,17 +520,4 @@ pub(crate) fn for_each_meanwhile(mut each: impl FnMut(&Task<'_>)) {
     let _guard = rcu::read_lock();
     // SAFETY: Within an RCU read-side section.
     unsafe { for_each_thread(&mut each) };
-}
-
-/// Wakes every task that `wanted` says yes to.
-pub(crate) fn notify(wanted: impl Fn(&Identity) -> bool) {
-    let _guard = rcu::read_lock();
-    // SAFETY: Within an RCU read-side section.
-    unsafe {
-        for_each_thread(|task| {
-            if wanted(&task.identity()) {
-                task.notify();
-            }
-        })
-    };
 }

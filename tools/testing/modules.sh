@@ -43,27 +43,26 @@ damaged() {
 	done
 }
 
-# programs NAME...: what the tests run beside the guest's own.
+# programs: those that the selftests run.
 programs() {
 	local program
 	mkdir -p "$OUT/overlay/usr/bin"
-	for program; do
+	for program in klp_finit klp_fail_nth klp_tasks klp_readers; do
 		"$(cross)gcc" -static -pthread -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
 	done
+	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
 }
 
 # build_peer: what can be loaded without livepatch.ko. Structures are those of the
 # kernel's own header.
 build_peer() {
-	local args
-	read -ra args <<<"$(kmake_args "$VARIANT")"
-	mkdir -p "$OUT/selftests" "$OUT/overlay/usr/bin"
-	make -C "$KOBJ" M="$TESTS" MO="$OUT/selftests" "${args[@]}" LIVEPATCH="$TOP" NOSTDINC_FLAGS=-nostdinc \
-		obj-m="klp_test_target.o klp_test_sleeper_patch.o klp_test_consistency.o klp_test_far.o \
-			klp_test_consistency_1.o klp_test_consistency_2.o" -j"$JOBS" modules
+	author "$TESTS" "$OUT/selftests" \
+		KLP_TARGETS="klp_test_target.ko klp_test_naps.ko klp_test_consistency.ko klp_test_far.ko" \
+		obj-m="klp_test_target.o klp_test_patch.o klp_test_sleeper_patch.o klp_test_naps.o \
+			klp_test_nap_patch_1.o klp_test_nap_patch_2.o klp_test_nap_patch_3.o klp_test_enter_patch.o \
+			klp_test_consistency.o klp_test_far.o klp_test_consistency_1.o klp_test_consistency_2.o"
 	kernel_samples
-	programs klp_readers
-	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
+	programs
 }
 
 build() {
@@ -74,8 +73,7 @@ build() {
 	author "$TESTS" "$OUT/selftests"
 	author "${TESTS}_rust" "$OUT/selftests-rust" KLP_TARGETS="$OUT/selftests/klp_test_target.ko"
 	kernel_samples
-	programs klp_finit klp_fail_nth klp_tasks klp_readers
-	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
+	programs
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
 	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"

@@ -10,6 +10,7 @@
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
 //! - `processor()` is the number of the processor that this runs on, for what happens on each
 //!   processor while all are stopped;
+//! - `current()` is the task that runs this, for a handler that must not call what can be traced;
 //! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack;
 //! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;

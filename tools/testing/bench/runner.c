@@ -6,8 +6,9 @@
  *   runner PLAN
  *
  * For every region it prints a line "region NUMBER LABEL ns=NANOSECONDS", where the
- * numbers count up from 0, as in what the counter writes. What does not succeed ends
- * it with a message and status 1.
+ * numbers count up from 0, as in what the counter writes. For transitions that tasks are
+ * in the way of there is a line "time LABEL in_effect=NANOSECONDS over=NANOSECONDS", in
+ * the guest's time. What does not succeed ends it with a message and status 1.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -42,7 +43,9 @@ static _Noreturn void fail(const char *format, ...)
 	va_start(arguments, format);
 	vprintf(format, arguments);
 	va_end(arguments);
-	printf(": %s\n", strerror(error));
+	if (error)
+		printf(": %s", strerror(error));
+	putchar('\n');
 	exit(1);
 }
 
@@ -186,18 +189,19 @@ static void disable(const char *patch)
 
 /*
  * Threads. They belong to a process of their own. Most are asleep, each in one of
- * several system calls; the busy ones count, with a system call now and then.
+ * several system calls; the busy ones count, with a system call now and then. Those that
+ * are to be in the way are all in pause(), and then no other one is.
  */
 
 static pid_t others;
 static int never_written[2];
 
-static void *asleep(void *number)
+static void *asleep(void *kind)
 {
 	char byte;
 
 	for (;;) {
-		switch ((uintptr_t)number % 4) {
+		switch ((uintptr_t)kind) {
 		case 0:
 			pause();
 			break;
@@ -224,8 +228,10 @@ static _Noreturn void *busy(void *unused)
 	}
 }
 
-static void start_threads(int count, int busy_count)
+static void start_threads(int count, int busy_count, int blocked)
 {
+	/* The first one, which starts the others, is in pause() as well. */
+	int first_busy = blocked ? blocked : 1;
 	int ready[2];
 	char byte;
 
@@ -241,9 +247,11 @@ static void start_threads(int count, int busy_count)
 		pthread_attr_init(&attributes);
 		pthread_attr_setstacksize(&attributes, 32768);
 		for (int i = 1; i < count; i++) {
-			errno = pthread_create(&thread, &attributes,
-					       i <= busy_count ? busy : asleep,
-					       (void *)(uintptr_t)i);
+			uintptr_t kind = !blocked ? i % 4 : i < blocked ? 0 : 1 + i % 3;
+			bool is_busy = i >= first_busy && i < first_busy + busy_count;
+
+			errno = pthread_create(&thread, &attributes, is_busy ? busy : asleep,
+					       (void *)kind);
 			if (errno)
 				fail("thread %d of %d", i, count);
 		}
@@ -267,6 +275,133 @@ static void end_threads(void)
 	close(never_written[0]);
 	close(never_written[1]);
 	pause_ms(500);
+}
+
+/*
+ * Transitions that tasks are in the way of. livepatch.ko says in debugfs when one is in
+ * effect for all others; the C core switches tasks one by one, and has no such moment.
+ */
+
+#define PHASES "/sys/kernel/debug/livepatch"
+#define BLOCKED "klp_bench_blocked"
+
+static bool has_phases(void)
+{
+	return !access(PHASES, F_OK);
+}
+
+/* The first character of a file; 0 if there is none. */
+static char peek(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char value = 0;
+
+	if (fd < 0)
+		return 0;
+	if (read(fd, &value, 1) != 1)
+		value = 0;
+	close(fd);
+	return value;
+}
+
+/* A patch that was disabled goes with its transition. */
+static bool is_in_transition(const char *patch)
+{
+	return peek(patch_file(patch, "transition")) == '1';
+}
+
+static bool is_switched(const char *patch)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), PHASES "/%s/phase", patch);
+	return peek(path) == 's';
+}
+
+/* Which functions this task runs. */
+static bool runs_new(void)
+{
+	char value = peek("/sys/module/" BLOCKED "/parameters/version");
+
+	if (value != '0' && value != '1')
+		fail(BLOCKED " does not tell its version");
+	return value == '1';
+}
+
+static void expect(bool holds, const char *patch, const char *what)
+{
+	if (holds)
+		return;
+	errno = 0;
+	fail("%s %s", patch, what);
+}
+
+/* No transition takes that long. */
+static void check_time(unsigned long long start, const char *patch, const char *what)
+{
+	if (now_ns() - start < 120000000000ull)
+		return;
+	errno = 0;
+	fail("%s %s", patch, what);
+}
+
+/* The rest of a region that began with a transition, until nothing is left to do. */
+static void end_transition(const char *label, const char *patch, bool enabling)
+{
+	unsigned long long in_effect = 0, over;
+
+	expect(is_in_transition(patch), patch, "is not in transition: nobody is in its way");
+	for (;;) {
+		if (has_phases() && !in_effect && is_switched(patch)) {
+			in_effect = now_ns();
+			expect(runs_new() == enabling, patch,
+			       "is said to be in effect for others, and is not");
+		}
+		if (!is_in_transition(patch))
+			break;
+		check_time(opened_at, patch, "stays in transition");
+		pause_ms(1);
+	}
+	over = now_ns();
+	expect(runs_new() == enabling, patch, "is said to be complete, and is not");
+	pause_ms(500);
+	close_region(label);
+	printf("time %s", label);
+	if (has_phases())
+		printf(" in_effect=%llu", (in_effect ? in_effect : over) - opened_at);
+	printf(" over=%llu\n", over - opened_at);
+	fflush(stdout);
+}
+
+/* Those that were in the way have come back, into the new function. */
+static void wait_asleep(const char *patch, long tasks)
+{
+	unsigned long long start = now_ns();
+	char path[256], *text;
+	long count;
+
+	snprintf(path, sizeof(path), "/sys/module/%s/parameters/sleeping", patch);
+	for (;;) {
+		text = read_file(path);
+		count = atol(text);
+		free(text);
+		if (count == tasks)
+			return;
+		check_time(start, patch, "is not what the tasks sleep in that were in the way");
+		pause_ms(1);
+	}
+}
+
+/* Until this task runs new functions, and others still do not. */
+static void wait_switched(const char *patch)
+{
+	unsigned long long start = now_ns();
+
+	while (!runs_new() || (has_phases() && !is_switched(patch))) {
+		check_time(start, patch, "does not get in effect for others");
+		pause_ms(1);
+	}
+	expect(is_in_transition(patch), patch, "is complete: nobody is in its way");
 }
 
 /* Memory, as the allocators tell. */
@@ -430,10 +565,37 @@ static void obey(char *words[WORDS])
 		pause_ms(atol(words[2]));
 		close_region(words[1]);
 	} else if (!strcmp(command, "threads")) {
-		/* threads NUMBER BUSY */
-		start_threads(atoi(words[1]), atoi(words[2]));
+		/* threads NUMBER BUSY BLOCKED */
+		start_threads(atoi(words[1]), atoi(words[2]), atoi(words[3]));
 	} else if (!strcmp(command, "end-threads")) {
 		end_threads();
+	} else if (!strcmp(command, "enable-blocked")) {
+		/* enable-blocked LABEL PATCH FILE BLOCKED: a region, until all of them have left */
+		int fd = open_module(words[3]);
+
+		open_region();
+		finit(fd, words[3], "");
+		end_transition(words[1], words[2], true);
+		close(fd);
+		wait_asleep(words[2], atol(words[4]));
+	} else if (!strcmp(command, "disable-blocked")) {
+		/* disable-blocked LABEL PATCH: the same */
+		open_region();
+		write_file(patch_file(words[2], "enabled"), "0");
+		end_transition(words[1], words[2], false);
+		remove_module(words[2]);
+	} else if (!strcmp(command, "begin")) {
+		/* begin PATCH FILE: a transition, until it is in effect for this task */
+		int fd = open_module(words[2]);
+
+		finit(fd, words[2], "");
+		close(fd);
+		wait_switched(words[1]);
+	} else if (!strcmp(command, "in-transition")) {
+		/* in-transition PATCH: it still is, and in effect for this task */
+		expect(is_in_transition(words[1]) && runs_new() &&
+			       (!has_phases() || is_switched(words[1])),
+		       words[1], "was to be in transition all the time");
 	} else if (!strcmp(command, "memory")) {
 		print_memory(words[1]);
 	} else if (!strcmp(command, "symbols")) {

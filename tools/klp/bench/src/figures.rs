@@ -73,6 +73,8 @@ pub struct Row {
     pub judged: Judged,
     /// At most that is wanted.
     pub target: Option<f64>,
+    /// More than that fails a run, whatever is recorded.
+    pub limit: Option<f64>,
 }
 
 impl Row {
@@ -113,6 +115,7 @@ pub fn rows(matrix: &Matrix, runs: &Runs, arch: &str) -> Result<Vec<Row>> {
     rows.loads(matrix)?;
     rows.calls(matrix, arch)?;
     rows.switches(matrix)?;
+    rows.blocked(matrix)?;
     rows.memory(matrix)?;
     rows.ordinary(matrix)?;
     Ok(rows.rows)
@@ -142,7 +145,7 @@ impl Rows<'_> {
         unit: &str,
         target: Option<f64>,
         of: impl Fn(&Run) -> Result<f64>,
-    ) -> Result<()> {
+    ) -> Result<&mut Row> {
         let row = Row {
             ours: self
                 .figure(Core::Ours, &of)
@@ -156,9 +159,9 @@ impl Rows<'_> {
             unit: unit.to_owned(),
             judged: Judged::Ratio,
             target,
+            limit: None,
         };
-        self.rows.push(row);
-        Ok(())
+        Ok(self.rows.push_mut(row))
     }
 
     /// A row of ours only.
@@ -169,7 +172,7 @@ impl Rows<'_> {
         unit: &str,
         target: Option<f64>,
         of: impl Fn(&Run) -> Result<f64>,
-    ) -> Result<()> {
+    ) -> Result<&mut Row> {
         let row = Row {
             ours: self.figure(Core::Ours, of).with_context(|| id.clone())?,
             peer: None,
@@ -179,9 +182,9 @@ impl Rows<'_> {
             unit: unit.to_owned(),
             judged: Judged::Value,
             target,
+            limit: None,
         };
-        self.rows.push(row);
-        Ok(())
+        Ok(self.rows.push_mut(row))
     }
 
     fn loads(&mut self, matrix: &Matrix) -> Result<()> {
@@ -249,6 +252,21 @@ impl Rows<'_> {
                 |run| Ok(call(run.last(&label)?)? - call(run.last(&unpatched)?)?),
             )?;
         }
+        for &tasks in &matrix.exceptions {
+            let label = label::call_blocked(tasks);
+            let target = Some(1.0);
+            let row = self.compare(
+                label.clone(),
+                (
+                    "Call",
+                    format!("in a transition, {} in its way", counted(tasks)),
+                ),
+                "instructions",
+                target,
+                |run| call(run.last(&label)?),
+            )?;
+            row.limit = target;
+        }
         Ok(())
     }
 
@@ -315,11 +333,75 @@ impl Rows<'_> {
                 "",
                 (threads == 5_000).then_some(0.05),
                 |run| {
-                    let walk =
-                        switch(run, true, threads, OVER)? - switch(run, true, smallest, OVER)?;
-                    Ok(run.last(&label)?.longest_stop as f64 / walk)
+                    let stop = run.last(&label)?.longest_stop as f64;
+                    Ok(stop / walk(run, threads, smallest)?)
                 },
             )?;
+        }
+        Ok(())
+    }
+
+    /// Transitions that tasks are in the way of.
+    fn blocked(&mut self, matrix: &Matrix) -> Result<()> {
+        let fewest = matrix.threads.iter().copied().min().unwrap_or(0);
+        for &(threads, blocked) in &matrix.stops {
+            let label = label::stop(threads, blocked);
+            let of = format!(
+                "{} threads, {} in the way",
+                grouped(threads),
+                grouped(blocked)
+            );
+            let stop = |run: &Run| Ok(run.last(&label)?.longest_stop as f64);
+            self.alone(
+                label.clone(),
+                ("Switch-over", format!("longest stop, {of}")),
+                "instructions",
+                None,
+                stop,
+            )?;
+            let target = (threads == 5_000).then_some(0.05);
+            let row = self.alone(
+                format!("blocked.stop-part.{threads}.{blocked}"),
+                ("Switch-over", format!("longest stop to walk, {of}")),
+                "",
+                target,
+                // The walk over as many threads that nobody of is in the way: what it takes to
+                // unwind stacks, and to try again, is no excuse for a stop.
+                |run| Ok(stop(run)? / walk(run, threads, fewest)?),
+            )?;
+            row.limit = target.or(Some(QUICK_STOP));
+        }
+        for enable in [true, false] {
+            let what = if enable { "enabling" } else { "disabling" };
+            for &tasks in &matrix.blocked {
+                let label = label::blocked(enable, tasks);
+                let of = format!("{what}, {}", counted(tasks));
+                let target = if tasks < 2_000 { 0.5 } else { 1.0 };
+                let row = self.alone(
+                    format!("blocked.{what}.in-effect.{tasks}"),
+                    (BLOCKED, format!("{of}, until in effect for all others")),
+                    "s",
+                    Some(target),
+                    |run| {
+                        let in_effect = run.times(&label)?.in_effect;
+                        Ok(in_effect.context("there is no such moment")? as f64 / 1e9)
+                    },
+                )?;
+                row.limit = Some(if matrix.quick {
+                    QUICK_IN_EFFECT
+                } else {
+                    target
+                });
+                let target = 0.2;
+                let row = self.compare(
+                    format!("blocked.{what}.over.{tasks}"),
+                    (BLOCKED, format!("{of}, until the transition is over")),
+                    "s",
+                    Some(target),
+                    |run| Ok(run.times(&label)?.over as f64 / 1e9),
+                )?;
+                row.limit = Some(if matrix.quick { QUICK_OVER } else { target });
+            }
         }
         Ok(())
     }
@@ -378,7 +460,8 @@ impl Rows<'_> {
             "instructions",
             None,
             |run| Ok(run.last(label::INSERT)?.total.kernel as f64),
-        )
+        )?;
+        Ok(())
     }
 }
 
@@ -387,6 +470,19 @@ fn call(region: &Region) -> Result<f64> {
     let (empty, calls) = (region.between(0, 1)?, region.between(2, 3)?);
     Ok((calls.kernel as f64 - empty.kernel as f64) / CALLS)
 }
+
+/// The section of transitions that tasks are in the way of.
+const BLOCKED: &str = "Blocked";
+
+/// Until when a patch has to be in effect for others, in seconds, where it is not measured in full.
+const QUICK_IN_EFFECT: f64 = 5.0;
+
+/// The same for the end of its transition, to that of the C core.
+const QUICK_OVER: f64 = 0.5;
+
+/// The same for the longest stop, to the walk. With fewer threads, what does not depend on
+/// their number is a larger part of it; unwinding those in the way would be more than the walk.
+const QUICK_STOP: f64 = 0.2;
 
 /// The point at which a transition is over.
 const OVER: u32 = 1;
@@ -406,6 +502,11 @@ fn switch(run: &Run, enable: bool, threads: usize, end: u32) -> Result<f64> {
     Ok(count.kernel as f64 - anyway)
 }
 
+/// What all threads above the fewest cost until a transition is over.
+fn walk(run: &Run, threads: usize, fewest: usize) -> Result<f64> {
+    Ok(switch(run, true, threads, OVER)? - switch(run, true, fewest, OVER)?)
+}
+
 fn held(memory: &Memory) -> Result<i64> {
     HELD.iter()
         .map(|key| {
@@ -415,6 +516,14 @@ fn held(memory: &Memory) -> Result<i64> {
                 .with_context(|| format!("there is no {key}"))
         })
         .sum()
+}
+
+/// So many tasks, in words.
+fn counted(tasks: usize) -> String {
+    match tasks {
+        1 => "1 task".to_owned(),
+        _ => format!("{} tasks", grouped(tasks)),
+    }
 }
 
 /// A number with its digits in groups.
@@ -434,6 +543,7 @@ pub fn grouped(number: impl std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::{Count, Times};
 
     #[test]
     fn groups_digits() {
@@ -447,6 +557,107 @@ mod tests {
         let figure = Figure::of(vec![3.0, 1.0, 2.0]).unwrap();
         assert_eq!((figure.value, figure.min, figure.max), (2.0, 1.0, 3.0));
         assert_eq!(figure.spread(), 1.0);
+    }
+
+    /// A matrix of nothing but tasks in the way.
+    fn blocked(quick: bool) -> Matrix {
+        Matrix {
+            quick,
+            loads: vec![],
+            stacked: vec![],
+            threads: vec![10, 5_000],
+            blocked: vec![100, 2_000],
+            exceptions: vec![1],
+            stops: vec![(5_000, 2_000)],
+            memory: vec![],
+            ordinary: vec![],
+        }
+    }
+
+    fn blocked_rows(quick: bool, runs: &Runs) -> Result<Vec<Row>> {
+        let mut rows = Rows {
+            runs,
+            rows: Vec::new(),
+        };
+        rows.blocked(&blocked(quick))?;
+        Ok(rows.rows)
+    }
+
+    fn row<'a>(rows: &'a [Row], id: &str) -> &'a Row {
+        rows.iter().find(|row| row.id == id).unwrap()
+    }
+
+    fn timed(in_effect: Option<u64>, over: u64) -> Run {
+        let mut run = Run::default();
+        for (enable, tasks) in [(true, 100), (true, 2_000), (false, 100), (false, 2_000)] {
+            run.times
+                .insert(label::blocked(enable, tasks), Times { in_effect, over });
+        }
+        let mut count = |label, kernel, longest_stop| {
+            let at = |kernel| Count { kernel, user: 0 };
+            let region = Region {
+                total: at(1),
+                points: vec![(0, at(0)), (OVER, at(kernel)), (SETTLED, at(kernel))],
+                longest_stop,
+                ns: 0,
+            };
+            run.regions.insert(label, vec![region]);
+        };
+        count(label::still(10), 0, 0);
+        count(label::still(5_000), 0, 0);
+        count(label::switch(true, 10), 1_000, 10);
+        count(label::switch(true, 5_000), 101_000, 4_000);
+        count(label::stop(5_000, 2_000), 900_000, 6_000);
+        run
+    }
+
+    fn runs(ours: Run, peer: Run) -> Runs {
+        Runs {
+            ours: vec![ours],
+            peer: vec![peer],
+        }
+    }
+
+    #[test]
+    fn times_are_in_seconds_and_have_goals() {
+        let runs = runs(
+            timed(Some(600_000_000), 2_000_000_000),
+            timed(None, 16_000_000_000),
+        );
+        let rows = blocked_rows(false, &runs).unwrap();
+        let in_effect = row(&rows, "blocked.enabling.in-effect.100");
+        assert_eq!(in_effect.judgement(), Some(0.6));
+        assert_eq!((in_effect.target, in_effect.limit), (Some(0.5), Some(0.5)));
+        let in_effect = row(&rows, "blocked.disabling.in-effect.2000");
+        assert_eq!((in_effect.target, in_effect.limit), (Some(1.0), Some(1.0)));
+        let over = row(&rows, "blocked.disabling.over.2000");
+        assert_eq!(over.judgement(), Some(0.125));
+        assert_eq!((over.target, over.limit), (Some(0.2), Some(0.2)));
+    }
+
+    #[test]
+    fn a_quick_run_has_the_same_goals_and_wider_limits() {
+        let runs = runs(timed(Some(1), 2), timed(None, 3));
+        let rows = blocked_rows(true, &runs).unwrap();
+        let in_effect = row(&rows, "blocked.enabling.in-effect.100");
+        assert_eq!((in_effect.target, in_effect.limit), (Some(0.5), Some(5.0)));
+        let over = row(&rows, "blocked.enabling.over.100");
+        assert_eq!((over.target, over.limit), (Some(0.2), Some(0.5)));
+    }
+
+    #[test]
+    fn a_stop_is_compared_with_a_walk_that_nobody_is_in_the_way_of() {
+        let runs = runs(timed(Some(1), 2), timed(None, 3));
+        let rows = blocked_rows(false, &runs).unwrap();
+        let part = row(&rows, "blocked.stop-part.5000.2000");
+        assert_eq!(part.judgement(), Some(0.06));
+        assert_eq!(part.limit, Some(0.05));
+    }
+
+    #[test]
+    fn livepatch_has_a_moment_of_effect() {
+        let runs = runs(timed(None, 2), timed(None, 3));
+        assert!(blocked_rows(false, &runs).is_err());
     }
 
     #[test]
@@ -467,6 +678,7 @@ mod tests {
             peer: figure(10.0),
             judged: Judged::Ratio,
             target: Some(0.7),
+            limit: None,
         };
         assert_eq!(row.is_met(), Some(true));
         let worse = Row {

@@ -77,12 +77,21 @@ impl Load {
 
 /// All points of one run.
 pub struct Matrix {
+    /// Whether it is a part of all there is.
+    pub quick: bool,
     /// Relocations.
     pub loads: Vec<Load>,
     /// How many patches are stacked on the function that is called.
     pub stacked: Vec<usize>,
     /// How many threads there are while patches are switched over.
     pub threads: Vec<usize>,
+    /// How many tasks are in the way of a transition that is timed.
+    pub blocked: Vec<usize>,
+    /// How many tasks are in the way while a function is called.
+    pub exceptions: Vec<usize>,
+    /// How many threads there are, and how many of them are in the way, while processors are
+    /// stopped.
+    pub stops: Vec<(usize, usize)>,
     /// Relocations of the patches whose memory is looked at.
     pub memory: Vec<usize>,
     /// Sizes of ordinary modules in KiB.
@@ -101,6 +110,7 @@ impl Matrix {
     pub fn new(quick: bool) -> Self {
         if quick {
             return Matrix {
+                quick,
                 loads: vec![
                     Load::vmlinux(10, 10),
                     Load::vmlinux(1_000, 1_000),
@@ -110,11 +120,15 @@ impl Matrix {
                 ],
                 stacked: vec![0, 1, 3],
                 threads: vec![10, 1_000],
+                blocked: vec![1, 2_000],
+                exceptions: vec![1, 2_000],
+                stops: vec![(1_000, 400)],
                 memory: vec![1_000],
                 ordinary: vec![100],
             };
         }
         Matrix {
+            quick,
             loads: vec![
                 Load::vmlinux(10, 10),
                 Load::vmlinux(100, 100),
@@ -136,6 +150,9 @@ impl Matrix {
             ],
             stacked: vec![0, 1, 3],
             threads: vec![10, 100, 1_000, 5_000],
+            blocked: vec![1, 100, 2_000],
+            exceptions: vec![1, 2_000],
+            stops: vec![(5_000, 2_000)],
             memory: vec![0, 1_000, 10_000],
             ordinary: vec![10, 100, 1_000],
         }
@@ -181,6 +198,24 @@ pub mod label {
             "switch.{}.{threads}",
             if enable { "enable" } else { "disable" }
         )
+    }
+
+    /// Enabling, or disabling, a patch that so many tasks are in the way of.
+    pub fn blocked(enable: bool, tasks: usize) -> String {
+        format!(
+            "blocked.{}.{tasks}",
+            if enable { "enable" } else { "disable" }
+        )
+    }
+
+    /// Enabling a patch that some of so many threads are in the way of.
+    pub fn stop(threads: usize, blocked: usize) -> String {
+        format!("blocked.stop.{threads}.{blocked}")
+    }
+
+    /// Calls while so many tasks are in the way.
+    pub fn call_blocked(tasks: usize) -> String {
+        format!("call.blocked.{tasks}")
     }
 
     /// Memory before, or after, patches with that many relocations are enabled.

@@ -14,6 +14,12 @@ const PATCH: &str = "klp_bench_patch000";
 /// The module that is patched.
 pub const TARGET: &str = "klp_bench_target";
 
+/// What is patched while tasks are in the way.
+pub const BLOCKED: &str = "klp_bench_blocked";
+
+/// What patches it.
+pub const UNBLOCK: &str = "klp_bench_unblock";
+
 /// Where the relocations of a patch are.
 const DATA: &str = ".data.klp_bench";
 

@@ -5,7 +5,7 @@
 //! The commands are those of `tools/testing/bench/runner.c`.
 
 use crate::matrix::{busy, label, Core, Load, Matrix, MEMORY_PATCHES, ORDINARY_REPETITIONS};
-use crate::modules::{self, patch_name, Candidates, TARGET};
+use crate::modules::{self, patch_name, Candidates, BLOCKED, TARGET, UNBLOCK};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -66,6 +66,7 @@ pub fn prepare(args: &PrepareArgs) -> Result<()> {
     plan.loads(&matrix)?;
     plan.memory(&matrix)?;
     plan.switches(&matrix)?;
+    plan.blocked(&matrix, args)?;
     fs::write(args.out.join("plan"), plan.text).context("cannot write the plan")
 }
 
@@ -305,6 +306,62 @@ impl Plan<'_> {
             self.add("end-threads");
         }
         self.add(format!("remove {TARGET}"));
+        Ok(())
+    }
+
+    /// Transitions that tasks are in the way of.
+    fn blocked(&mut self, matrix: &Matrix, args: &PrepareArgs) -> Result<()> {
+        let target = self.module(BLOCKED, |_| read(&args.modules, &format!("{BLOCKED}.ko")))?;
+        let path = self.module(UNBLOCK, |_| read(&args.modules, &format!("{UNBLOCK}.ko")))?;
+        self.add(format!("insert {target}"));
+        for &tasks in &matrix.blocked {
+            let (enable, disable) = (label::blocked(true, tasks), label::blocked(false, tasks));
+            if !self.wants(&enable) && !self.wants(&disable) {
+                continue;
+            }
+            self.add(format!("threads {tasks} 0 {tasks}"));
+            self.add(format!("enable-blocked {enable} {UNBLOCK} {path} {tasks}"));
+            self.add(format!("disable-blocked {disable} {UNBLOCK}"));
+            self.add("end-threads");
+        }
+        for &tasks in &matrix.exceptions {
+            let label = label::call_blocked(tasks);
+            if !self.wants(&label) {
+                continue;
+            }
+            let parameters = format!("/sys/module/{BLOCKED}/parameters");
+            // A single one that nothing wakes, or as many as there are to be.
+            let (before, after) = match tasks {
+                1 => (
+                    format!("set {parameters}/sleeper 1"),
+                    format!("set {parameters}/sleeper 0"),
+                ),
+                _ => (
+                    format!("threads {tasks} 0 {tasks}"),
+                    "end-threads".to_owned(),
+                ),
+            };
+            self.add(before);
+            self.add(format!("begin {UNBLOCK} {path}"));
+            for _ in 0..2 {
+                self.add(format!("write {label} {parameters}/run 1"));
+            }
+            self.add(format!("in-transition {UNBLOCK}"));
+            self.add(after);
+            self.add(format!("unpatch {UNBLOCK}"));
+        }
+        if args.core == Core::Ours {
+            for &(threads, blocked) in &matrix.stops {
+                let label = label::stop(threads, blocked);
+                if !self.wants(&label) {
+                    continue;
+                }
+                self.add(format!("threads {threads} {} {blocked}", busy(threads)));
+                self.add(format!("enable-blocked {label} {UNBLOCK} {path} {blocked}"));
+                self.add(format!("end-threads\nunpatch {UNBLOCK}"));
+            }
+        }
+        self.add(format!("remove {BLOCKED}"));
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub struct Record(BTreeMap<String, BTreeMap<String, f64>>);
 /// What a comparison has come to.
 #[derive(Debug, Default)]
 pub struct Verdict {
-    /// How many figures are about as good as recorded, or better.
+    /// How many figures are about as good as recorded, or better, and within their limits.
     pub passed: usize,
     /// A line for each one that is not.
     pub worse: Vec<String>,
@@ -63,35 +63,45 @@ impl Record {
         self.0.insert(arch.to_owned(), figures);
     }
 
-    /// Compares rows with what is recorded of them. Where nothing is, that is a failure.
+    /// Compares rows with what is recorded of them, and with limits of their own. A row that is new
+    /// has only these. Where nothing is recorded, that is a failure.
     pub fn compare(&self, arch: &str, rows: &[Row]) -> Verdict {
         let mut verdict = Verdict::default();
-        let recorded = self.0.get(arch);
+        let all = self.0.get(arch);
         for row in rows {
-            let Some(&recorded) = recorded.and_then(|all| all.get(&row.id)) else {
+            let recorded = all.and_then(|all| all.get(&row.id)).copied();
+            if recorded.is_none() && row.limit.is_none() {
                 continue;
-            };
-            let limit = recorded
-                + recorded.abs() * TOLERANCE
-                + if row.unit.is_empty() { NOISE } else { 0.0 };
-            match row.judgement() {
-                Some(number) if number <= limit => verdict.passed += 1,
-                Some(number) => verdict.worse.push(format!(
-                    "worse: {}: {} is {number:.4}, recorded is {recorded:.4}",
-                    row.section, row.point
-                )),
-                None => verdict
-                    .worse
-                    .push(format!("not measured: {}: {}", row.section, row.point)),
+            }
+            match complaint(row, recorded) {
+                None => verdict.passed += 1,
+                Some(complaint) => verdict.worse.push(complaint),
             }
         }
-        if verdict.passed == 0 && verdict.worse.is_empty() {
+        if all.is_none_or(BTreeMap::is_empty) {
             verdict.worse.push(format!(
                 "nothing is recorded for {arch}: make bench RECORD=1 does that"
             ));
         }
         verdict
     }
+}
+
+/// What is wrong with a row, if anything is.
+fn complaint(row: &Row, recorded: Option<f64>) -> Option<String> {
+    let Row { section, point, .. } = row;
+    let Some(number) = row.judgement() else {
+        return Some(format!("not measured: {section}: {point}"));
+    };
+    if let Some(limit) = row.limit.filter(|&limit| number > limit) {
+        return Some(format!(
+            "too much: {section}: {point} is {number:.4}, at most {limit:.4} is allowed"
+        ));
+    }
+    let recorded = recorded?;
+    let noise = if row.unit.is_empty() { NOISE } else { 0.0 };
+    (number > recorded + recorded.abs() * TOLERANCE + noise)
+        .then(|| format!("worse: {section}: {point} is {number:.4}, recorded is {recorded:.4}"))
 }
 
 fn is_recorded(row: &Row) -> bool {
@@ -120,6 +130,7 @@ mod tests {
             peer: figure(peer),
             judged: Judged::Ratio,
             target: None,
+            limit: None,
         }
     }
 
@@ -148,6 +159,47 @@ mod tests {
             ..row(1.0, 2.0)
         };
         assert_eq!(recorded().compare("x86_64", &[unknown]).failed(), 1);
+    }
+
+    fn limited(id: &str, limit: f64, ours: f64) -> Row {
+        Row {
+            id: id.to_owned(),
+            limit: Some(limit),
+            ..row(ours, 10.0)
+        }
+    }
+
+    #[test]
+    fn a_limit_counts_before_anything_is_recorded() {
+        let verdict = recorded().compare("x86_64", &[limited("new", 0.2, 2.0)]);
+        assert_eq!((verdict.passed, verdict.failed()), (1, 0));
+        let verdict = recorded().compare("x86_64", &[limited("new", 0.2, 2.1)]);
+        assert_eq!((verdict.passed, verdict.failed()), (0, 1));
+    }
+
+    #[test]
+    fn a_limit_counts_beside_what_is_recorded() {
+        let id = "load.vmlinux.10.10";
+        let compare = |limit, ours| recorded().compare("x86_64", &[limited(id, limit, ours)]);
+        assert_eq!(compare(0.6, 5.0).failed(), 0);
+        assert_eq!(compare(0.4, 5.0).failed(), 1);
+        assert_eq!(compare(0.9, 7.0).failed(), 1);
+    }
+
+    #[test]
+    fn a_new_row_without_a_limit_does_not_count() {
+        let new = Row {
+            id: "new".to_owned(),
+            ..row(9.0, 1.0)
+        };
+        let verdict = recorded().compare("x86_64", &[new, row(1.0, 2.0)]);
+        assert_eq!((verdict.passed, verdict.failed()), (1, 0));
+    }
+
+    #[test]
+    fn limits_do_not_make_up_for_a_record() {
+        let verdict = Record::default().compare("x86_64", &[limited("new", 0.2, 2.0)]);
+        assert_eq!(verdict.failed(), 1);
     }
 
     #[test]

@@ -18,8 +18,8 @@ use std::process::ExitCode;
 
 /// Turns what was counted into figures.
 ///
-/// Ends with `N passed, N failed`: one for each figure that was recorded earlier. It has failed
-/// where it is more than 1.25 times that.
+/// Ends with `N passed, N failed`: one for each figure that was recorded earlier, or has a limit. It
+/// has failed where it is more than 1.25 times what was recorded, or more than its limit.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// The architecture, for its name and its targets

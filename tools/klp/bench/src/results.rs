@@ -50,6 +50,15 @@ impl Region {
     }
 }
 
+/// How long a transition took that tasks were in the way of, in nanoseconds of the guest's time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Until it was in effect for all others, where there is such a moment.
+    pub in_effect: Option<u64>,
+    /// Until it was over.
+    pub over: u64,
+}
+
 /// What allocators had given out, by their own names, in bytes.
 pub type Memory = BTreeMap<String, i64>;
 
@@ -60,6 +69,8 @@ pub struct Run {
     pub regions: BTreeMap<String, Vec<Region>>,
     /// By label.
     pub memory: BTreeMap<String, Memory>,
+    /// By label.
+    pub times: BTreeMap<String, Times>,
 }
 
 impl Run {
@@ -107,6 +118,10 @@ impl Run {
                         .with_context(|| line.to_owned())?;
                     run.memory.insert(label.to_owned(), memory);
                 }
+                ["time", label, ref numbers @ ..] => {
+                    let times = times(numbers).with_context(|| line.to_owned())?;
+                    run.times.insert(label.to_owned(), times);
+                }
                 _ => {}
             }
         }
@@ -132,6 +147,14 @@ impl Run {
             .with_context(|| format!("{label} was not measured"))
     }
 
+    /// How long the transition with that label took.
+    pub fn times(&self, label: &str) -> Result<Times> {
+        let times = self.times.get(label);
+        times
+            .copied()
+            .with_context(|| format!("{label} was not timed"))
+    }
+
     /// What the kernel has executed in regions with that label: the mean of the half in the middle.
     /// What else it does at times makes some of them more, and some of them less.
     pub fn typical(&self, label: &str) -> Result<f64> {
@@ -145,6 +168,21 @@ impl Run {
         let middle = &all[left_out..all.len() - left_out];
         ensure!(!middle.is_empty(), "{label} was not measured");
         Ok(middle.iter().sum::<u64>() as f64 / middle.len() as f64)
+    }
+}
+
+/// `in_effect=N over=N`, or the latter only.
+fn times(words: &[&str]) -> Result<Times> {
+    match *words {
+        [in_effect, over] => Ok(Times {
+            in_effect: Some(value(in_effect, "in_effect")?),
+            over: value(over, "over")?,
+        }),
+        [over] => Ok(Times {
+            in_effect: None,
+            over: value(over, "over")?,
+        }),
+        _ => bail!("not one or two times"),
     }
 }
 
@@ -202,6 +240,8 @@ region 0 load.a ns=1000
 memory before objects=10 free=20
 something else
 region 1 load.a ns=2000
+time blocked.a in_effect=300 over=4000
+time blocked.b over=5000
 the plan is done
 ";
 
@@ -220,6 +260,21 @@ the plan is done
             }
         );
         assert_eq!(run.memory["before"]["objects"], 10);
+    }
+
+    #[test]
+    fn transitions_get_their_times() {
+        let run = Run::parse(OUTPUT, COUNTS).unwrap();
+        let times = |in_effect, over| Times { in_effect, over };
+        assert_eq!(run.times("blocked.a").unwrap(), times(Some(300), 4000));
+        assert_eq!(run.times("blocked.b").unwrap(), times(None, 5000));
+        assert!(run.times("blocked.c").is_err());
+    }
+
+    #[test]
+    fn refuses_a_time_that_is_no_number() {
+        let output = OUTPUT.replace("over=5000", "over=");
+        assert!(Run::parse(&output, COUNTS).is_err());
     }
 
     #[test]

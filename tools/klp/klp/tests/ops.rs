@@ -137,6 +137,13 @@ impl Tree {
         self.write(&format!("sys/kernel/debug/livepatch/{name}/blockers"), text);
     }
 
+    fn phase(&self, name: &str, phase: &str) {
+        self.write(
+            &format!("sys/kernel/debug/livepatch/{name}/phase"),
+            &format!("{phase}\n"),
+        );
+    }
+
     /// A task of mainline's core, with its state and stack.
     fn task(&self, pid: i32, state: &str, name: &str, stack: &str) {
         let directory = format!("proc/{pid}/task/{pid}");
@@ -394,7 +401,11 @@ fn patched() -> Case {
          5,8,35000000,-;livepatch: 'second': starting unpatching transition\n\
          5,8,35000001,-;livepatch: 'first': starting patching transition\n",
     );
-    tree.blockers("second", "12 cat c\n7 a b (unreliable stack)\nand 3 more\n");
+    tree.blockers(
+        "second",
+        "12 cat c\n7 a b (unreliable stack)\n8 dog [second]\nand 3 more\n",
+    );
+    tree.phase("second", "switched");
     case
 }
 
@@ -466,11 +477,105 @@ fn status_tells_all() {
          \x20   b.isra.0,2\n\
          \x20 vmlinux: patched\n\
          \x20   c,1\n\
-         \x20 in the way:\n\
+         \x20 out of effect, but for 6 tasks:\n\
          \x20   12 cat in c()\n\
          \x20   7 a b with a stack that is not reliable\n\
+         \x20   8 dog in the code of second\n\
          \x20   and 3 more\n"
     );
+}
+
+#[test]
+fn status_tells_the_phase_and_counts_the_tasks() {
+    let case = Case::new();
+    case.tree.patch("p", 1, 1, &["vmlinux/f,1"]);
+    let status = |enabled, phase, blockers| {
+        case.tree.set("p", "enabled", enabled);
+        case.tree.phase("p", phase);
+        case.tree.blockers("p", blockers);
+        case.out.0.borrow_mut().clear();
+        let text = status_text(&case, Some("p"));
+        let (_, text) = text.split_once("    f,1\n").unwrap();
+        text.to_owned()
+    };
+    let one = "204 cat foo_read\n";
+    let many = "204 cat foo_read\n205 cat foo_read\nand 1998 more\n";
+    let task = "    204 cat in foo_read()\n";
+    let tasks = format!("{task}    205 cat in foo_read()\n    and 1998 more\n");
+    for (enabled, phase, singular, plural) in [
+        (
+            "1",
+            "switched",
+            "in effect, but for 1 task:",
+            "in effect, but for 2000 tasks:",
+        ),
+        (
+            "0",
+            "switched",
+            "out of effect, but for 1 task:",
+            "out of effect, but for 2000 tasks:",
+        ),
+        (
+            "1",
+            "waiting",
+            "not in effect yet, 1 task is in the way:",
+            "not in effect yet, 2000 tasks are in the way:",
+        ),
+        (
+            "0",
+            "waiting",
+            "still in effect, 1 task is in the way:",
+            "still in effect, 2000 tasks are in the way:",
+        ),
+        // The transition begins or ends just now, or it is a word of the future.
+        ("1", "none", "in the way:", "in the way:"),
+        ("0", "else", "in the way:", "in the way:"),
+    ] {
+        assert_eq!(status(enabled, phase, one), format!("  {singular}\n{task}"));
+        assert_eq!(status(enabled, phase, many), format!("  {plural}\n{tasks}"));
+    }
+    assert_eq!(
+        status("1", "switched", ""),
+        "  in effect, no task is seen in the way\n"
+    );
+    assert_eq!(status("1", "none", ""), "  no task is seen in the way\n");
+}
+
+#[test]
+fn without_phases_nothing_is_said_of_them() {
+    let case = patched();
+    let phase = "sys/kernel/debug/livepatch/second/phase";
+    fs::remove_file(case.tree.0.join(phase)).unwrap();
+    let text = status_text(&case, Some("second"));
+    has(
+        &text,
+        &[
+            "\n    c,1\n  in the way:\n    12 cat in c()\n",
+            "and 3 more",
+        ],
+    );
+
+    let list = list::Args {
+        json: true,
+        system: Default::default(),
+    };
+    let status = status::Args {
+        patch: None,
+        json: true,
+        system: Default::default(),
+    };
+    for closely in [false, true] {
+        case.out.0.borrow_mut().clear();
+        if closely {
+            status::status(&case.system, &mut case.console(), &status).unwrap();
+        } else {
+            list::list(&case.system, &mut case.console(), &list).unwrap();
+        }
+        let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+        let transition = &json["patches"][1]["transition"];
+        assert_eq!(transition["seconds"], 65);
+        assert_eq!(transition.get("phase"), Some(&serde_json::Value::Null));
+    }
 }
 
 #[test]
@@ -495,7 +600,19 @@ fn blockers_that_cannot_be_read_are_said_to_be_unknown() {
     let directory = case.tree.0.join("sys/kernel/debug/livepatch/second");
     fs::remove_file(directory.join("blockers")).unwrap();
     let text = status_text(&case, Some("second"));
-    has(&text, &["in the way is not known", "is debugfs mounted?"]);
+    has(
+        &text,
+        &[
+            "  out of effect, what is in the way is not known: ",
+            "is debugfs mounted?",
+        ],
+    );
+    fs::remove_file(directory.join("phase")).unwrap();
+    let text = status_text(&case, Some("second"));
+    has(
+        &text,
+        &["  what is in the way is not known: ", "is debugfs mounted?"],
+    );
 
     fs::create_dir(directory.join("blockers")).unwrap();
     let text = status_text(&case, Some("second"));
@@ -605,6 +722,61 @@ fn wait_ends_with_the_transition() {
     }
 }
 
+/// What a transition comes to each time that something is told of it.
+struct Steps {
+    tree: Tree,
+    kept: Kept,
+    steps: VecDeque<fn(&Tree)>,
+}
+
+impl Write for Steps {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.contains(&b'\n') {
+            if let Some(step) = self.steps.pop_front() {
+                step(&self.tree);
+            }
+        }
+        self.kept.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn wait_tells_the_phase_and_its_change() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.blockers("first", "204 cat foo_read\n");
+    case.tree.phase("first", "waiting");
+    let steps: [fn(&Tree); 2] = [
+        |tree| tree.phase("first", "switched"),
+        |tree| tree.set("first", "transition", "0\n"),
+    ];
+    let err = Steps {
+        tree: case.tree.clone(),
+        kept: case.err.clone(),
+        steps: steps.into(),
+    };
+    let mut console = Console::new(Box::new(case.out.clone()), Box::new(err), None);
+    let args = wait_args(Some("first"), patiently());
+    let outcome = wait::wait(&case.system, &mut console, &args);
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let text = case.err.text();
+    let told: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once(" s, ").unwrap().1)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "not in effect yet, 1 task is in the way: 204 cat in foo_read()",
+            "in effect, but for 1 task: 204 cat in foo_read()",
+        ]
+    );
+}
+
 #[test]
 fn wait_ends_with_the_patch() {
     let case = Case::new();
@@ -633,6 +805,17 @@ fn wait_says_what_is_in_the_way_when_the_time_is_up() {
             "2 tasks are in the way: 12 cat in f(); 13 dog in f()",
         ],
     );
+}
+
+#[test]
+fn elsewhere_progress_is_told_now_and_then_and_news_at_once() {
+    let case = Case::new();
+    let mut console = case.console();
+    console.progress("first", false);
+    console.progress("too soon", false);
+    console.progress("news", true);
+    console.progress("too soon", false);
+    assert_eq!(case.err.text(), "first\nnews\n");
 }
 
 #[test]
@@ -1032,6 +1215,61 @@ fn a_module_that_enables_nothing_is_an_error() {
     has(
         &case.refuse(load_args(&file)),
         &["was loaded, but enables no patch"],
+    );
+}
+
+/// Each command that waits says whether the patch is in effect.
+#[test]
+fn those_that_wait_tell_the_phase() {
+    let no_time = || TransitionArgs {
+        wait: for_seconds(0.0),
+        ..Default::default()
+    };
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.blockers("my_patch", "204 cat foo_read\n");
+    case.tree.phase("my_patch", "switched");
+    let mut args = load_args(&case.module("my_patch", true));
+    args.transition = no_time();
+    case.on_insert(|tree| {
+        tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+        Ok(())
+    });
+    assert_eq!(case.load(args).unwrap(), Outcome::TimeIsUp);
+
+    let mut switch = switch_args("my_patch");
+    switch.transition = no_time();
+    let enable = enable::Args { switch };
+    let outcome = enable::enable(&case.system, &mut case.console(), &enable);
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let mut switch = switch_args("my_patch");
+    switch.transition = no_time();
+    let disable = disable::Args { switch };
+    let outcome = disable::disable(&case.system, &mut case.console(), &disable);
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let mut switch = switch_args("my_patch");
+    switch.transition = no_time();
+    let unload = unload::Args { switch };
+    let outcome = unload::unload(&case.system, &mut case.console(), &unload);
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let tail = "effect, but for 1 task: 204 cat in foo_read()";
+    let text = case.err.text();
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once("goes on: ")?.1))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            format!("my_patch: enabling for 0 s, in {tail}"),
+            format!("my_patch: enabling for 0 s, in {tail}"),
+            format!("my_patch: disabling for 0 s, out of {tail}"),
+            format!("my_patch: disabling for 0 s, out of {tail}"),
+        ],
+        "{text}"
     );
 }
 

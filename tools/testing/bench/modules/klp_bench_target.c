@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What is patched. Writing to the parameter run calls functions in loops, between
- * points that are counted: 0 an empty loop 1 calls of a function that nothing patches 2
- * calls of one that may be 3
+ * points that are counted (calls.h).
  */
-#include <linux/irqflags.h>
 #include <linux/module.h>
 
-#include "mark.h"
-
-#define CALLS 10000
-
-#define FUNCTION(name)                    \
-	noinline __noclone void name(void); \
-	noinline __noclone void name(void)  \
-	{                                   \
-		asm volatile("");           \
-	}
+#include "calls.h"
 
 FUNCTION(klp_bench_unpatched)
 FUNCTION(klp_bench_empty)
@@ -32,26 +21,7 @@ TEN(0) TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6)
 
 static int run(const char *value, const struct kernel_param *parameter)
 {
-	unsigned long flags;
-	int i;
-
-	/* Only what is to be counted runs in the meantime. */
-	local_irq_save(flags);
-	mark_point(0);
-	for (i = 0; i < CALLS; i++)
-		asm volatile("" : "+r"(i));
-	mark_point(1);
-	for (i = 0; i < CALLS; i++) {
-		asm volatile("" : "+r"(i));
-		klp_bench_unpatched();
-	}
-	mark_point(2);
-	for (i = 0; i < CALLS; i++) {
-		asm volatile("" : "+r"(i));
-		klp_bench_empty();
-	}
-	mark_point(3);
-	local_irq_restore(flags);
+	count_calls(klp_bench_unpatched, klp_bench_empty);
 	return 0;
 }
 

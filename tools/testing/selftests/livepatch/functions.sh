@@ -37,6 +37,12 @@ KERNEL_BUGS=${KERNEL_BUGS:-/.vm/kernel-bugs}
 CASE_NAMES=()
 CASE_FUNCTIONS=()
 
+# A kernel with livepatch support of its own (VARIANT=peer): its core is there before
+# anything is loaded. Cases that take one as well begin with core, and ask nothing of it
+# that only livepatch.ko has.
+PEER=
+[ ! -e "$KLP_SYSFS" ] || PEER=1
+
 # test_case DESCRIPTION FUNCTION
 test_case() {
 	CASE_NAMES+=("$1")
@@ -242,6 +248,9 @@ load_core() { load livepatch "$@"; }
 
 unload_core() { unload livepatch; }
 
+# core [ARGUMENT]...: what patches need.
+core() { [ -n "$PEER" ] || load_core "$@"; }
+
 #
 # For cases: patches
 #
@@ -297,6 +306,70 @@ unload_patch() {
 	unload "$1"
 }
 
+# switched PATCH: in transition, and in effect for everybody but those in the way.
+switched() {
+	local NAME phase
+	set_name "$1"
+	phase=/sys/kernel/debug/livepatch/$NAME/phase
+	if [ -z "$PEER" ]; then
+		wait_for 30 reads "$phase" switched ||
+			fail "$NAME is not in effect for anybody: its phase is '$(cat "$phase")'"
+	fi
+	in_transition "$NAME" || fail "the transition of $NAME has ended"
+}
+
+# are_blockers PATCH COUNT REGEX: whether so many tasks, and no other, are in the way: each is
+# "COMM FUNCTION".
+are_blockers() {
+	local NAME lines
+	set_name "$1"
+	mapfile -t lines <"/sys/kernel/debug/livepatch/$NAME/blockers"
+	[ "${#lines[@]}" -eq "$2" ] && ! grep -Evxq "[0-9]+ $3" <<<"$(printf '%s\n' "${lines[@]}")"
+}
+
+# expect_blockers PATCH COUNT REGEX: soon. Besides them, a task that was seen at a bad moment
+# may stand there for a while.
+expect_blockers() {
+	local NAME
+	[ -z "$PEER" ] || return 0
+	set_name "$1"
+	wait_for 30 are_blockers "$@" ||
+		fail "there are not $2 blockers like '$3': $(head -n 20 "/sys/kernel/debug/livepatch/$NAME/blockers")"
+}
+
+# Tasks in the way are sent signals at once, or not before that.
+send_signals() { [ -n "$PEER" ] || echo 0 >/sys/module/livepatch/parameters/signal_after; }
+hold_signals() { [ -n "$PEER" ] || echo 1000000 >/sys/module/livepatch/parameters/signal_after; }
+
+#
+# For cases: klp_tasks
+#
+
+# begin_tasks ARGUMENT...: until end_tasks.
+begin_tasks() {
+	coproc TASKS { exec klp_tasks "$@"; }
+	TASKS_OUTPUT=${TASKS[0]} TASKS_INPUT=${TASKS[1]} TASKS_PROCESS=$TASKS_PID
+	tasks_say ready
+}
+
+# tasks_say WORD: next.
+tasks_say() {
+	local line
+	read -r line <&"$TASKS_OUTPUT" || fail "klp_tasks says nothing"
+	expect_eq "what klp_tasks says" "$line" "$1"
+}
+
+# tasks_are_asleep: all of those that enter a system call again and again are in it again.
+tasks_are_asleep() {
+	echo >&"$TASKS_INPUT"
+	tasks_say ready
+}
+
+end_tasks() {
+	exec {TASKS_INPUT}>&-
+	wait "$TASKS_PROCESS" || fail "klp_tasks failed"
+}
+
 #
 # For cases: klp_test_target
 #
@@ -317,6 +390,51 @@ sleeping() {
 sleep_in_target() {
 	cat "/proc/$1" >/dev/null &
 	wait_for 20 sleeping 1 || fail "nobody sleeps in the function"
+}
+
+#
+# For cases: klp_test_naps
+#
+
+# naps_are WHAT VERSION COUNT: whether so many nap, or have napped, in that version.
+naps_are() {
+	local words
+	while read -ra words; do
+		[ "${words[0]}" != "$1" ] || [ "${words[$2 + 1]}" -ne "$3" ] || return 0
+	done </proc/klp_test_naps
+	return 1
+}
+
+# napping VERSION COUNT
+napping() {
+	wait_for 30 naps_are napping "$@" || fail "there are not $2 naps in version $1: $(</proc/klp_test_naps)"
+}
+
+# napped VERSION COUNT: and none that called other versions.
+napped() {
+	wait_for 30 naps_are napped "$@" || fail "there were not $2 naps in version $1: $(</proc/klp_test_naps)"
+	unmixed
+}
+
+# unmixed: all naps have called functions of their own version.
+unmixed() {
+	naps_are mixed 0 0 || fail "there were naps in which versions were mixed: $(</proc/klp_test_naps)"
+}
+
+# nap [deaf|busy]: in a process of its own.
+nap() { cat "/proc/klp_test_nap${1:+_$1}" >/dev/null & }
+
+# begin_nap thread|thread-deaf|work|work-deaf
+begin_nap() { echo "$1" >/sys/module/klp_test_naps/parameters/begin; }
+
+# Those that nap deafly go, and others can come.
+release_naps() { echo 1 >/sys/module/klp_test_naps/parameters/release; }
+hold_naps() { echo 0 >/sys/module/klp_test_naps/parameters/release; }
+
+# everybody_runs VERSION
+everybody_runs() {
+	expect_file /proc/klp_test_step "$1"
+	expect_eq "klp_test_step() in a new process" "$(cat /proc/klp_test_step)" "$1"
 }
 
 #

@@ -16,8 +16,8 @@ PLACE=/lib/modules/$(uname -r)/extra
 PEER=
 [ ! -e "$KLP_SYSFS" ] || PEER=1
 
-# core: what patches need.
-core() { [ -n "$PEER" ] || load_core; }
+# core [ARGUMENT]...: what patches need.
+core() { [ -n "$PEER" ] || load_core "$@"; }
 
 # says STATUS REGEX ARGUMENT...: klp must end with that status, and say that.
 says() {
@@ -36,15 +36,24 @@ never_says() {
 	! grep -Eq -- "$regex" <<<"$output" || fail "klp $* has a line with '$regex'; it said: $output"
 }
 
-# begin_sleep FILE: a core, and a task that sleeps in klp_test_sleeper().
+# begin_sleep FILE [ARGUMENT]...: a core, and a task that sleeps in klp_test_sleeper().
 begin_sleep() {
-	core
+	local file=$1
+	shift
+	core "$@"
 	load klp_test_target
-	sleep_in_target "$1"
+	sleep_in_target "$file"
 }
 
-# holds FUNCTION: what klp says of the task that sleeps.
-holds() { echo "in the way: .*[0-9]+ cat in ($1)\(\)"; }
+# holds FUNCTION [EFFECT]: what klp says of the task that sleeps, while the patch is in effect
+# for the others, or out of it. The C core does not tell its phase.
+holds() {
+	if [ -n "$PEER" ]; then
+		echo "in the way: .*[0-9]+ cat in ($1)\(\)"
+	else
+		echo "[0-9] s, ${2:-in effect}, but for 1 task: [0-9]+ cat in ($1)\(\)"
+	fi
+}
 
 loads() {
 	local before
@@ -97,12 +106,12 @@ held() {
 	says 3 "the time is up, and the transition goes on: $PATCH: enabling for [0-9]+ s" wait --timeout 1
 	says 0 "^ *$PATCH +enabling for [0-9]+ s" list
 	says 0 '[0-9]+ cat in klp_test_sleeper\(\)$' status
-	says 0 '^ +"function": "klp_test_sleeper"$' status --json
+	says 0 '^ +"function": "klp_test_sleeper",$' status --json
 	says 0 '^ +"seconds": [0-9]+,$' status --json
 	says 1 "loaded already: it is enabling" load "$SLEEPER"
 	says 1 "$PATCH is in transition.*klp wait $PATCH" load "$SAMPLE"
-	# The C core has switched over those that nobody waits for.
-	[ -n "$PEER" ] || unique 42
+	# Those that nobody waits for have switched over.
+	unique 4242
 	klp wait $PATCH >/tmp/waiting 2>&1 &
 	sleep 2
 	kill -0 $! || fail "klp wait has not waited"
@@ -125,8 +134,8 @@ taken_back() {
 test_case "klp load takes back what takes too long, if asked" taken_back
 
 interrupted() {
-	begin_sleep klp_test_sleep
-	# The kernel itself does something after 15 s.
+	# The kernel itself does something later: the C core after 15 s.
+	begin_sleep klp_test_sleep signal_after=60000
 	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
 	says 0 "" wait --signal --timeout 9 $PATCH
 	unique 4242
@@ -141,7 +150,7 @@ unload_held() {
 	cat /proc/klp_test_sleep_deaf >/dev/null &
 	wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
 	# The C core's stacks have the new function's name.
-	says 3 "$(holds 'klp_test_sleeper|new_sleeper')" unload --timeout 2 $PATCH
+	says 3 "$(holds 'klp_test_sleeper|new_sleeper' 'out of effect')" unload --timeout 2 $PATCH
 	says 0 "^ *$PATCH +disabling" list
 	says 0 "^$PATCH is enabled\$" enable $PATCH
 	unique 4242
@@ -231,6 +240,31 @@ if [ -n "$PEER" ]; then
 	}
 	test_case "klp knows mainline's core" mainline
 else
+	in_effect() {
+		begin_sleep klp_test_sleep_deaf
+		says 3 "$PATCH: enabling for [0-9]+ s, in effect, but for 1 task: [0-9]+ cat in klp_test_sleeper\(\)\$" \
+			load --timeout 5 "$SLEEPER" release=0
+		unique 4242
+		says 0 '^  in effect, but for 1 task:$' status $PATCH
+		says 0 '^    [0-9]+ cat in klp_test_sleeper\(\)$' status $PATCH
+		says 0 '^ +"phase": "switched",$' list --json
+		says 0 '^ +"more": 0$' status --json
+		echo 1 >"$TARGET/release"
+		says 0 "" wait $PATCH
+		never_says 'effect|"phase"' status --json
+
+		# And the other way.
+		cat /proc/klp_test_sleep_deaf >/dev/null &
+		wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
+		says 3 "$PATCH: disabling for [0-9]+ s, out of effect, but for 1 task: [0-9]+ cat in (klp_test_sleeper|new_sleeper)\(\)\$" \
+			disable --timeout 5 $PATCH
+		unique 42
+		says 0 '^  out of effect, but for 1 task:$' status $PATCH
+		echo 1 >/sys/module/$PATCH/parameters/release
+		says 0 "^$PATCH is unloaded\$" unload $PATCH
+	}
+	test_case "klp says that a patch is in effect, but for a task, and out of effect, but for one" in_effect
+
 	inserts_core() {
 		says 0 '^core: none' status
 		says 0 '^    "kind": "none",$' list --json

@@ -9,20 +9,6 @@
 PATCH=klp_test_sleeper_patch
 RELEASE=/sys/module/klp_test_target/parameters/release
 
-# begin_tasks threads|forks N: until end_tasks.
-begin_tasks() {
-	local line
-	coproc TASKS { klp_tasks "$@"; }
-	TASKS_INPUT=${TASKS[1]} TASKS_PROCESS=$TASKS_PID
-	read -r line <&"${TASKS[0]}" || fail "klp_tasks $* says nothing"
-	expect_eq "what klp_tasks says" "$line" ready
-}
-
-end_tasks() {
-	exec {TASKS_INPUT}>&-
-	wait "$TASKS_PROCESS" || fail "klp_tasks failed"
-}
-
 CONTEXTS=(process softirq hardirq)
 if [ "$(uname -m)" = x86_64 ]; then
 	CONTEXTS+=(nmi)
@@ -114,9 +100,10 @@ forks() {
 	begin_tasks forks 6
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
+	switched $PATCH
 	for _ in 1 2 3 4; do
 		expect_file "$KLP_SYSFS/$PATCH/transition" 1
-		unique 42
+		unique 4242
 		sleep 0.3
 	done
 	echo 1 >"$RELEASE"
@@ -139,9 +126,11 @@ threads() {
 	begin_tasks threads 3000
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
+	switched $PATCH
 	sleep 2
 	expect_file "$KLP_SYSFS/$PATCH/transition" 1
-	unique 42
+	expect_blockers $PATCH 1 "cat klp_test_sleeper"
+	unique 4242
 	echo 1 >"$RELEASE"
 	wait_for_transition $PATCH
 	unique 4242

@@ -102,7 +102,6 @@ forced() {
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
 	pending $PATCH
-	unique 42
 	echo 1 >"$KLP_SYSFS/$PATCH/force"
 	wait_for_transition $PATCH
 	unique 4242
@@ -120,8 +119,8 @@ replace_held() {
 	load_patch klp_test_stack_1
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH replace=1
-	pending $PATCH
-	unique 9001
+	switched $PATCH
+	unique 4242
 	expect_file "$KLP_SYSFS/klp_test_stack_1/enabled" 1
 	# Back, and again.
 	disable_patch $PATCH
@@ -129,15 +128,16 @@ replace_held() {
 	wait_for 20 gone $PATCH || fail "the patch is still there"
 	unload $PATCH
 	load $PATCH replace=1
-	pending $PATCH
-	unique 9001
+	switched $PATCH
+	unique 4242
+	expect_file "$KLP_SYSFS/klp_test_stack_1/enabled" 1
 	echo 1 >"$RELEASE"
 	wait_for_transition $PATCH
 	unique 4242
 	wait_for 20 gone klp_test_stack_1 || fail "the replaced patch is still there"
 	unload klp_test_stack_1
 }
-test_case "a replacement that is held changes nothing, is reversed, and succeeds later" replace_held
+test_case "a replacement that a task is in the way of is reversed, and succeeds later" replace_held
 
 unload_pending() {
 	load_core
@@ -159,6 +159,7 @@ blockers() {
 	load_core debug=2
 	load klp_test_target
 	load_patch klp_test_stack_0
+	expect_file /sys/kernel/debug/livepatch/klp_test_stack_0/phase none
 	[ -z "$(cat /sys/kernel/debug/livepatch/klp_test_stack_0/blockers)" ] ||
 		fail "a patch without a transition has blockers"
 	sleep_in_target klp_test_sleep_deaf
@@ -171,9 +172,13 @@ blockers() {
 	line=$(grep -E '^[0-9]+ cat klp_test_sleeper$' <<<"$line") || fail "blockers does not name the task"
 	expect_eq "the task" "$(cat "/proc/${line%% *}/comm")" cat
 	expect_log "klp_try_switch_task: cat:${line%% *} is sleeping on function klp_test_sleeper"
+	# And it is still there when it is the only one that the patch is not in effect for.
+	switched $PATCH
+	expect_blockers $PATCH 1 "cat klp_test_sleeper"
 	echo 1 >"$RELEASE"
 	wait_for_transition $PATCH
 	[ -z "$(cat "/sys/kernel/debug/livepatch/$PATCH/blockers")" ] || fail "blockers are left"
+	expect_file /sys/kernel/debug/livepatch/$PATCH/phase none
 }
 test_case "a transition that is held says which task holds it, and where" blockers
 

@@ -16,18 +16,20 @@ held() {
 	load klp_test_target
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
+	switched $PATCH
 	for _ in 1 2 3 4; do
 		pending
-		# Nothing is in effect, also not for functions that nobody is in.
-		unique 42
+		# It is in effect, for all but the one.
+		unique 4242
 		sleep 0.3
 	done
+	sleeping 1 || fail "the task was disturbed"
 	expect_file "$KLP_SYSFS/$PATCH/enabled" 1
 	echo 1 >"$RELEASE"
 	wait_for_transition $PATCH
 	unique 4242
 }
-test_case "a task that sleeps in a function holds the transition until it leaves" held
+test_case "a task that sleeps in a function holds the end of the transition until it leaves" held
 
 reversed() {
 	load_core
@@ -42,8 +44,8 @@ reversed() {
 	unload $PATCH
 	sleeping 1 || fail "the task was disturbed"
 	load $PATCH
-	pending
-	unique 42
+	switched $PATCH
+	unique 4242
 	echo 1 >"$RELEASE"
 	wait_for_transition $PATCH
 	unique 4242
@@ -58,8 +60,8 @@ unpatching_held() {
 	cat /proc/klp_test_sleep_deaf >/dev/null &
 	wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
 	set_patch $PATCH 0
-	pending
-	unique 4242
+	switched $PATCH
+	unique 42
 	unload_refused $PATCH
 	# And back.
 	set_patch $PATCH 1
@@ -71,7 +73,7 @@ unpatching_held() {
 	wait_for_transition $PATCH
 	unique 42
 }
-test_case "a task in the new function holds the transition back, which can be reversed" unpatching_held
+test_case "a task in the new function holds the end of the way back, which can be reversed" unpatching_held
 
 busy() {
 	load_core
@@ -94,12 +96,29 @@ signaled() {
 	sleep_in_target klp_test_sleep
 	load $PATCH
 	pending
-	# Tries are a second apart in the long run; the sixteenth wakes the sleeper.
-	TRANSITION_TIMEOUT=60 wait_for_transition $PATCH
+	TRANSITION_TIMEOUT=30 wait_for_transition $PATCH
 	expect_log "livepatch: signaling remaining tasks"
 	unique 4242
 }
-test_case "a task that can be woken is woken after 15 tries" signaled
+test_case "a task that can be woken is woken" signaled
+
+signaled_later() {
+	load_core signal_after=1000000
+	load klp_test_target
+	sleep_in_target klp_test_sleep
+	load $PATCH
+	switched $PATCH
+	# Longer than it takes otherwise.
+	sleep 5
+	pending
+	sleeping 1 || fail "the task was woken"
+	expect_no_log "signaling remaining tasks"
+	unique 4242
+	echo 0 >/sys/module/livepatch/parameters/signal_after
+	TRANSITION_TIMEOUT=30 wait_for_transition $PATCH
+	expect_log "livepatch: signaling remaining tasks"
+}
+test_case "the parameter signal_after says when, and can be changed meanwhile" signaled_later
 
 # More tasks than CPUs, which hardly ever leave the kernel and never sleep: the
 # transition finds them all preempted somewhere in it.
@@ -131,7 +150,7 @@ fresh_targets() {
 	load klp_test_target
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
-	pending
+	switched $PATCH
 	echo 1 >"$RELEASE"
 	wait_for_transition $PATCH
 	unload klp_test_target

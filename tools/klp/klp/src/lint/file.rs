@@ -211,7 +211,7 @@ fn relocations<'a>(
                 if !seen.insert(rela.symbol) {
                     continue;
                 }
-                match check::symbol(parsed, nr, &symbol, module.strings()) {
+                match check::symbol(parsed.dialect, parsed.object, nr, &symbol, module.strings()) {
                     Ok(found) => wanted.push((nr, rela.symbol, found)),
                     Err(fault) => lint.refuse(name, fault, Some((nr, module.symbol_name(&symbol)))),
                 }

@@ -60,8 +60,8 @@ impl Console {
         let _ = writeln!(self.err, "{text}");
     }
 
-    /// How far it is.
-    pub fn progress(&mut self, text: &str) {
+    /// How far it is. What is new is told at once, elsewhere than on a terminal, too.
+    pub fn progress(&mut self, text: &str, new: bool) {
         match self.width {
             Some(width) => {
                 let room = width.saturating_sub(1);
@@ -74,7 +74,7 @@ impl Console {
                 let _ = write!(self.err, "\r\x1b[K{text}").and_then(|()| self.err.flush());
                 self.open = true;
             }
-            None if self.told.is_none_or(|told| told.elapsed() >= PERIOD) => {
+            None if new || self.told.is_none_or(|told| told.elapsed() >= PERIOD) => {
                 self.told = Some(Instant::now());
                 let _ = writeln!(self.err, "{text}");
             }

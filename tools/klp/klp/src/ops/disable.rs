@@ -11,7 +11,7 @@ use crate::system::System;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Disable a livepatch and wait until it is not in effect any more
+/// Disable a livepatch and wait until it is in effect for no task any more
 ///
 /// Its module stays loaded. A patch that is being enabled is reversed.
 #[derive(Debug, ClapArgs)]

@@ -11,7 +11,7 @@ use crate::system::System;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Enable a livepatch again that is being disabled, and wait until it is in effect
+/// Enable a livepatch again that is being disabled, and wait until it is in effect for all
 ///
 /// A livepatch that is disabled cannot be enabled any more: it has to be unloaded and loaded
 /// again.

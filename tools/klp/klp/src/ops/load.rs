@@ -16,10 +16,10 @@ use clap::Args as ClapArgs;
 use std::ffi::CString;
 use std::path::PathBuf;
 
-/// Insert a livepatch and wait until it is in effect
+/// Insert a livepatch and wait until it is in effect for all tasks
 ///
-/// Where the kernel has no livepatch support, livepatch.ko is inserted first. What is in the way
-/// of the switch is told while it lasts. If the kernel refuses the patch, its own messages are
+/// Where the kernel has no livepatch support, livepatch.ko is inserted first. While the transition
+/// lasts, it tells whether the patch is in effect, and which tasks are in the way. If the kernel refuses the patch, its own messages are
 /// shown, and livepatch.ko is removed again if it was inserted for it.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]

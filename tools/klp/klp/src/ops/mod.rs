@@ -8,6 +8,7 @@ pub mod console;
 pub mod disable;
 pub mod enable;
 pub mod force;
+mod in_the_way;
 pub mod list;
 pub mod load;
 mod refusal;
@@ -89,7 +90,8 @@ pub struct WaitArgs {
     /// leaves the function that it is in; most system calls are started again, but some return
     /// EINTR. A shell may take notice. Threads of the kernel, the first process and processes
     /// that are stopped are left alone: for the kernel's threads only the kernel itself can do
-    /// something, and does so after 15 seconds, as it does for all tasks.
+    /// something. It does so for all tasks, livepatch.ko after signal_after milliseconds, mainline's
+    /// core after 15 seconds.
     #[arg(long)]
     pub signal: bool,
 }

@@ -3,9 +3,10 @@
 //! What `klp list` and `klp status` say with `--json`, as `Documentation/livepatch/klp-status-json.md`
 //! defines it.
 
-use super::watch;
+use super::{in_the_way, watch};
 use crate::system::blockers::{self, Place};
-use crate::system::patches::{self, Patch};
+use crate::system::patches::{self, Patch, State};
+use crate::system::phase::{self, Phase};
 use crate::system::support::Core;
 use crate::system::{modules, System};
 use anyhow::{Context, Result};
@@ -82,6 +83,8 @@ pub struct FunctionReport {
 pub struct TransitionReport {
     /// How long it has lasted.
     pub seconds: Option<u64>,
+    /// `waiting` or `switched`, where there are phases and it can be read.
+    pub phase: Option<&'static str>,
     /// What it waits for; only `klp status` says that.
     pub blockers: Option<BlockersReport>,
 }
@@ -95,6 +98,9 @@ pub struct BlockersReport {
     pub tasks: Vec<TaskReport>,
     /// How many there are besides.
     pub more: u64,
+    /// What the transition has come to, and how many are in the way; for people.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// A task in the way.
@@ -104,10 +110,12 @@ pub struct TaskReport {
     pub pid: i32,
     /// Its name.
     pub name: String,
-    /// `function`, `unreliable-stack` or `unknown`
+    /// `function`, `module`, `unreliable-stack` or `unknown`
     pub reason: &'static str,
     /// What it is in.
     pub function: Option<String>,
+    /// The patch in whose code it is, if that is all that is known.
+    pub module: Option<String>,
     /// For people.
     #[serde(skip)]
     pub text: String,
@@ -151,11 +159,15 @@ impl Report {
 
 impl PatchReport {
     fn new(system: &System, patch: Patch, closely: bool) -> Self {
-        let transition = patch.state.is_transition().then(|| TransitionReport {
-            seconds: watch::age(system, &patch.name)
-                .as_ref()
-                .map(Duration::as_secs),
-            blockers: closely.then(|| BlockersReport::new(system, &patch)),
+        let transition = patch.state.is_transition().then(|| {
+            let phase = phase::of(system, &patch.name);
+            TransitionReport {
+                seconds: watch::age(system, &patch.name)
+                    .as_ref()
+                    .map(Duration::as_secs),
+                phase: phase.map(Phase::as_str),
+                blockers: closely.then(|| BlockersReport::new(system, &patch, phase)),
+            }
         });
         PatchReport {
             state: patch.state.as_str(),
@@ -199,23 +211,26 @@ impl ObjectReport {
 }
 
 impl BlockersReport {
-    fn new(system: &System, patch: &Patch) -> Self {
+    fn new(system: &System, patch: &Patch, phase: Option<Phase>) -> Self {
         let (blockers, error) = match blockers::of(system, patch) {
             Ok(blockers) => (blockers, None),
             Err(error) => (blockers::Blockers::default(), Some(error)),
         };
+        let text = heading(patch.state, phase, blockers.count(), error.as_deref());
         let tasks = blockers.tasks.into_iter().map(|task| {
-            let text = watch::whereabouts(&task.place);
-            let (reason, function) = match task.place {
-                Place::Function(name) => ("function", Some(name)),
-                Place::UnreliableStack => ("unreliable-stack", None),
-                Place::Unknown => ("unknown", None),
+            let text = in_the_way::whereabouts(&task.place);
+            let (reason, function, module) = match task.place {
+                Place::Function(name) => ("function", Some(name), None),
+                Place::Module(name) => ("module", None, Some(name)),
+                Place::UnreliableStack => ("unreliable-stack", None, None),
+                Place::Unknown => ("unknown", None, None),
             };
             TaskReport {
                 pid: task.pid,
                 name: task.name,
                 reason,
                 function,
+                module,
                 text,
             }
         });
@@ -223,6 +238,20 @@ impl BlockersReport {
             error,
             tasks: tasks.collect(),
             more: blockers.more,
+            text,
         }
+    }
+}
+
+/// What stands above the tasks that are in the way, or in place of them.
+fn heading(state: State, phase: Option<Phase>, count: u64, error: Option<&str>) -> String {
+    if let Some(error) = error {
+        let unknown = format!("what is in the way is not known: {error}");
+        return in_the_way::with_effect(state, phase, &unknown);
+    }
+    match (phase, count) {
+        (_, 0) => in_the_way::count(state, phase, 0),
+        (None, _) => "in the way:".to_owned(),
+        (Some(_), _) => format!("{}:", in_the_way::count(state, phase, count)),
     }
 }

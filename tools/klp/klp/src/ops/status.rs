@@ -14,7 +14,7 @@ use clap::Args as ClapArgs;
 /// Tell all about one livepatch, or about all of them
 ///
 /// The core that loads livepatches, the objects and functions of each patch, whether they are
-/// patched, and what a transition waits for.
+/// patched, whether a patch in transition is in effect, and which tasks are in the way.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
@@ -93,15 +93,7 @@ fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
 }
 
 fn describe_blockers(lines: &mut Vec<String>, blockers: &BlockersReport) {
-    if let Some(error) = &blockers.error {
-        lines.push(format!("  what is in the way is not known: {error}"));
-        return;
-    }
-    if blockers.tasks.is_empty() && blockers.more == 0 {
-        lines.push("  no task is seen in the way".to_owned());
-        return;
-    }
-    lines.push("  in the way:".to_owned());
+    lines.push(format!("  {}", blockers.text));
     for task in &blockers.tasks {
         lines.push(format!("    {} {} {}", task.pid, task.name, task.text));
     }

@@ -10,7 +10,7 @@ use crate::system::System;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Disable a livepatch, wait until it is not in effect any more, and remove its module
+/// Disable a livepatch, wait until it is in effect for no task any more, and remove its module
 ///
 /// livepatch.ko stays; rmmod removes it when no patch is loaded.
 #[derive(Debug, ClapArgs)]

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Wait until a livepatch, or any, is not in transition
 ///
-/// What is in the way is told while it lasts.
+/// While it lasts, it tells whether the patch is in effect, and which tasks are in the way.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {

@@ -3,10 +3,10 @@
 //! Waiting for the end of a transition.
 
 use super::console::{elapsed, Console};
-use super::WaitArgs;
-use crate::system::blockers::{self, Blockers, Place};
+use super::{in_the_way, WaitArgs};
+use crate::system::blockers;
 use crate::system::patches::{self, State};
-use crate::system::{kmsg, System};
+use crate::system::{kmsg, phase, System};
 use anyhow::Result;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,8 +19,6 @@ const LOOK_CLOSELY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How often processes are interrupted.
 const INTERRUPT: Duration = Duration::from_secs(5);
-/// How many tasks are named in one line.
-const NAMED: usize = 5;
 
 /// How the waiting ended.
 pub(super) enum End {
@@ -44,6 +42,7 @@ pub(super) fn wait(
     let before = age(system, patch);
     let mut looked: Option<Instant> = None;
     let mut interrupted: Option<Instant> = None;
+    let mut told = None;
     loop {
         match patches::state(system, patch)? {
             None => return Ok(End::Gone),
@@ -64,18 +63,20 @@ pub(super) fn wait(
             if !current.state.is_transition() {
                 return Ok(End::Still(current.state));
             }
+            let phase = phase::of(system, patch);
             let blockers = blockers::of(system, &current);
             let time = before.map_or(waited, |before| before.saturating_add(waited));
             let text = format!(
                 "{patch}: {} for {}, {}",
                 current.state.as_str(),
                 elapsed(time),
-                describe(&blockers)
+                in_the_way::line(current.state, phase, &blockers)
             );
             if time_is_up {
                 return Ok(End::TimeIsUp(text));
             }
-            console.progress(&text);
+            console.progress(&text, phase != told);
+            told = phase;
             let again = interrupted.is_none_or(|time| time.elapsed() >= INTERRUPT);
             if let (true, true, Ok(blockers)) = (how.signal, again, &blockers) {
                 if !blockers::interrupt(system, blockers).is_empty() {
@@ -92,39 +93,4 @@ pub(super) fn age(system: &System, patch: &str) -> Option<Duration> {
     system
         .now()?
         .checked_sub(kmsg::transition_began(system, patch)?)
-}
-
-/// What is in the way, in one line.
-fn describe(blockers: &Result<Blockers, String>) -> String {
-    let blockers = match blockers {
-        Ok(blockers) => blockers,
-        Err(error) => return format!("what is in the way is not known ({error})"),
-    };
-    let tasks: Vec<String> = blockers
-        .tasks
-        .iter()
-        .take(NAMED)
-        .map(|task| format!("{} {} {}", task.pid, task.name, whereabouts(&task.place)))
-        .collect();
-    let mut text = match blockers.count() {
-        0 => return "no task is seen in the way".to_owned(),
-        1 => "1 task is in the way".to_owned(),
-        count => format!("{count} tasks are in the way"),
-    };
-    if !tasks.is_empty() {
-        text = format!("{text}: {}", tasks.join("; "));
-    }
-    match blockers.count().saturating_sub(tasks.len() as u64) {
-        0 => text,
-        more => format!("{text}; and {more} more"),
-    }
-}
-
-/// Where a task is, after its name.
-pub(super) fn whereabouts(place: &Place) -> String {
-    match place {
-        Place::Function(name) => format!("in {name}()"),
-        Place::UnreliableStack => "with a stack that is not reliable".to_owned(),
-        Place::Unknown => "not switched yet".to_owned(),
-    }
 }

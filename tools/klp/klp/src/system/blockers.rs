@@ -3,7 +3,7 @@
 //! What a transition waits for.
 //!
 //! `livepatch.ko` says it in `/sys/kernel/debug/livepatch/<patch>/blockers`: the tasks that were in
-//! the way at its last try. Mainline's core does not say it, but has the state of each task in
+//! the way when it last looked. Mainline's core does not say it, but has the state of each task in
 //! `/proc/<pid>/task/<tid>/patch_state`; what such a task is in is then looked for on its stack.
 //! Both are for root alone.
 
@@ -21,6 +21,8 @@ const KERNEL_THREAD: u64 = 0x0020_0000;
 pub enum Place {
     /// In this function.
     Function(String),
+    /// Elsewhere in the code of this patch's module, which goes.
+    Module(String),
     /// The kernel cannot tell with certainty.
     UnreliableStack,
     /// It is not to be seen, as of a task that is running.
@@ -90,14 +92,19 @@ fn parse(text: &str) -> Blockers {
     blockers
 }
 
-/// `<number> <name> <function>`, or the last one in parentheses. The name may have spaces.
+/// `<number> <name> <function>`, or the last one `[<module>]` or in parentheses. The name may have
+/// spaces.
 fn parse_task(line: &str) -> Option<Blocker> {
     let (pid, rest) = line.split_once(' ')?;
     let (name, place) = match rest.strip_suffix(" (unreliable stack)") {
         Some(name) => (name, Place::UnreliableStack),
         None => {
-            let (name, function) = rest.rsplit_once(' ')?;
-            (name, Place::Function(function.to_owned()))
+            let (name, place) = rest.rsplit_once(' ')?;
+            let module = place.strip_prefix('[').and_then(|m| m.strip_suffix(']'));
+            match module {
+                Some(module) => (name, Place::Module(module.to_owned())),
+                None => (name, Place::Function(place.to_owned())),
+            }
         }
     };
     Some(Blocker {
@@ -236,6 +243,7 @@ mod tests {
         let text = "12 cat klp_test_sleeper\n\
                     7 a b c do_it.isra.0\n\
                     5 (unreliable (unreliable stack)\n\
+                    8 [b] [my_patch]\n\
                     nonsense\n\
                     and 17 more\n";
         let blockers = parse(text);
@@ -246,9 +254,10 @@ mod tests {
                 task(12, "cat", function("klp_test_sleeper")),
                 task(7, "a b c", function("do_it.isra.0")),
                 task(5, "(unreliable", Place::UnreliableStack),
+                task(8, "[b]", Place::Module("my_patch".to_owned())),
             ]
         );
-        assert_eq!(blockers.count(), 20);
+        assert_eq!(blockers.count(), 21);
         assert_eq!(parse(""), Blockers::default());
     }
 

@@ -8,6 +8,7 @@
 //! | [`patches`] | `/sys/kernel/livepatch` |
 //! | [`support`] | which livepatch core there is |
 //! | [`blockers`] | what a transition waits for |
+//! | [`phase`] | how far it has come |
 //! | [`modules`] | what is loaded, inserting and removing |
 //! | [`file`](mod@file) | module files |
 //! | [`kmsg`] | the kernel's log |
@@ -22,6 +23,7 @@ pub mod kernel;
 pub mod kmsg;
 pub mod modules;
 pub mod patches;
+pub mod phase;
 pub mod support;
 pub mod taint;
 

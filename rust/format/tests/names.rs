@@ -5,7 +5,8 @@
 use livepatch_format::elf::{Symbol, SHN_LIVEPATCH};
 use livepatch_format::error::{Error, NameFault};
 use livepatch_format::name::{
-    Dialect, ObjectName, SectionName, SymPos, SymbolName, Text, OBJECT_NAME_MAX, SYMBOL_NAME_MAX,
+    Dialect, ObjectName, OwnedObjectName, SectionName, SymPos, SymbolName, Text, OBJECT_NAME_MAX,
+    SYMBOL_NAME_MAX,
 };
 
 fn symbol(st_other: u8) -> Symbol {
@@ -202,6 +203,20 @@ fn only_vmlinux_is_the_kernel() {
     for name in [&b"vmlinu"[..], b"vmlinuxx", b"VMLINUX", b"kernel"] {
         assert!(!ObjectName::new(name).unwrap().is_vmlinux());
     }
+}
+
+#[test]
+fn an_owned_name_is_the_name_that_it_was_made_of() {
+    for length in 1..=OBJECT_NAME_MAX {
+        let text = vec![b'x'; length];
+        let name = ObjectName::new(&text).unwrap();
+        let owned = OwnedObjectName::from(name);
+        drop(text);
+        assert_eq!(owned.get().as_bytes(), vec![b'x'; length]);
+    }
+    assert!(OwnedObjectName::from(ObjectName::VMLINUX)
+        .get()
+        .is_vmlinux());
 }
 
 #[test]

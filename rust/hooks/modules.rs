@@ -2,7 +2,7 @@
 
 //! Modules that patches may be waiting for.
 
-use crate::patch::targets;
+use crate::patch::modules;
 use crate::sys::module::Module;
 use crate::sys::notifier::ModuleEvents;
 use kernel::prelude::*;
@@ -12,14 +12,14 @@ pub(crate) struct Targets;
 
 impl ModuleEvents for Targets {
     fn coming(module: &Module<'_>) -> Result {
-        targets::coming(module)
+        modules::coming(module)
     }
 
     fn live(module: &Module<'_>) {
-        targets::live(module);
+        modules::live(module);
     }
 
     fn going(module: &Module<'_>) {
-        targets::going(module);
+        modules::going(module);
     }
 }

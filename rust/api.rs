@@ -3,12 +3,12 @@
 //! The functions that patch modules call; `include/linux/livepatch.h` declares them and
 //! `rust/exports.c` exports them.
 
-use super::module::Module;
-use super::shadow::{self, Existing};
-use super::spec::PatchSpec;
-use super::{bindings, elf};
 use crate::loader::retain;
 use crate::patch;
+use crate::sys::bindings;
+use crate::sys::module::Module;
+use crate::sys::shadow::{self, Existing};
+use crate::sys::spec::PatchSpec;
 use core::ptr::{self, NonNull};
 use kernel::prelude::*;
 
@@ -71,7 +71,7 @@ pub(crate) unsafe extern "C" fn klp_find_section_by_name(
         let (module, name) = unsafe { (Module::from_raw(module), CStr::from_char_ptr(name)) };
         let entry = retain::get(module.id())?;
         let elf = entry.lock();
-        elf::section_in_memory(&elf, name.to_bytes())
+        elf.section_in_memory(name.to_bytes())
     });
     let (address, length) = found.unwrap_or((0, 0));
     // SAFETY: By contract.

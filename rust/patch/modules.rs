@@ -3,38 +3,50 @@
 //! Modules that come and go: patching them when they are loaded, before their init function
 //! runs, and letting them go.
 
-use super::model::{Object, PatchId};
-use super::registry::Registry;
-use super::{retire, settle, transition};
+use super::model::Object;
+use super::registry::{self, Registry};
+use super::{consistency, retire, settle, transition};
 use crate::format::name::Text;
 use crate::loader::retain;
-use crate::sys::locks;
 use crate::sys::module::{self, Module, State};
 use kernel::prelude::*;
 use kernel::time::{delay::fsleep, Delta};
 
 /// Finds the target of an object among the modules that are loaded.
 ///
-/// A module counts as loaded from the moment that [`coming`] has seen it until [`going`] has;
-/// one that was there before livepatch.ko while it is in use.
-pub(crate) fn find(registry: &Registry, object: &mut Object) {
+/// A module counts as loaded from the moment that [`coming`] has seen it until [`going`] has. One
+/// that was there before livepatch.ko counts from when it is first found in use.
+///
+/// # Errors
+///
+/// `ENOMEM`
+pub(crate) fn find(registry: &mut Registry, object: &mut Object) -> Result {
     let Some(name) = object.name() else {
-        return;
+        return Ok(());
     };
     let spec = object.spec;
     if let Some(spec) = &spec {
         spec.set_target(None);
     }
+    let alive = &mut registry.alive;
+    alive.reserve(1, GFP_KERNEL)?;
     let target = module::find(name, |module| {
-        let alive = registry.alive.contains(&module.id()) || module.state() == State::Live;
-        if alive {
-            if let Some(spec) = spec {
-                spec.set_target(Some(module));
+        let id = module.id();
+        if !alive.contains(&id) {
+            if module.state() != State::Live {
+                return None;
             }
+            // From now on it counts until it is gone, also while its exit function runs: it may be
+            // patched then.
+            let _ = alive.push_within_capacity(id);
         }
-        alive.then(|| module.id())
+        if let Some(spec) = spec {
+            spec.set_target(Some(module));
+        }
+        Some(id)
     });
     object.target = target.flatten();
+    Ok(())
 }
 
 /// A module is complete, and its init function has not run. Patches that wait for it are applied.
@@ -47,7 +59,7 @@ pub(crate) fn coming(module: &Module<'_>) -> Result {
         pr_err!("vmlinux.ko: invalid module name\n");
         return Err(EINVAL);
     }
-    let mut registry = locks::registry();
+    let mut registry = registry::lock();
     registry.alive.push(module.id(), GFP_KERNEL)?;
     apply_all(&mut registry, module).inspect_err(|_| forget(&mut registry, module))
 }
@@ -56,7 +68,7 @@ pub(crate) fn coming(module: &Module<'_>) -> Result {
 /// that was being loaded when livepatch.ko came has run since, unpatched: it stays so, as a switch
 /// takes a transition. A patch that is enabled from now on patches it, too.
 pub(crate) fn live(module: &Module<'_>) {
-    let registry = locks::registry();
+    let registry = registry::lock();
     if registry.alive.contains(&module.id()) {
         return;
     }
@@ -121,10 +133,6 @@ fn apply(registry: &mut Registry, position: usize, index: usize, module: &Module
         patches, redirects, ..
     } = registry;
     let target = Text(module.name().to_bytes());
-    let is_active = |patches: &[KBox<super::model::Patch>], id: PatchId| {
-        patches.iter().any(|patch| patch.id == id && patch.active)
-    };
-
     let patch = &mut **patches.get_mut(position).ok_or(EINVAL)?;
     let (id, patch_module) = (patch.id, patch.module_id());
     let name = Text(patch.name.to_bytes());
@@ -133,7 +141,7 @@ fn apply(registry: &mut Registry, position: usize, index: usize, module: &Module
     if let Some(spec) = &object.spec {
         spec.set_target(Some(module));
     }
-    if let Err(error) = object.prepare(patch_module) {
+    if let Err(error) = object.prepare(patch_module, &patch.name) {
         pr_warn!(
             "failed to initialize patch '{}' for module '{}' ({})\n",
             name,
@@ -148,7 +156,7 @@ fn apply(registry: &mut Registry, position: usize, index: usize, module: &Module
         object.release(patch_module);
         return Err(error);
     }
-    if let Err(error) = object.patch(redirects, id) {
+    if let Err(error) = object.patch(redirects, id, in_transition) {
         pr_warn!(
             "failed to apply patch '{}' to module '{}' ({})\n",
             name,
@@ -160,14 +168,12 @@ fn apply(registry: &mut Registry, position: usize, index: usize, module: &Module
         return Err(error);
     }
     // Nobody runs the module yet: what is in effect elsewhere is in effect here, at once.
-    if let Some(object) = patches
-        .get(position)
-        .and_then(|patch| patch.objects.get(index))
-    {
-        object.route(redirects, |id| is_active(patches, id));
-        if !in_transition {
-            object.post_patch();
-        }
+    object.lead(redirects);
+    if !in_transition {
+        object.post_patch();
+    } else if let Err(error) = consistency::watch_anew(registry) {
+        revert_one(registry, module, position);
+        return Err(error);
     }
     settle::later(registry);
     Ok(())
@@ -175,49 +181,55 @@ fn apply(registry: &mut Registry, position: usize, index: usize, module: &Module
 
 /// Takes the patches before `limit` off a module, in their order.
 fn revert(registry: &mut Registry, module: &Module<'_>, limit: usize) {
-    let target = Text(module.name().to_bytes());
     for position in 0..limit {
-        let Some(index) = object_index(registry, position, module) else {
-            continue;
-        };
-        let in_transition = registry
-            .patches
-            .get(position)
-            .is_some_and(|patch| registry.in_transition(patch.id));
-        let Registry {
-            patches, redirects, ..
-        } = registry;
-        let Some(patch) = patches.get_mut(position).map(|patch| &mut **patch) else {
-            continue;
-        };
-        let (id, patch_module) = (patch.id, patch.module_id());
-        let name = Text(patch.name.to_bytes());
-        let Some(object) = patch.objects.get_mut(index) else {
-            continue;
-        };
-        if object.target != Some(module.id()) {
-            continue;
-        }
-        if !in_transition {
-            object.pre_unpatch();
-        }
-        pr_notice!(
-            "reverting patch '{}' on unloading module '{}'\n",
-            name,
-            target
-        );
-        object.unpatch(redirects, id);
-        object.post_unpatch();
-        object.release(patch_module);
+        revert_one(registry, module, position);
     }
     // The functions are about to go.
+    consistency::forget(registry, module);
     registry.redirects.let_go();
+}
+
+/// Takes one patch off a module.
+fn revert_one(registry: &mut Registry, module: &Module<'_>, position: usize) {
+    let target = Text(module.name().to_bytes());
+    let Some(index) = object_index(registry, position, module) else {
+        return;
+    };
+    let in_transition = registry
+        .patches
+        .get(position)
+        .is_some_and(|patch| registry.in_transition(patch.id));
+    let Registry {
+        patches, redirects, ..
+    } = registry;
+    let Some(patch) = patches.get_mut(position).map(|patch| &mut **patch) else {
+        return;
+    };
+    let (id, patch_module) = (patch.id, patch.module_id());
+    let name = Text(patch.name.to_bytes());
+    let Some(object) = patch.objects.get_mut(index) else {
+        return;
+    };
+    if object.target != Some(module.id()) {
+        return;
+    }
+    if !in_transition {
+        object.pre_unpatch();
+    }
+    pr_notice!(
+        "reverting patch '{}' on unloading module '{}'\n",
+        name,
+        target
+    );
+    object.unpatch(redirects, id);
+    object.post_unpatch();
+    object.release(patch_module);
 }
 
 /// A module's exit function has run, or its init function failed.
 pub(crate) fn going(module: &Module<'_>) {
     abandon(module);
-    let mut registry = locks::registry();
+    let mut registry = registry::lock();
     forget(&mut registry, module);
     let count = registry.patches.len();
     revert(&mut registry, module, count);
@@ -233,7 +245,7 @@ fn abandon(module: &Module<'_>) {
     }
     let mut said = false;
     loop {
-        let mut registry = locks::registry();
+        let mut registry = registry::lock();
         let found = registry
             .patches
             .iter()

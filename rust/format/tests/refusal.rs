@@ -166,7 +166,9 @@ fn a_symbol_must_suit_its_section() {
     };
     let kernel = SectionName::parse(b".klp.rela.vmlinux.text").unwrap();
     let target = SectionName::parse(b".klp.rela.target.text").unwrap();
-    let check = |section, name| check::symbol(section, 7, &symbol(name), &strings);
+    let check = |section: &SectionName<'_>, name| {
+        check::symbol(section.dialect, section.object, 7, &symbol(name), &strings)
+    };
     assert_eq!(check(&kernel, 1).unwrap().symbol, b"x");
     assert_eq!(
         check(&target, 1),

@@ -1,0 +1,128 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# selftests: own-vm
+# selftests: smp
+#
+# Forcing while there are exceptions. Patch modules that may be in use then stay for good, and
+# livepatch.ko with them: hence a guest of its own.
+
+. "$(dirname "$0")/functions.sh"
+
+begin() {
+	is_loaded livepatch || core
+	load klp_test_naps
+	load klp_test_target
+}
+
+both_run() {
+	everybody_runs "$1"
+	case $1 in
+	0) unique 42 ;;
+	*) unique $((500 + $1)) ;;
+	esac
+}
+
+# force PATCH STATE: nothing is waited for.
+force() {
+	echo 1 >"$KLP_SYSFS/$1/force"
+	[ -n "$PEER" ] || ! in_transition "$1" || fail "the transition of $1 goes on"
+	wait_for_transition "$1"
+	expect_log "forcing remaining tasks to the $2 state"
+}
+
+# end: the tasks that nap go. Those that were forced have run one version and then another.
+end() {
+	release_naps
+	wait_for 30 naps_are napping "$1" 0 || fail "there are naps: $(</proc/klp_test_naps)"
+	wait_for 30 naps_are mixed 0 "$2" || fail "not $2 naps have been forced: $(</proc/klp_test_naps)"
+}
+
+# stays MODULE: and is not counted as left behind.
+stays() {
+	unload klp_test_naps
+	unload klp_test_target
+	for _ in 1 2 3; do
+		sleep 1
+		unload_refused "$1"
+	done
+	accept_modules
+}
+
+enabling() {
+	begin
+	nap deaf
+	napping 0 1
+	load klp_test_nap_patch_1
+	switched klp_test_nap_patch_1
+	both_run 1
+	force klp_test_nap_patch_1 patched
+	both_run 1
+	napping 0 1
+	end 0 1
+	# All that can be in use is the kernel's, or the target's.
+	unload_patch klp_test_nap_patch_1
+	both_run 0
+}
+test_case "a transition with exceptions is forced" enabling
+
+reversed() {
+	begin
+	nap deaf
+	napping 0 1
+	load klp_test_nap_patch_2
+	switched klp_test_nap_patch_2
+	nap deaf
+	napping 2 1
+	for _ in 1 2 3; do
+		set_patch klp_test_nap_patch_2 0
+		switched klp_test_nap_patch_2
+		both_run 0
+		set_patch klp_test_nap_patch_2 1
+		switched klp_test_nap_patch_2
+		both_run 2
+	done
+	force klp_test_nap_patch_2 patched
+	both_run 2
+	# The one in the old function has come to new ones, the other one not.
+	end 0 1
+	naps_are napped 2 1 || fail "$(</proc/klp_test_naps)"
+	unload_patch klp_test_nap_patch_2
+}
+test_case "a transition that was reversed several times is forced" reversed
+
+disabling() {
+	begin
+	load_patch klp_test_nap_patch_3
+	nap deaf
+	napping 3 1
+	set_patch klp_test_nap_patch_3 0
+	switched klp_test_nap_patch_3
+	both_run 0
+	force klp_test_nap_patch_3 unpatched
+	both_run 0
+	napping 3 1
+	end 3 1
+	stays klp_test_nap_patch_3
+}
+test_case "unpatching is forced, and the module stays" disabling
+
+replacing() {
+	begin
+	load_patch klp_test_nap_patch_1
+	nap deaf
+	napping 1 1
+	load klp_test_nap_patch_2 replace=1
+	switched klp_test_nap_patch_2
+	both_run 2
+	force klp_test_nap_patch_2 patched
+	both_run 2
+	napping 1 1
+	end 1 1
+	wait_for 30 test ! -e "$KLP_SYSFS/klp_test_nap_patch_1" || fail "the replaced patch is still there"
+	unload_patch klp_test_nap_patch_2
+	both_run 0
+	stays klp_test_nap_patch_1
+}
+test_case "a replacement is forced, and the module that was replaced stays" replacing
+
+run_tests
