@@ -5,11 +5,11 @@
 #include <linux/sched.h>
 
 /*
- * What a function does that nearly never happens, apart from the rest of it: function.cold. gcc
- * splits off by itself what leads to a call of something cold. clang does not: there it is a
- * function that is left for as the last thing.
+ * What a function does that nearly never happens, apart from the rest of it: function.cold. On
+ * x86 gcc splits off by itself what leads to a call of something cold. clang does not, nor does
+ * gcc for s390: there it is a function that is left for as the last thing.
  */
-#ifdef CONFIG_CC_IS_GCC
+#if defined(CONFIG_CC_IS_GCC) && defined(CONFIG_X86)
 typeof(schedule_timeout_idle) schedule_cold_timeout asm("schedule_timeout_idle") __cold;
 #define COLD_PART(function) static __always_inline int function##_cold_part(void)
 #else
