@@ -9,7 +9,7 @@
 use super::model::{Function, Patch, PatchId};
 use super::redirects::{Effect, Redirects};
 use super::registry::Registry;
-use super::survey::{Survey, Verdict};
+use super::survey::Survey;
 use super::transition::{Goal, Transition};
 use crate::format::name::Text;
 use crate::sys::exceptions::{Exceptions, Room};
@@ -74,6 +74,11 @@ impl Blockers {
         self.list.clear();
         self.count = 0;
         let _ = self.list.reserve(room, GFP_KERNEL);
+    }
+
+    /// How many there are to be room for, as seen so far.
+    fn wanted(&self) -> usize {
+        self.list.capacity()
     }
 
     /// One more. Does not sleep.
@@ -187,15 +192,6 @@ pub(crate) fn forget(registry: &mut Registry, module: &Module<'_>) {
     }
 }
 
-/// What is seen while processors are stopped.
-struct Seen<'a> {
-    survey: Survey,
-    watch: &'a Watch,
-    earlier: Option<&'a Exceptions>,
-    buffer: KBox<StackBuffer>,
-    mode: Mode,
-}
-
 /// Switches the transition's patch over, to what is not in effect.
 ///
 /// # Errors
@@ -237,50 +233,56 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
     let earlier = transition.exceptions.as_ref();
     let mut buffer = StackBuffer::new()?;
     blockers.begin();
-    let survey = Survey::new(&watch, earlier, &mut buffer, blockers)?;
-    if mode == Mode::Everybody && blockers.count != 0 {
-        return Ok(Outcome::InTheWay);
-    }
-    let room = match mode {
+    let mut room = match mode {
+        // As many as were in the way at the last try, and all idle tasks may be in the way.
         Mode::ButThoseInTheWay => {
-            // All idle tasks may be in the way, too, and as many as were at the last try.
-            let count = blockers
-                .count
-                .saturating_add(survey.unknown())
-                .saturating_add(tasks::processors())
-                .saturating_add(MARGIN)
-                .max(transition.wanted);
+            let count = transition.wanted.max(blockers.wanted());
+            let count = count.saturating_add(tasks::processors());
             Some(Room::new(count, watch.clone())?)
         }
         _ => None,
     };
-    let mut seen = Seen {
-        survey,
+    let mut count: usize = 0;
+    let survey = Survey::new(&watch, earlier, &mut buffer, |task, reason| {
+        count += 1;
+        blockers.add(task.identity(), reason);
+        // It is one, also if it has left until processors are stopped: then it leaves soon.
+        if let Some(room) = &mut room {
+            room.add(task, reason);
+        }
+    })?;
+    let wanted = count
+        .saturating_add(survey.unknown())
+        .saturating_add(MARGIN);
+    if mode == Mode::Everybody && count != 0 {
+        return Ok(Outcome::InTheWay);
+    }
+    if room.as_ref().is_some_and(|room| room.capacity() < wanted) {
+        transition.wanted = wanted;
+        return Ok(Outcome::InTheWay);
+    }
+    let mut late = Late {
         watch: &watch,
         earlier,
         buffer,
         mode,
+        count: &mut count,
+        blockers,
+        is_full: false,
     };
-    if mode == Mode::Everybody {
-        blockers.begin();
-    }
-    let mut count: usize = 0;
     let switched = {
-        let (blockers, count) = (&mut *blockers, &mut count);
+        let (late, mut survey) = (&mut late, survey);
         switch::switch(room, move |stopped, mut room| {
-            let mut is_full = false;
             tasks::for_each(stopped, |task| {
-                let Some(reason) = seen.in_the_way(stopped, task) else {
-                    return;
-                };
-                *count += 1;
-                match &mut room {
-                    Some(room) => is_full |= !room.add(stopped, task, reason),
-                    None => blockers.add(task.identity(), reason),
+                if !survey.knows(task) {
+                    late.look(stopped, task, room.as_deref_mut());
                 }
             });
-            let is_in_the_way = room.is_none() && *count != 0;
-            !is_full && !is_in_the_way && !seen.watch.is_outdated()
+            tasks::for_each_idle(stopped, |task| {
+                late.look(stopped, task, room.as_deref_mut())
+            });
+            let is_in_the_way = room.is_none() && *late.count != 0;
+            !late.is_full && !is_in_the_way && !late.watch.is_outdated()
         })?
     };
     match switched {
@@ -292,32 +294,39 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
     }
 }
 
-impl Seen<'_> {
-    /// Why a task is in the way, if it is. Those that are exceptions are on the other side, and stay
-    /// there.
-    #[inline(always)]
-    fn in_the_way(&mut self, stopped: &Stopped<'_>, task: &Task<'_>) -> Option<Reason> {
-        match self.survey.verdict(task) {
-            Verdict::Free => None,
-            Verdict::InTheWay(reason) => Some(reason),
-            Verdict::Unknown => self.look(stopped, task),
-        }
-    }
+/// What is seen while processors are stopped, of tasks that are not known.
+struct Late<'a> {
+    watch: &'a Watch,
+    earlier: Option<&'a Exceptions>,
+    buffer: KBox<StackBuffer>,
+    mode: Mode,
+    /// How many are in the way.
+    count: &'a mut usize,
+    blockers: &'a mut Blockers,
+    /// Whether there were more than there was room for.
+    is_full: bool,
+}
 
+impl Late<'_> {
+    /// Looks at a task. Those that are exceptions are on the other side, and stay there.
     #[cold]
     #[inline(never)]
-    fn look(&mut self, stopped: &Stopped<'_>, task: &Task<'_>) -> Option<Reason> {
+    fn look(&mut self, stopped: &Stopped<'_>, task: &Task<'_>, room: Option<&mut Room>) {
         if self.earlier.is_some_and(|earlier| earlier.hold(task)) {
-            return None;
+            return;
         }
         let depth = match self.mode {
             // An exception too many leaves soon; an idle task could not.
             Mode::ButThoseInTheWay if !task.is_idle() => Depth::Words,
             _ => Depth::Frames(&mut self.buffer),
         };
-        match task.look(stopped, self.watch, depth) {
-            Look::InTheWay(reason) => Some(reason),
-            Look::Free | Look::Running => None,
+        let Look::InTheWay(reason) = task.look(stopped, self.watch, depth) else {
+            return;
+        };
+        *self.count += 1;
+        match room {
+            Some(room) => self.is_full |= !room.add(task, reason),
+            None => self.blockers.add(task.identity(), reason),
         }
     }
 }

@@ -14,7 +14,7 @@
 //! outside.
 
 use super::loader::wait_for_returns;
-use super::stop::{stop_machine, Stopped};
+use super::stop::stop_machine;
 use super::tasks::{Depth, Identity, Look, StackBuffer, Task};
 use super::watch::{Reason, Watch};
 use super::{arch, bindings, switch, symbols, work};
@@ -39,7 +39,7 @@ const LEFT: usize = 1;
 ///
 /// # Invariants
 ///
-/// - The buckets are a power of two and at least twice as many as entries fit. Each entry's task is
+/// - The buckets are a power of two and at least four times as many as entries fit. Each entry's task is
 ///   in one bucket, found by going on from where its hash says; an empty bucket ends the search.
 /// - `entries` is not changed any more once the set is shared, and its items stay where they are.
 /// - `works` is the number of task works that are queued or run, and 1 until the set is disposed of.
@@ -95,8 +95,8 @@ impl Set {
     #[inline(always)]
     fn first_bucket(&self, task: usize) -> usize {
         let mask = self.buckets.len().wrapping_sub(1);
-        // Fibonacci hashing; tasks are aligned to a cache line.
-        (task >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20 & mask
+        // Fibonacci hashing: the upper bits are mixed well.
+        task.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & mask
     }
 
     /// The bucket of a task, or else the empty one at which the search ended, and what is in it.
@@ -114,10 +114,25 @@ impl Set {
         }
     }
 
-    /// Whether a task is an exception.
+    /// Whether a task is an exception. The handler of ftrace asks: most tasks are none, which the
+    /// first bucket tells.
     #[inline(always)]
     fn holds(&self, task: usize) -> bool {
-        self.bucket(task).is_some_and(|(_, word)| word == task)
+        let mask = self.buckets.len().wrapping_sub(1);
+        let mut index = self.first_bucket(task);
+        loop {
+            let word = match self.buckets.get(index) {
+                Some(bucket) => bucket.load(Acquire),
+                None => return false,
+            };
+            if word == 0 {
+                return false;
+            }
+            if word & !LEFT == task {
+                return word == task;
+            }
+            index = (index + 1) & mask;
+        }
     }
 
     /// A task is none any more. It must not run at that moment, or be the current one.
@@ -202,7 +217,7 @@ impl Room {
     pub(crate) fn new(count: usize, watch: Arc<Watch>) -> Result<Room> {
         let buckets = count
             .max(1)
-            .checked_mul(2)
+            .checked_mul(4)
             .and_then(usize::checked_next_power_of_two)
             .ok_or(ENOMEM)?;
         let mut table = KVVec::with_capacity(buckets, GFP_KERNEL)?;
@@ -228,16 +243,20 @@ impl Room {
         Ok(Room(set))
     }
 
-    /// Puts a task into it. Returns whether there was room. Does not sleep or allocate.
-    pub(crate) fn add(&mut self, _stopped: &Stopped<'_>, task: &Task<'_>, reason: Reason) -> bool {
+    /// Puts a task into it, if it is not there. Returns whether there was room. Does not sleep or
+    /// allocate. A task is an exception from the switch on, wherever it is by then.
+    pub(crate) fn add(&mut self, task: &Task<'_>, reason: Reason) -> bool {
         let set = &raw const *self.0;
         // SAFETY: Nothing is moved out of it.
         let this = unsafe { self.0.as_mut().get_unchecked_mut() };
+        if this.holds(task.as_ptr() as usize) {
+            return true;
+        }
         if this.entries.len() == this.entries.capacity() {
             return false;
         }
-        // SAFETY: The task lives while processors are stopped, and `HeldTask` is a transparent
-        // wrapper of it.
+        // SAFETY: The task lives as long as `task` does, with a reference that is not the last, and
+        // `HeldTask` is a transparent wrapper of it.
         let held = unsafe { &*task.as_ptr().cast::<HeldTask>() };
         let entry = Entry {
             task: ARef::from(held),
@@ -250,7 +269,7 @@ impl Room {
             }),
             set,
         };
-        // INVARIANT: There are at least twice as many buckets as there are entries now.
+        // INVARIANT: There are at least four times as many buckets as there are entries now.
         let is_added = this.entries.push_within_capacity(entry).is_ok();
         let bucket = this.bucket(task.as_ptr() as usize);
         if let Some((bucket, _)) = bucket.filter(|_| is_added) {
@@ -258,6 +277,11 @@ impl Room {
             this.present.fetch_add(1, Relaxed);
         }
         is_added
+    }
+
+    /// For how many tasks there is room.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.entries.capacity()
     }
 
     /// The set, for the words of processors; `None` if it is empty.

@@ -64,12 +64,19 @@ static WORD: AtomicUsize = AtomicUsize::new(0);
 /// side came to count is seen by what comes after this call.
 #[inline(always)]
 pub(super) fn side_here() -> Side {
-    let word = WORDS
-        .get(arch::processor())
-        .map_or(0, |word| word.load(Acquire));
+    let Some(word) = WORDS.get(arch::processor()) else {
+        return Side::First;
+    };
+    let word = word.load(Acquire);
+    let side = Side::of_word(word);
+    if word <= SECOND {
+        return side;
+    }
     // SAFETY: It was read from a processor's word, here.
-    let is_exception = word > SECOND && unsafe { Published::holds_current(word & !SECOND) };
-    Side::of_word(word ^ usize::from(is_exception))
+    match unsafe { Published::holds_current(word & !SECOND) } {
+        false => side,
+        true => side.other(),
+    }
 }
 
 /// The side on which all calls go but those of exceptions. It only changes by what this module's

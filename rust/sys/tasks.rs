@@ -480,12 +480,16 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     }
 }
 
-/// Calls `each` for every thread and for the idle tasks of processors that are online. Those of them
-/// that run right now are the stoppers, which are inside of `stop_machine()` and nowhere else.
+/// Calls `each` for every thread. Those of them that run right now are the stoppers, which are inside
+/// of `stop_machine()` and nowhere else.
 #[inline(always)]
-pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
+pub(crate) fn for_each(_stopped: &Stopped<'_>, each: impl FnMut(&Task<'_>)) {
     // SAFETY: All processors are stopped.
-    unsafe { for_each_thread(&mut each) };
+    unsafe { for_each_thread(each) };
+}
+
+/// Calls `each` for the idle tasks of all processors that are online.
+pub(crate) fn for_each_idle(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
     for cpu in 0..kernel::cpu::nr_cpu_ids() {
         // SAFETY: The mask covers all processor numbers below `nr_cpu_ids`.
         let online = unsafe {
