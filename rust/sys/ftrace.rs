@@ -109,6 +109,9 @@ impl Route {
     }
 }
 
+/// Up to how many functions of a redirect are looked through one by one.
+const FEW: usize = 8;
+
 /// How a target is written: 0 is the function itself.
 fn word(target: Option<Address>) -> usize {
     target.map_or(0, |address| address.0)
@@ -262,12 +265,12 @@ unsafe extern "C" fn handler(
     // lives until ftrace has no more use for its `ops`.
     let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner, ops) };
     let location = Location(Address(ip));
-    let route = match redirect.routes.as_slice() {
-        [only] => Some(only),
-        [first, second] => Some(match first.location == location {
-            true => first,
-            false => second,
-        }),
+    let routes = redirect.routes.as_slice();
+    let route = match routes {
+        [first, ..] if first.location == location => Some(first),
+        [_, others @ ..] if others.len() < FEW => {
+            others.iter().find(|route| route.location == location)
+        }
         _ => redirect.route(location),
     };
     let target = route.map_or(0, |route| route.target(switch::side_here()).load(Relaxed));

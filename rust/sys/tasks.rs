@@ -11,6 +11,10 @@ use kernel::container_of;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
+/// The size of a word of a stack, and of as many as are looked at together.
+const WORD: usize = size_of::<usize>();
+const GROUP: usize = 4 * WORD;
+
 /// How many return addresses of a stack are looked at. The kernel's own stacks of 16 KiB have
 /// fewer frames; a deeper one counts as unreliable.
 pub(crate) const STACK_ENTRIES: usize = 256;
@@ -89,16 +93,28 @@ impl HeldStack<'_> {
         // SAFETY: The task lives for `'_`.
         let bottom = unsafe { (&raw const (*task.task).stack).read_volatile() as usize };
         let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
-        if bottom == 0 || from < bottom || from >= end || from % size_of::<usize>() != 0 {
+        if bottom == 0 || from < bottom || from >= end || from % WORD != 0 {
             return None;
         }
-        let mut at = from;
-        while at < end {
+        let mut look_at = |at| {
             // SAFETY: It is within the task's stack, which is held.
-            if let Some(found) = find(unsafe { arch::stack_word(at) }) {
+            find(unsafe { arch::stack_word(at) })
+        };
+        // The end is aligned to much more than a few words, which are looked at together then.
+        let mut at = from;
+        while at < end && at % GROUP != 0 {
+            if let Some(found) = look_at(at) {
                 return Some(Some(found));
             }
-            at += size_of::<usize>();
+            at = at.wrapping_add(WORD);
+        }
+        while at < end {
+            for word in 0..GROUP / WORD {
+                if let Some(found) = look_at(at.wrapping_add(word * WORD)) {
+                    return Some(Some(found));
+                }
+            }
+            at = at.wrapping_add(GROUP);
         }
         Some(None)
     }
