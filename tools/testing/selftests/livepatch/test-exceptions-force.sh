@@ -85,7 +85,7 @@ reversed() {
 	both_run 2
 	# The one in the old function has come to new ones, the other one not.
 	end 0 1
-	naps_are napped 2 1 || fail "$(</proc/klp_test_naps)"
+	wait_for 30 naps_are napped 2 1 || fail "the other nap has not ended as it began: $(</proc/klp_test_naps)"
 	unload_patch klp_test_nap_patch_2
 }
 test_case "a transition that was reversed several times is forced" reversed
