@@ -25,7 +25,7 @@ mod implementation {
     pub(crate) struct Detours(KVVec<Address>);
 
     /// The size of such a page.
-    const PAGE: usize = bindings::LP_PAGE_SIZE as usize;
+    const PAGE: usize = bindings::LP_PAGE_SIZE;
 
     /// Room for the name of a symbol, as the kernel's functions for kallsyms want it.
     struct Name([u8; bindings::LP_KSYM_NAME_LEN as usize]);
@@ -49,7 +49,7 @@ mod implementation {
                     name.0.as_mut_ptr(),
                 )
             };
-            if ret != 0 || each(Address(start as usize)).is_break() {
+            if ret != 0 || each(Address(start)).is_break() {
                 return;
             }
         }

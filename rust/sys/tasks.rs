@@ -213,7 +213,7 @@ impl<'a> Still<'a> {
         match self.frames(buffer) {
             Ok(frames) => frames
                 .iter()
-                .find_map(|&address| watch.reason(scope, address as usize))
+                .find_map(|&address| watch.reason(scope, address))
                 .map_or(Look::Free, Look::InTheWay),
             Err(_) => Look::InTheWay(Reason::UnreliableStack),
         }
