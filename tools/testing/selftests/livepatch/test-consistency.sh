@@ -238,7 +238,7 @@ consistent() {
 test_case "each task sees functions of one version while patches come, go and turn round" consistent
 
 # Return probes and NMIs do not go together, whatever the core.
-probed() {
+return_probed() {
 	begin nmis=0
 	noise graph
 	noise kretprobes
@@ -249,7 +249,7 @@ probed() {
 	heard kretprobes
 	verdict without-interrupts
 }
-test_case "so does each task while the returns of the functions are probed" probed
+test_case "so does each task while the returns of the functions are probed" return_probed
 
 forced() {
 	local patch=${TARGET}_1
