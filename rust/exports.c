@@ -3,6 +3,7 @@
  * What needs the kernel's C macros: exports and parameters.
  */
 #include <linux/debugfs.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
@@ -26,6 +27,7 @@ unsigned int livepatch_signal_after = 2000;
 module_param_named(signal_after, livepatch_signal_after, uint, 0644);
 MODULE_PARM_DESC(signal_after, "Milliseconds after which tasks in the way are interrupted (default: 2000)");
 
+#ifdef CONFIG_S390
 /* The handler of ftrace asks for it, so that it must not be traced itself. */
 struct task_struct *livepatch_current(void);
 
@@ -33,6 +35,8 @@ notrace struct task_struct *livepatch_current(void)
 {
 	return current;
 }
+NOKPROBE_SYMBOL(livepatch_current);
+#endif
 
 /* Files that only root reads. While one is open it keeps the module. */
 int livepatch_debug_show(struct seq_file *file, void *unused);

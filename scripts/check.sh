@@ -68,8 +68,9 @@ each_rust() {
 # those of another architecture.
 rustfmt() {
 	# shellcheck disable=SC2016 # for the shell inside the tree
+	# Of standard input rustfmt says what differs, with status 0.
 	each_rust 'difference=$(rustfmt --check --color never --config-path "$config" <"$file" 2>&1) || status=1
-		[ -z "$difference" ] || echo "${difference//<stdin>/$file}"'
+		[ -z "$difference" ] || { echo "${difference//<stdin>/$file}"; status=1; }'
 }
 
 format() {

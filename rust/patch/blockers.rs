@@ -69,7 +69,11 @@ fn show_phase(id: u64, file: &SeqFile) {
     let transition = registry.transition.as_ref();
     let phase = match transition.filter(|transition| transition.patch == PatchId(id)) {
         None => "none",
-        Some(transition) if transition.goal.effect() == registry.redirects.in_effect() => {
+        // Where it is reversed and the way back has still to be tried again, some are behind as well.
+        Some(transition)
+            if transition.exceptions.is_some()
+                || transition.goal.effect() == registry.redirects.in_effect() =>
+        {
             "switched"
         }
         Some(_) => "waiting",

@@ -9,13 +9,13 @@
 use super::model::{Function, Patch, PatchId};
 use super::redirects::{Effect, Redirects};
 use super::registry::Registry;
-use super::survey::{Survey, Verdict};
+use super::survey::Survey;
 use super::transition::{Goal, Transition};
 use crate::format::name::Text;
 use crate::sys::exceptions::{Exceptions, Room};
 use crate::sys::module::Module;
 use crate::sys::stop::Stopped;
-use crate::sys::switch::{self, Decision};
+use crate::sys::switch::{self, Switched};
 use crate::sys::tasks::{self, Depth, Identity, Look, StackBuffer, Task};
 use crate::sys::watch::{Reason, Watch};
 use kernel::prelude::*;
@@ -39,10 +39,9 @@ pub(crate) enum Mode {
 pub(crate) enum Outcome {
     /// It has happened, for all but the exceptions.
     Switched(Option<Exceptions>),
-    /// Tasks were in the way.
+    /// Tasks were in the way, or more than there was room for, or what is to be looked for has
+    /// changed meanwhile. The next try is better prepared.
     InTheWay,
-    /// There were more exceptions than there was room for.
-    NoRoom,
 }
 
 /// A task that is in the way.
@@ -75,6 +74,11 @@ impl Blockers {
         self.list.clear();
         self.count = 0;
         let _ = self.list.reserve(room, GFP_KERNEL);
+    }
+
+    /// How many there are to be room for, as seen so far.
+    fn wanted(&self) -> usize {
+        self.list.capacity()
     }
 
     /// One more. Does not sleep.
@@ -124,12 +128,16 @@ fn watch(
         }
     }
     if !watch.is_empty() {
-        let goes = |other: &&KBox<Patch>| match effect {
-            Effect::With => other.id == patch.id,
-            Effect::Without => patch.replace && other.id != patch.id,
+        let position = patches.iter().position(|other| other.id == patch.id);
+        let (earlier, later) = patches.split_at(position.unwrap_or(0));
+        // Those whose code is about to go.
+        let going = match effect {
+            Effect::With => later.get(..1).unwrap_or_default(),
+            Effect::Without if patch.replace => earlier,
+            Effect::Without => &[],
         };
-        for patch in patches.iter().filter(goes) {
-            // Its code is about to go: a new function may have left for anywhere in it.
+        for patch in going {
+            // A new function may have left for anywhere in it.
             if let Some(module) = &patch.module {
                 let (start, size) = module.module().text();
                 watch.add_text(start, size, patch.id.0 as usize)?;
@@ -184,15 +192,6 @@ pub(crate) fn forget(registry: &mut Registry, module: &Module<'_>) {
     }
 }
 
-/// What is seen while processors are stopped.
-struct Seen<'a> {
-    survey: Survey,
-    watch: &'a Watch,
-    earlier: Option<&'a Exceptions>,
-    buffer: KBox<StackBuffer>,
-    mode: Mode,
-}
-
 /// Switches the transition's patch over, to what is not in effect.
 ///
 /// # Errors
@@ -226,7 +225,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
         }
     }
     if mode == Mode::Forced {
-        switch::switch(|_| Decision::Switch)?;
+        switch::switch(None, |_, _| true)?;
         return Ok(Outcome::Switched(None));
     }
 
@@ -234,85 +233,100 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
     let earlier = transition.exceptions.as_ref();
     let mut buffer = StackBuffer::new()?;
     blockers.begin();
-    let survey = Survey::new(&watch, earlier, &mut buffer, blockers)?;
-    if mode == Mode::Everybody && blockers.count != 0 {
-        return Ok(Outcome::InTheWay);
-    }
     let mut room = match mode {
+        // As many as were in the way at the last try, and all idle tasks may be in the way.
         Mode::ButThoseInTheWay => {
-            let count = (blockers.count.saturating_add(survey.unknown())).saturating_add(MARGIN);
+            let count = transition.wanted.max(blockers.wanted());
+            let count = count.saturating_add(tasks::processors());
             Some(Room::new(count, watch.clone())?)
         }
         _ => None,
     };
-    let mut seen = Seen {
-        survey,
+    let mut count: usize = 0;
+    let survey = Survey::new(&watch, earlier, &mut buffer, |task, reason| {
+        count += 1;
+        blockers.add(task.identity(), reason);
+        // It is one, also if it has left until processors are stopped: then it leaves soon.
+        if let Some(room) = &mut room {
+            room.add(task, reason);
+        }
+    })?;
+    let wanted = count
+        .saturating_add(survey.unknown())
+        .saturating_add(MARGIN);
+    if mode == Mode::Everybody && count != 0 {
+        return Ok(Outcome::InTheWay);
+    }
+    if room.as_ref().is_some_and(|room| room.capacity() < wanted) {
+        transition.wanted = wanted;
+        return Ok(Outcome::InTheWay);
+    }
+    let mut late = Late {
         watch: &watch,
         earlier,
         buffer,
         mode,
+        count: &mut count,
+        blockers,
+        is_full: false,
     };
-    blockers.begin();
-    let mut outcome = Outcome::InTheWay;
     let switched = {
-        let (room, outcome, blockers) = (&mut room, &mut outcome, &mut *blockers);
-        switch::switch(move |stopped| {
-            let mut full = false;
-            let mut add = |task: &Task<'_>, reason| match room {
-                Some(room) => full |= !room.add(stopped, task, reason),
-                None => blockers.add(task.identity(), reason),
-            };
+        let (late, mut survey) = (&mut late, survey);
+        switch::switch(room, move |stopped, mut room| {
             tasks::for_each(stopped, |task| {
-                if let Some(reason) = seen.in_the_way(stopped, task) {
-                    add(task, reason);
+                if !survey.knows(task) {
+                    late.look(stopped, task, room.as_deref_mut());
                 }
             });
-            if full || seen.watch.is_outdated() {
-                *outcome = Outcome::NoRoom;
-                return Decision::Stay;
-            }
-            match room {
-                Some(room) => Decision::SwitchExcept(room),
-                None if blockers.count != 0 => Decision::Stay,
-                None => Decision::Switch,
-            }
+            tasks::for_each_idle(stopped, |task| {
+                late.look(stopped, task, room.as_deref_mut())
+            });
+            let is_in_the_way = room.is_none() && *late.count != 0;
+            !late.is_full && !is_in_the_way && !late.watch.is_outdated()
         })?
     };
-    if switched {
-        let exceptions = room.map(Room::into_exceptions);
-        return Ok(Outcome::Switched(
-            exceptions.filter(|exceptions| exceptions.count() != 0),
-        ));
+    match switched {
+        Switched::Yes(exceptions) => Ok(Outcome::Switched(exceptions)),
+        Switched::No => {
+            transition.wanted = count.saturating_add(MARGIN);
+            Ok(Outcome::InTheWay)
+        }
     }
-    Ok(outcome)
 }
 
-impl Seen<'_> {
-    /// Why a task is in the way, if it is. Those that are exceptions are on the other side, and stay
-    /// there.
-    #[inline(always)]
-    fn in_the_way(&mut self, stopped: &Stopped<'_>, task: &Task<'_>) -> Option<Reason> {
-        match self.survey.verdict(task) {
-            Verdict::Free => None,
-            Verdict::InTheWay(reason) => Some(reason),
-            Verdict::Unknown => self.look(stopped, task),
-        }
-    }
+/// What is seen while processors are stopped, of tasks that are not known.
+struct Late<'a> {
+    watch: &'a Watch,
+    earlier: Option<&'a Exceptions>,
+    buffer: KBox<StackBuffer>,
+    mode: Mode,
+    /// How many are in the way.
+    count: &'a mut usize,
+    blockers: &'a mut Blockers,
+    /// Whether there were more than there was room for.
+    is_full: bool,
+}
 
+impl Late<'_> {
+    /// Looks at a task. Those that are exceptions are on the other side, and stay there.
     #[cold]
     #[inline(never)]
-    fn look(&mut self, stopped: &Stopped<'_>, task: &Task<'_>) -> Option<Reason> {
+    fn look(&mut self, stopped: &Stopped<'_>, task: &Task<'_>, room: Option<&mut Room>) {
         if self.earlier.is_some_and(|earlier| earlier.hold(task)) {
-            return None;
+            return;
         }
         let depth = match self.mode {
-            // An exception too many leaves soon.
-            Mode::ButThoseInTheWay => Depth::Words,
+            // An exception too many leaves soon; an idle task could not.
+            Mode::ButThoseInTheWay if !task.is_idle() => Depth::Words,
             _ => Depth::Frames(&mut self.buffer),
         };
-        match task.look(stopped, self.watch, depth) {
-            Look::InTheWay(reason) => Some(reason),
-            Look::Free | Look::Running => None,
+        let Look::InTheWay(reason) = task.look(stopped, self.watch, depth) else {
+            return;
+        };
+        *self.count += 1;
+        match room {
+            Some(room) => self.is_full |= !room.add(task, reason),
+            None => self.blockers.add(task.identity(), reason),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::sys::spec::PatchSpec;
 use core::sync::atomic::AtomicBool;
 use kernel::prelude::*;
 use kernel::str::CString;
+use kernel::time::Instant;
 
 /// Enables a patch. When this returns it is in effect, or in transition.
 ///
@@ -179,7 +180,7 @@ fn start(registry: &mut Registry, id: PatchId) -> Result {
         return Err(EBUSY);
     }
     pr_notice!("enabling patch '{}'\n", name);
-    transition::begin(registry, id, Goal::Patched)?;
+    transition::begin(registry, id, Goal::Patched, Instant::now())?;
     if let Err(error) = patch_objects(registry, id) {
         if let Some(patch) = registry.patch(id) {
             pr_warn!("failed to enable patch '{}'\n", patch.display_name());

@@ -76,14 +76,21 @@ impl Found {
     }
 }
 
-/// The name of the function that a symbol is a part of, if it is one.
-fn whole(name: &[u8]) -> Option<&[u8]> {
-    let is_mark = |&(at, byte): &(usize, &u8)| {
-        let is_part = |rest: &[u8]| rest.starts_with(b".cold") || rest.starts_with(b".part.");
-        *byte == b'.' && at != 0 && name.get(at..).is_some_and(is_part)
-    };
-    let (at, _) = name.iter().enumerate().find(is_mark)?;
-    name.get(..at)
+/// How names of parts go on behind the name of their function.
+const MARKS: [&[u8]; 2] = [b".cold", b".part."];
+
+/// Whether a symbol of this name is a part of some function.
+fn is_part(name: &[u8]) -> bool {
+    let from_dots = name.iter().enumerate().filter(|(_, byte)| **byte == b'.');
+    from_dots
+        .filter_map(|(at, _)| name.get(at..))
+        .any(|rest| MARKS.iter().any(|mark| rest.starts_with(mark)))
+}
+
+/// Whether the symbol `part` is a part of the function `name`.
+fn is_part_of(part: &[u8], name: &[u8]) -> bool {
+    let rest = part.strip_prefix(name);
+    rest.is_some_and(|rest| MARKS.iter().any(|mark| rest.starts_with(mark)))
 }
 
 /// The parts of all functions of a module.
@@ -97,17 +104,15 @@ impl OfModule {
     /// `ENOMEM`
     pub(crate) fn find(name: &CStr) -> Result<OfModule> {
         let mut parts = KVec::new();
-        let mut result = Ok(());
+        let mut result: Result = Ok(());
         kallsyms::each_in_module(name, |name, address| {
-            let Some(whole) = whole(name.to_bytes()) else {
+            if !is_part(name.to_bytes()) {
                 return ControlFlow::Continue(());
-            };
-            match remember(&mut parts, whole, address) {
+            }
+            result = remember(&mut parts, name, address);
+            match result {
                 Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    result = Err(error);
-                    ControlFlow::Break(())
-                }
+                Err(_) => ControlFlow::Break(()),
             }
         });
         result?;
@@ -121,8 +126,8 @@ impl OfModule {
     /// `ENOMEM`
     pub(crate) fn of(&self, name: &CStr) -> Result<Parts> {
         let mut found = Found::new();
-        for (whole, address) in self.0.iter() {
-            if whole.to_bytes() == name.to_bytes() && found.saw(*address).is_break() {
+        for (part, address) in self.0.iter() {
+            if is_part_of(part.to_bytes(), name.to_bytes()) && found.saw(*address).is_break() {
                 break;
             }
         }
@@ -145,7 +150,9 @@ impl OfModule {
         for body in bodies {
             let mut parts = Ok(None);
             kallsyms::each_in_module(name, |name, address| {
-                if address != body.address || !self.0.iter().any(|(whole, _)| **whole == *name) {
+                let has_any =
+                    |(part, _): &(CString, Address)| is_part_of(part.to_bytes(), name.to_bytes());
+                if address != body.address || !self.0.iter().any(has_any) {
                     return ControlFlow::Continue(());
                 }
                 parts = self.of(name);
@@ -157,8 +164,6 @@ impl OfModule {
     }
 }
 
-fn remember(parts: &mut KVec<(CString, Address)>, whole: &[u8], address: Address) -> Result {
-    let text = core::str::from_utf8(whole).map_err(|_| EINVAL)?;
-    let whole = CString::try_from_fmt(fmt!("{}", text))?;
-    Ok(parts.push((whole, address), GFP_KERNEL)?)
+fn remember(parts: &mut KVec<(CString, Address)>, name: &CStr, address: Address) -> Result {
+    Ok(parts.push((CString::try_from(name)?, address), GFP_KERNEL)?)
 }

@@ -5,7 +5,6 @@
 //! Most tasks sleep. What was seen on the stack of one that has not run since still holds when all
 //! processors are stopped, so that only the others have to be looked at then.
 
-use super::consistency::Blockers;
 use crate::sys::exceptions::Exceptions;
 use crate::sys::tasks::{self, Look, Mark, StackBuffer, Task};
 use crate::sys::watch::{Reason, Watch};
@@ -22,28 +21,10 @@ const REACH: usize = 32;
 /// How far it is looked for at most.
 const LONGEST_REACH: usize = 1024;
 
-/// What is known of a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is not in the way.
-    Free,
-    /// It is.
-    InTheWay(Reason),
-    /// It ran meanwhile, or runs.
-    Unknown,
-}
-
-/// What was seen of a task.
-struct Seen {
-    /// It holds for as long as the task has this mark; one that was running has one that it never
-    /// has.
-    mark: Mark,
-    verdict: Verdict,
-}
-
 /// What was seen of all tasks, in their order.
 pub(crate) struct Survey {
-    seen: KVVec<Seen>,
+    /// Their marks; one that was running has one that it never has.
+    seen: KVVec<Mark>,
     /// How many are not known.
     unknown: usize,
     /// The one that comes next, where no task has come or gone.
@@ -52,7 +33,8 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
-    /// Looks at all tasks. Those that are in the way are added to `blockers`. `exceptions` are not.
+    /// Looks at all tasks. `in_the_way` is called for those that are, and must not sleep.
+    /// `exceptions` are not.
     ///
     /// # Errors
     ///
@@ -61,28 +43,34 @@ impl Survey {
         watch: &Watch,
         exceptions: Option<&Exceptions>,
         buffer: &mut StackBuffer,
-        blockers: &mut Blockers,
+        mut in_the_way: impl FnMut(&Task<'_>, Reason),
     ) -> Result<Survey> {
         let room = tasks::count().saturating_add(MARGIN);
         let mut seen = KVVec::with_capacity(room, GFP_KERNEL)?;
         let mut unknown: usize = 0;
         tasks::for_each_meanwhile(|task| {
-            let entry = if exceptions.is_some_and(|exceptions| exceptions.hold(task)) {
-                None
-            } else {
-                task.mark_if_free_of(watch).map(|mark| Seen {
-                    mark,
-                    verdict: Verdict::Free,
-                })
+            let mark = match task.mark_if_free_of(watch) {
+                Some(mark) => mark,
+                None if exceptions.is_some_and(|exceptions| exceptions.hold(task)) => {
+                    task.mark().of_no_time()
+                }
+                None => {
+                    let (look, mark) = look(task, watch, buffer);
+                    match look {
+                        Look::Free => mark,
+                        Look::InTheWay(reason) => {
+                            in_the_way(task, reason);
+                            mark
+                        }
+                        Look::Running => {
+                            unknown += 1;
+                            mark.of_no_time()
+                        }
+                    }
+                }
             };
-            let entry = entry.unwrap_or_else(|| look(task, watch, exceptions, buffer));
-            match entry.verdict {
-                Verdict::Free => {}
-                Verdict::InTheWay(reason) => blockers.add(task.identity(), reason),
-                Verdict::Unknown => unknown += 1,
-            }
             // Who does not fit is unknown later on.
-            let _ = seen.push_within_capacity(entry);
+            let _ = seen.push_within_capacity(mark);
         });
         Ok(Survey {
             seen,
@@ -97,76 +85,46 @@ impl Survey {
         self.unknown
     }
 
-    /// What is known of a task. If it is something, the task has not run since, nor does it run now,
-    /// except for the stoppers. Tasks are asked for in their order.
+    /// Whether what was seen of a task is still so. If it is, the task has not run since, nor does it
+    /// run now, except for the stoppers. Tasks are asked for in their order.
     #[inline(always)]
-    pub(crate) fn verdict(&mut self, task: &Task<'_>) -> Verdict {
+    pub(crate) fn knows(&mut self, task: &Task<'_>) -> bool {
         let mark = task.mark();
-        match self.seen.get(self.next) {
-            Some(seen) if seen.mark == mark => {
-                self.next += 1;
-                seen.verdict
-            }
-            _ => self.find(&mark),
+        let knows = self.seen.get(self.next) == Some(&mark);
+        if knows {
+            self.next += 1;
+            return true;
         }
+        self.find(&mark)
     }
 
     /// Goes on behind this task, where it is known: others may have gone.
     #[cold]
     #[inline(never)]
-    fn find(&mut self, mark: &Mark) -> Verdict {
+    fn find(&mut self, mark: &Mark) -> bool {
         let end = min(self.next.saturating_add(self.reach), self.seen.len());
         let ahead = self.seen.get(self.next..end).unwrap_or_default();
         let found = ahead
             .iter()
             .enumerate()
-            .find(|(_, seen)| seen.mark.is_of_same_task(mark));
+            .find(|(_, seen)| seen.is_of_same_task(mark));
         match found {
             Some((distance, seen)) => {
                 self.next += distance + 1;
                 self.reach = REACH;
-                match seen.mark == *mark {
-                    true => seen.verdict,
-                    false => Verdict::Unknown,
-                }
+                seen == mark
             }
             None => {
                 self.reach = min(self.reach * 2, LONGEST_REACH);
-                Verdict::Unknown
+                false
             }
         }
     }
 }
 
 /// A task is looked at more closely.
-fn look(
-    task: &Task<'_>,
-    watch: &Watch,
-    exceptions: Option<&Exceptions>,
-    buffer: &mut StackBuffer,
-) -> Seen {
-    let mut entry = Seen {
-        mark: task.mark().of_no_time(),
-        verdict: Verdict::Unknown,
-    };
-    if exceptions.is_some_and(|exceptions| exceptions.hold(task)) {
-        return entry;
-    }
-    task.look_meanwhile(watch, buffer, |look, mark| {
-        entry = match look {
-            Look::Free => Seen {
-                mark,
-                verdict: Verdict::Free,
-            },
-            Look::InTheWay(reason) => Seen {
-                mark,
-                verdict: Verdict::InTheWay(reason),
-            },
-            Look::Running => Seen {
-                mark: mark.of_no_time(),
-                verdict: Verdict::Unknown,
-            },
-        };
-    });
-    entry
+fn look(task: &Task<'_>, watch: &Watch, buffer: &mut StackBuffer) -> (Look, Mark) {
+    let mut seen = (Look::Running, task.mark());
+    task.look_meanwhile(watch, buffer, |look, mark| seen = (look, mark));
+    seen
 }

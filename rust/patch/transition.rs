@@ -39,6 +39,9 @@ const LONGEST_DELAY: i64 = 1000;
 /// How often it is looked whether the last exception has left, in milliseconds.
 const STEP: i64 = 20;
 
+/// At each how many looks those that run at each are looked at with processors stopped.
+const LOOKS_RUNNING: u32 = 4;
+
 /// Time between two interruptions, in milliseconds, if `signal_after` is less.
 const SIGNALS_APART: i64 = 1000;
 
@@ -71,18 +74,24 @@ impl Goal {
 pub(crate) struct Transition {
     pub(crate) patch: PatchId,
     pub(crate) goal: Goal,
-    /// When it began, or was reversed.
+    /// When it was asked for, or reversed.
     begun: Instant<Monotonic>,
+    /// How often it was tried to switch everybody.
+    tries: u32,
     /// How long to wait before the next try, in milliseconds.
     delay: i64,
     /// Who was in the way at the last try, before the switch.
     pub(crate) blockers: Blockers,
     /// Who was in the way at the switch.
     pub(crate) exceptions: Option<Exceptions>,
+    /// For how many exceptions there has to be room at least, as a try has shown.
+    pub(crate) wanted: usize,
     /// After how many milliseconds from the beginning exceptions are interrupted next.
     interrupt_at: Option<i64>,
     /// Whether that was said.
     said: bool,
+    /// How often exceptions were looked at.
+    looks: u32,
     retry: Arc<Retry>,
 }
 
@@ -145,7 +154,8 @@ impl WorkItem for Retry {
             slept += step;
             match &mut registry::lock().transition {
                 Some(transition) if transition.patch == this.id => {
-                    if transition.is_left() {
+                    // It may have been reversed meanwhile, and is looked at sooner then.
+                    if transition.is_left() || slept >= transition.delay {
                         break;
                     }
                     transition.interrupt();
@@ -165,12 +175,18 @@ fn transition_patch(registry: &Registry) -> Option<(&Transition, &Patch)> {
     Some((transition, registry.patch(transition.patch)?))
 }
 
-/// Makes a patch the one that is in transition. Nothing is tried before [`go`].
+/// Makes a patch the one that is in transition, which was asked for at the time `asked_for`. Nothing
+/// is tried before [`go`].
 ///
 /// # Errors
 ///
 /// `EBUSY` while there is another transition; `ENOMEM`.
-pub(crate) fn begin(registry: &mut Registry, id: PatchId, goal: Goal) -> Result {
+pub(crate) fn begin(
+    registry: &mut Registry,
+    id: PatchId,
+    goal: Goal,
+    asked_for: Instant<Monotonic>,
+) -> Result {
     if registry.transition.is_some() {
         return Err(EBUSY);
     }
@@ -182,12 +198,15 @@ pub(crate) fn begin(registry: &mut Registry, id: PatchId, goal: Goal) -> Result 
     registry.transition = Some(Transition {
         patch: id,
         goal,
-        begun: Instant::now(),
+        begun: asked_for,
+        tries: 0,
         delay: FIRST_DELAY,
         blockers: Blockers::new(),
         exceptions: None,
+        wanted: 0,
         interrupt_at: None,
         said: false,
+        looks: 1,
         retry,
     });
     registry.redirects.set_in_effect(goal.reversed().effect());
@@ -244,7 +263,7 @@ fn attempt(registry: &mut Registry) {
     };
     let is_switched = transition.goal.effect() == registry.redirects.in_effect();
     let result = match is_switched {
-        true => look(transition),
+        true => look(registry),
         false => switch_over(registry),
     };
     match result {
@@ -262,14 +281,16 @@ fn attempt(registry: &mut Registry) {
 
 /// Tries to switch over. Returns whether nobody is in the way any more.
 fn switch_over(registry: &mut Registry) -> Result<bool> {
-    let Some(transition) = &registry.transition else {
+    let Some(transition) = &mut registry.transition else {
         return Ok(false);
     };
     // Where there are exceptions, both is in effect already.
-    let mode = match transition.exceptions.is_some() || transition.age() >= TOGETHER {
+    let is_late = transition.tries != 0 && transition.age() >= TOGETHER;
+    let mode = match transition.exceptions.is_some() || is_late {
         true => Mode::ButThoseInTheWay,
         false => Mode::Everybody,
     };
+    transition.tries = transition.tries.saturating_add(1);
     let outcome = consistency::switch(registry, mode)?;
     let Registry {
         patches,
@@ -291,7 +312,7 @@ fn switch_over(registry: &mut Registry) -> Result<bool> {
             transition.exceptions = exceptions;
             transition.exceptions.is_none()
         }
-        Outcome::InTheWay | Outcome::NoRoom => false,
+        Outcome::InTheWay => false,
     };
     if debug_level() >= 2 {
         consistency::log_blockers(patches, transition);
@@ -300,18 +321,35 @@ fn switch_over(registry: &mut Registry) -> Result<bool> {
 }
 
 /// Looks which exceptions have left. Returns whether all have.
-fn look(transition: &Transition) -> Result<bool> {
+fn look(registry: &mut Registry) -> Result<bool> {
+    let Registry {
+        patches,
+        transition: Some(transition),
+        ..
+    } = registry
+    else {
+        return Ok(false);
+    };
     let Some(exceptions) = &transition.exceptions else {
         return Ok(true);
     };
     let running = exceptions.look()?;
-    if running != 0 && transition.delay >= LONGEST_DELAY {
-        // Nobody else could tell of a thread of the kernel that runs all the time.
+    if running != 0 && transition.looks % LOOKS_RUNNING == 0 {
+        // Nobody else could tell of a thread that runs all the time.
         exceptions.look_while_stopped()?;
     }
     // Those that could not leave when they were asked.
     exceptions.ask();
-    Ok(exceptions.count() == 0)
+    let is_over = exceptions.count() == 0;
+    transition.looks = transition.looks.wrapping_add(1);
+    // It may have been reversed, and back, before it came to a switch.
+    transition
+        .interrupt_at
+        .get_or_insert(transition.begun.elapsed().as_millis());
+    if debug_level() >= 2 {
+        consistency::log_blockers(patches, transition);
+    }
+    Ok(is_over)
 }
 
 fn try_later(registry: &mut Registry) {
@@ -435,8 +473,9 @@ pub(crate) fn disable(registry: &mut Registry, id: PatchId) -> Result {
     if registry.transition.is_some() {
         return Err(EBUSY);
     }
+    let asked_for = Instant::now();
     make_switchable(registry, id)
-        .and_then(|()| begin(registry, id, Goal::Unpatched))
+        .and_then(|()| begin(registry, id, Goal::Unpatched, asked_for))
         .inspect_err(|_| settle::later(registry))?;
     if let Some(patch) = registry.patch(id) {
         for object in patch.objects.iter().filter(|object| object.patched) {
@@ -462,9 +501,10 @@ fn reverse(registry: &mut Registry) {
     if let Some(transition) = &mut registry.transition {
         transition.goal = goal;
         transition.begun = Instant::now();
+        transition.tries = 0;
         transition.delay = FIRST_DELAY;
-        // Exceptions that are left if it is reversed once more have time again.
-        transition.interrupt_at = transition.exceptions.is_some().then_some(0);
+        // Nobody who is an exception now has to leave: they are none after the switch.
+        transition.interrupt_at = None;
     }
     go(registry, enabled);
 }

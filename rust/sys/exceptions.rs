@@ -14,7 +14,7 @@
 //! outside.
 
 use super::loader::wait_for_returns;
-use super::stop::{stop_machine, Stopped};
+use super::stop::stop_machine;
 use super::tasks::{Depth, Identity, Look, StackBuffer, Task};
 use super::watch::{Reason, Watch};
 use super::{arch, bindings, switch, symbols, work};
@@ -39,7 +39,7 @@ const LEFT: usize = 1;
 ///
 /// # Invariants
 ///
-/// - The buckets are a power of two and at least twice as many as entries fit. Each entry's task is
+/// - The buckets are a power of two and at least four times as many as entries fit. Each entry's task is
 ///   in one bucket, found by going on from where its hash says; an empty bucket ends the search.
 /// - `entries` is not changed any more once the set is shared, and its items stay where they are.
 /// - `works` is the number of task works that are queued or run, and 1 until the set is disposed of.
@@ -64,6 +64,8 @@ struct Entry {
     task: ARef<HeldTask>,
     /// Why it is in the way, as a word.
     reason: AtomicUsize,
+    /// Whether it ran when it was looked at.
+    ran: AtomicBool,
     /// Whether the work is queued or runs.
     queued: AtomicBool,
     work: UnsafeCell<bindings::callback_head>,
@@ -90,38 +92,53 @@ impl Entry {
 
 impl Set {
     /// Where the search for a task begins.
+    #[inline(always)]
     fn first_bucket(&self, task: usize) -> usize {
         let mask = self.buckets.len().wrapping_sub(1);
-        // Fibonacci hashing; tasks are aligned to a cache line.
-        (task >> 6).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20 & mask
+        // Fibonacci hashing: the upper bits are mixed well.
+        task.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & mask
     }
 
-    /// The bucket of a task, or else the empty one at which the search ended.
+    /// The bucket of a task, or else the empty one at which the search ended, and what is in it.
     #[inline(always)]
-    fn bucket(&self, task: usize) -> Option<&AtomicUsize> {
+    fn bucket(&self, task: usize) -> Option<(&AtomicUsize, usize)> {
         let mask = self.buckets.len().wrapping_sub(1);
         let mut index = self.first_bucket(task);
         loop {
             let bucket = self.buckets.get(index)?;
             let word = bucket.load(Acquire);
-            if word == 0 || word & !LEFT == task {
-                return Some(bucket);
+            if word & !LEFT == task || word == 0 {
+                return Some((bucket, word));
             }
             index = (index + 1) & mask;
         }
     }
 
-    /// Whether a task is an exception.
+    /// Whether a task is an exception. The handler of ftrace asks: most tasks are none, which the
+    /// first bucket tells.
     #[inline(always)]
     fn holds(&self, task: usize) -> bool {
-        self.bucket(task)
-            .is_some_and(|bucket| bucket.load(Acquire) == task)
+        let mask = self.buckets.len().wrapping_sub(1);
+        let mut index = self.first_bucket(task);
+        loop {
+            let word = match self.buckets.get(index) {
+                Some(bucket) => bucket.load(Acquire),
+                None => return false,
+            };
+            if word == 0 {
+                return false;
+            }
+            if word & !LEFT == task {
+                return word == task;
+            }
+            index = (index + 1) & mask;
+        }
     }
 
     /// A task is none any more. It must not run at that moment, or be the current one.
     fn leave(&self, entry: &Entry) {
         let task = entry.task.as_ptr() as usize;
-        if let Some(bucket) = self.bucket(task) {
+        if let Some((bucket, _)) = self.bucket(task) {
             if bucket.fetch_or(LEFT, AcqRel) == task {
                 self.present.fetch_sub(1, Release);
             }
@@ -171,7 +188,8 @@ impl WorkItem for Set {
     /// Ends what was asked of the tasks, and waits until nobody asks for them.
     fn run(this: Arc<Set>) {
         for entry in this.entries.iter() {
-            // SAFETY: The entry has a reference on the task, and the work is compared only.
+            // SAFETY: The entry has a reference on the task. The work is queued or was; if it still
+            // is, the kernel takes it out of the task's list under the task's lock.
             let cancelled = entry.queued.load(Acquire)
                 && unsafe {
                     symbols::task_work_cancel(entry.task.as_ptr().cast(), entry.work.get())
@@ -191,7 +209,7 @@ impl WorkItem for Set {
 pub(crate) struct Room(Pin<UniqueArc<Set>>);
 
 impl Room {
-    /// Room for `count` tasks, which leave when they are in nothing of `watch`.
+    /// Room for at least `count` tasks, which leave when they are in nothing of `watch`.
     ///
     /// # Errors
     ///
@@ -199,7 +217,7 @@ impl Room {
     pub(crate) fn new(count: usize, watch: Arc<Watch>) -> Result<Room> {
         let buckets = count
             .max(1)
-            .checked_mul(2)
+            .checked_mul(4)
             .and_then(usize::checked_next_power_of_two)
             .ok_or(ENOMEM)?;
         let mut table = KVVec::with_capacity(buckets, GFP_KERNEL)?;
@@ -225,20 +243,25 @@ impl Room {
         Ok(Room(set))
     }
 
-    /// Puts a task into it. Returns whether there was room. Does not sleep.
-    pub(crate) fn add(&mut self, _stopped: &Stopped<'_>, task: &Task<'_>, reason: Reason) -> bool {
+    /// Puts a task into it, if it is not there. Returns whether there was room. Does not sleep or
+    /// allocate. A task is an exception from the switch on, wherever it is by then.
+    pub(crate) fn add(&mut self, task: &Task<'_>, reason: Reason) -> bool {
         let set = &raw const *self.0;
         // SAFETY: Nothing is moved out of it.
         let this = unsafe { self.0.as_mut().get_unchecked_mut() };
+        if this.holds(task.as_ptr() as usize) {
+            return true;
+        }
         if this.entries.len() == this.entries.capacity() {
             return false;
         }
-        // SAFETY: The task lives while processors are stopped, and `HeldTask` is a transparent
-        // wrapper of it.
+        // SAFETY: The task lives as long as `task` does, with a reference that is not the last, and
+        // `HeldTask` is a transparent wrapper of it.
         let held = unsafe { &*task.as_ptr().cast::<HeldTask>() };
         let entry = Entry {
             task: ARef::from(held),
             reason: AtomicUsize::new(reason.to_word()),
+            ran: AtomicBool::new(false),
             queued: AtomicBool::new(false),
             work: UnsafeCell::new(bindings::callback_head {
                 next: ptr::null_mut(),
@@ -246,14 +269,19 @@ impl Room {
             }),
             set,
         };
-        // INVARIANT: There are at least twice as many buckets as there are entries now.
+        // INVARIANT: There are at least four times as many buckets as there are entries now.
         let is_added = this.entries.push_within_capacity(entry).is_ok();
         let bucket = this.bucket(task.as_ptr() as usize);
-        if let Some(bucket) = bucket.filter(|_| is_added) {
+        if let Some((bucket, _)) = bucket.filter(|_| is_added) {
             bucket.store(task.as_ptr() as usize, Relaxed);
             this.present.fetch_add(1, Relaxed);
         }
         is_added
+    }
+
+    /// For how many tasks there is room.
+    pub(crate) fn capacity(&self) -> usize {
+        self.0.entries.capacity()
     }
 
     /// The set, for the words of processors; `None` if it is empty.
@@ -270,7 +298,8 @@ impl Room {
 
 /// Tasks that a switch has left behind.
 ///
-/// Dropping it has them go the way of all others, and frees them when nobody can be asking for them
+/// Dropping it, which must not happen during a [switch](super::switch::switch), has them go the way
+/// of all others, and frees them when nobody can be asking for them
 /// any more.
 pub(crate) struct Exceptions(Arc<Set>);
 
@@ -328,43 +357,46 @@ impl Exceptions {
         self.0.iter().for_each(|entry| entry.task().notify());
     }
 
-    /// Looks at all of them. Returns how many could not be looked at as they were running, although
-    /// they are not of user space, where they would look at themselves.
+    /// Looks at all of them. Returns how many could not be looked at as they were running.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
     pub(crate) fn look(&self) -> Result<usize> {
-        let watch = self.0.watch.lock().clone();
+        let watch = self.renew()?;
         let mut buffer = StackBuffer::new()?;
         let mut running = 0;
         for entry in self.0.iter() {
             let task = entry.task();
+            if task.is_current() {
+                let look = Task::look_at_current(&watch, Depth::Frames(&mut buffer));
+                self.0.heard(entry, look);
+                continue;
+            }
             task.look_meanwhile(&watch, &mut buffer, |look, _| {
-                if look == Look::Running && task.is_of_kernel() {
+                if look == Look::Running {
                     running += 1;
                 }
                 // It leaves before it can run again.
-                self.0.heard(entry, look);
+                self.heard(entry, look, &watch);
             });
         }
         Ok(running)
     }
 
-    /// Looks at those of the kernel with all processors stopped.
+    /// Looks at those that run, with all processors stopped.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, those of the kernel's `stop_machine()`.
     pub(crate) fn look_while_stopped(&self) -> Result {
-        let watch = self.0.watch.lock().clone();
+        let watch = self.renew()?;
         let mut buffer = StackBuffer::new()?;
         stop_machine(
             |stopped| {
-                for entry in self.0.iter().filter(|entry| entry.task().is_of_kernel()) {
+                for entry in self.0.iter().filter(|entry| entry.ran.load(Relaxed)) {
                     let depth = Depth::Frames(&mut buffer);
-                    self.0
-                        .heard(entry, entry.task().look(stopped, &watch, depth));
+                    self.heard(entry, entry.task().look(stopped, &watch, depth), &watch);
                 }
                 false
             },
@@ -372,6 +404,26 @@ impl Exceptions {
             |_| {},
         )?;
         Ok(())
+    }
+
+    /// What a look at another task says: a kprobe may have got a detour since it was known which
+    /// there are, and the task may be in there.
+    fn heard(&self, entry: &Entry, look: Look, watch: &Watch) {
+        entry.ran.store(look == Look::Running, Relaxed);
+        if look != Look::Free || !watch.is_outdated() {
+            self.0.heard(entry, look);
+        }
+    }
+
+    /// What they must not be in when they leave, with the detours that there are now.
+    fn renew(&self) -> Result<Arc<Watch>> {
+        let watch = self.watch();
+        if !watch.is_outdated() {
+            return Ok(watch);
+        }
+        let watch = Arc::new(watch.renewed()?, GFP_KERNEL)?;
+        self.set_watch(watch.clone());
+        Ok(watch)
     }
 
     /// From now on they leave when they are in nothing of this one.
@@ -388,8 +440,11 @@ impl Exceptions {
 impl Drop for Exceptions {
     fn drop(&mut self) {
         switch::forget(Published(Arc::as_ptr(&self.0)));
-        if let Some(queue) = work::queue() {
-            let _ = queue.enqueue(self.0.clone());
+        match work::queue() {
+            // It was not queued before.
+            Some(queue) => drop(queue.enqueue(self.0.clone())),
+            // Task works may be queued: it has to stay.
+            None => core::mem::forget(self.0.clone()),
         }
     }
 }
@@ -410,7 +465,7 @@ impl Published {
     ///
     /// `word` must have come from [`to_word`](Self::to_word) and been read from the word of a
     /// processor, by a task that has not left this module's code, or slept, since.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) unsafe fn holds_current(word: usize) -> bool {
         // SAFETY: By contract it was the set's address when it was read. The set is freed when no
         // processor's word has it any more, and when everybody who could have read it before that

@@ -109,6 +109,9 @@ impl Route {
     }
 }
 
+/// Up to how many functions of a redirect are looked through one by one.
+const FEW: usize = 8;
+
 /// How a target is written: 0 is the function itself.
 fn word(target: Option<Address>) -> usize {
     target.map_or(0, |address| address.0)
@@ -237,7 +240,7 @@ const TRIES: usize = 10;
 
 /// How the redirects are registered. `PERMANENT` keeps `kernel.ftrace_enabled=0` from switching
 /// patches off. There is no `RECURSION`, which has ftrace protect a handler that could recurse:
-/// this one calls nothing.
+/// this one calls nothing that could be traced.
 const OPS_FLAGS: c_ulong = (bindings::FTRACE_OPS_FL_DYNAMIC
     | bindings::FTRACE_OPS_FL_IPMODIFY
     | bindings::FTRACE_OPS_FL_PERMANENT
@@ -261,9 +264,14 @@ unsafe extern "C" fn handler(
     // SAFETY: `Opaque` is transparent, and the `ops` of a redirect is its field. The redirect
     // lives until ftrace has no more use for its `ops`.
     let redirect = unsafe { &*container_of!(Opaque::cast_from(ops), Inner, ops) };
-    let route = match redirect.routes.as_slice() {
-        [only] => Some(only),
-        _ => redirect.route(Location(Address(ip))),
+    let location = Location(Address(ip));
+    let routes = redirect.routes.as_slice();
+    let route = match routes {
+        [first, ..] if first.location == location => Some(first),
+        [_, others @ ..] if others.len() < FEW => {
+            others.iter().find(|route| route.location == location)
+        }
+        _ => redirect.route(location),
     };
     let target = route.map_or(0, |route| route.target(switch::side_here()).load(Relaxed));
     if target != 0 {

@@ -79,5 +79,5 @@ fn lookup(address: Address) -> Option<(usize, usize)> {
     let found = unsafe {
         symbols::kallsyms_lookup_size_offset(address.0 as c_ulong, &raw mut size, &raw mut offset)
     };
-    (found != 0).then_some((size as usize, offset as usize))
+    (found != 0).then_some((size, offset))
 }

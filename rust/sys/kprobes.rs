@@ -11,15 +11,30 @@ pub(super) use implementation::Detours;
 
 #[cfg(CONFIG_OPTPROBES)]
 mod implementation {
+    use super::super::sort::{sort, Compare};
     use super::super::{bindings, symbols, Address};
-    use core::ops::ControlFlow;
+    use core::cmp::Ordering;
+    use core::ops::{ControlFlow, Range};
     use kernel::prelude::*;
 
-    /// The pages that hold detours, and other copies of instructions that kprobes run.
+    /// The starts of the pages that hold detours, and other copies of instructions that kprobes run.
+    ///
+    /// # Invariants
+    ///
+    /// They are sorted.
     pub(crate) struct Detours(KVVec<Address>);
+
+    /// The size of such a page.
+    const PAGE: usize = bindings::LP_PAGE_SIZE;
 
     /// Room for the name of a symbol, as the kernel's functions for kallsyms want it.
     struct Name([u8; bindings::LP_KSYM_NAME_LEN as usize]);
+
+    impl Compare for Address {
+        fn compare(&self, other: &Self) -> Ordering {
+            self.cmp(other)
+        }
+    }
 
     /// Calls `each` with the start of each page, until it breaks.
     fn each_page(name: &mut Name, mut each: impl FnMut(Address) -> ControlFlow<()>) {
@@ -34,7 +49,7 @@ mod implementation {
                     name.0.as_mut_ptr(),
                 )
             };
-            if ret != 0 || each(Address(start as usize)).is_break() {
+            if ret != 0 || each(Address(start)).is_break() {
                 return;
             }
         }
@@ -54,7 +69,7 @@ mod implementation {
         pub(crate) fn find() -> Result<Self> {
             let mut name = KBox::new(Name([0; _]), GFP_KERNEL)?;
             let mut pages = KVVec::new();
-            let mut result = Ok(());
+            let mut result: Result = Ok(());
             each_page(&mut name, |start| match pages.push(start, GFP_KERNEL) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
@@ -62,7 +77,10 @@ mod implementation {
                     ControlFlow::Break(())
                 }
             });
-            result.map(|()| Detours(pages))
+            result?;
+            sort(&mut pages);
+            // INVARIANT: They were just sorted.
+            Ok(Detours(pages))
         }
 
         /// Whether others have come since. It does not sleep.
@@ -70,7 +88,7 @@ mod implementation {
             let mut name = Name([0; _]);
             let mut changed = false;
             each_page(&mut name, |start| {
-                changed = !self.0.iter().any(|known| *known == start);
+                changed = self.0.binary_search(&start).is_err();
                 match changed {
                     true => ControlFlow::Break(()),
                     false => ControlFlow::Continue(()),
@@ -80,10 +98,14 @@ mod implementation {
         }
 
         /// Whether `address` is in one of them.
-        #[inline(always)]
         pub(crate) fn contain(&self, address: Address) -> bool {
-            let page = Address(address.0 & !(bindings::LP_PAGE_SIZE as usize - 1));
-            self.0.iter().any(|start| *start == page)
+            let page = Address(address.0 & !(PAGE - 1));
+            self.0.binary_search(&page).is_ok()
+        }
+
+        /// From the first to the end of the last, if there are any.
+        pub(crate) fn bounds(&self) -> Option<Range<Address>> {
+            Some(*self.0.first()?..self.0.last()?.offset(PAGE))
         }
     }
 }
@@ -91,6 +113,7 @@ mod implementation {
 #[cfg(not(CONFIG_OPTPROBES))]
 mod implementation {
     use super::super::Address;
+    use core::ops::Range;
     use kernel::prelude::*;
 
     /// There are none on this kernel.
@@ -117,9 +140,13 @@ mod implementation {
         }
 
         /// It is not.
-        #[inline(always)]
         pub(crate) fn contain(&self, _address: Address) -> bool {
             false
+        }
+
+        /// There are none.
+        pub(crate) fn bounds(&self) -> Option<Range<Address>> {
+            None
         }
     }
 }

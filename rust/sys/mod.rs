@@ -32,6 +32,11 @@ pub(crate) mod tasks;
 pub(crate) mod watch;
 pub(crate) mod work;
 
+// The one processor of a kernel without it would run what looks at tasks in the task that asks for
+// it, which is nobody who could be looked at.
+#[cfg(not(CONFIG_SMP))]
+compile_error!("livepatch.ko needs a kernel with CONFIG_SMP");
+
 /// An address in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(transparent)]

@@ -118,14 +118,9 @@ where
 
 /// How many processors are online. It does not change while they are stopped.
 fn processors() -> u32 {
-    #[cfg(CONFIG_SMP)]
-    {
-        // SAFETY: It is an `atomic_t` of the kernel's, which is an aligned `int`.
-        let count = unsafe {
-            core::sync::atomic::AtomicI32::from_ptr(&raw mut bindings::__num_online_cpus.counter)
-        };
-        count.load(Relaxed).unsigned_abs()
-    }
-    #[cfg(not(CONFIG_SMP))]
-    1
+    // SAFETY: It is an `atomic_t` of the kernel's, which is an aligned `int`.
+    let count = unsafe {
+        core::sync::atomic::AtomicI32::from_ptr(&raw mut bindings::__num_online_cpus.counter)
+    };
+    count.load(Relaxed).unsigned_abs()
 }

@@ -13,7 +13,7 @@
 //! When the last exception has left, both sides are made the same. Which of them counts does not
 //! matter then, until the next switch.
 
-use super::exceptions::{Published, Room};
+use super::exceptions::{Exceptions, Published, Room};
 use super::stop::{stop_machine, Stopped};
 use super::{arch, bindings};
 use core::sync::atomic::{
@@ -64,15 +64,18 @@ static WORD: AtomicUsize = AtomicUsize::new(0);
 /// side came to count is seen by what comes after this call.
 #[inline(always)]
 pub(super) fn side_here() -> Side {
-    let word = WORDS
-        .get(arch::processor())
-        .map_or(0, |word| word.load(Acquire));
+    let Some(word) = WORDS.get(arch::processor()) else {
+        return Side::First;
+    };
+    let word = word.load(Acquire);
     let side = Side::of_word(word);
+    if word <= SECOND {
+        return side;
+    }
     // SAFETY: It was read from a processor's word, here.
-    if word > SECOND && unsafe { Published::holds_current(word & !SECOND) } {
-        side.other()
-    } else {
-        side
+    match unsafe { Published::holds_current(word & !SECOND) } {
+        false => side,
+        true => side.other(),
     }
 }
 
@@ -82,50 +85,63 @@ pub(crate) fn side() -> Side {
     Side::of_word(WORD.load(Relaxed))
 }
 
-/// What a switch is to do.
-pub(crate) enum Decision<'a> {
-    /// Nothing.
-    Stay,
-    /// Everything that runs goes to the other side.
-    Switch,
-    /// The same, but for these.
-    SwitchExcept(&'a Room),
+/// What has come of [`switch`].
+pub(crate) enum Switched {
+    /// Calls go on the other side, but for those of the exceptions, if there are any.
+    Yes(Option<Exceptions>),
+    /// Nothing has changed.
+    No,
 }
 
-/// Stops all processors and runs `decide`, which must not sleep or allocate. If it says so, calls
-/// go on the other side from then on, at one moment for whatever makes them, NMIs included. Those
-/// that were exceptions are none any more. Returns whether there was a switch. Not for two callers
-/// at a time.
+/// Stops all processors and runs `decide`, which must not sleep or allocate. If it returns true,
+/// calls go on the other side from then on, at one moment for whatever makes them, NMIs included:
+/// all of them but those of the tasks that it has put into the room. Those that were exceptions are
+/// none any more. Not for two callers at a time, nor while [`Exceptions`] are dropped.
 ///
 /// # Errors
 ///
 /// Those of the kernel's `stop_machine()`.
-pub(crate) fn switch<'a>(decide: impl FnOnce(&Stopped<'_>) -> Decision<'a> + Send) -> Result<bool> {
+pub(crate) fn switch(
+    mut room: Option<Room>,
+    decide: impl FnOnce(&Stopped<'_>, Option<&mut Room>) -> bool + Send,
+) -> Result<Switched> {
     let next = AtomicUsize::new(0);
-    let switched = stop_machine(
-        |stopped| {
-            let room = match decide(stopped) {
-                Decision::Stay => return false,
-                Decision::Switch => None,
-                Decision::SwitchExcept(room) => Some(room),
-            };
-            let exceptions = room.and_then(Room::published);
-            let side = (WORD.load(Relaxed) & SECOND) ^ SECOND;
-            next.store(exceptions.map_or(0, Published::to_word) | side, Relaxed);
-            true
-        },
-        |_| {
-            if let Some(word) = WORDS.get(arch::processor()) {
-                word.store(next.load(Relaxed), Release);
-            }
-        },
-        // Also those of processors that are not online.
-        |_| set_all(next.load(Relaxed)),
-    )?;
-    Ok(switched)
+    let result = {
+        let (room, next) = (&mut room, &next);
+        stop_machine(
+            move |stopped| {
+                let yes = decide(stopped, room.as_mut());
+                let exceptions = room.as_ref().and_then(Room::published);
+                let side = (WORD.load(Relaxed) & SECOND) ^ SECOND;
+                next.store(exceptions.map_or(0, Published::to_word) | side, Relaxed);
+                yes
+            },
+            |_| {
+                if let Some(word) = WORDS.get(arch::processor()) {
+                    word.store(next.load(Relaxed), Release);
+                }
+            },
+            // Also those of processors that are not online.
+            |_| set_all(next.load(Relaxed)),
+        )
+    };
+    match result {
+        Ok(false) => Ok(Switched::No),
+        Ok(true) => {
+            let exceptions = room.map(Room::into_exceptions);
+            Ok(Switched::Yes(
+                exceptions.filter(|exceptions| exceptions.count() != 0),
+            ))
+        }
+        Err(error) => {
+            // Should any processor have gone over, it goes back with them.
+            drop(room.map(Room::into_exceptions));
+            Err(error)
+        }
+    }
 }
 
-/// Those in this set are no exceptions any more, if they still are.
+/// Those in this set are no exceptions any more, if they still are. Not while there is a switch.
 pub(super) fn forget(exceptions: Published) {
     let word = WORD.load(Relaxed);
     if word & !SECOND == exceptions.to_word() {
@@ -135,7 +151,8 @@ pub(super) fn forget(exceptions: Published) {
 
 fn set_all(next: usize) {
     WORD.store(next, Relaxed);
-    for word in &WORDS {
+    let count = kernel::cpu::nr_cpu_ids() as usize;
+    for word in WORDS.iter().take(count) {
         word.store(next, Release);
     }
 }

@@ -11,6 +11,10 @@ use kernel::container_of;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
+/// The size of a word of a stack, and of as many as are looked at together.
+const WORD: usize = size_of::<usize>();
+const GROUP: usize = 4 * WORD;
+
 /// How many return addresses of a stack are looked at. The kernel's own stacks of 16 KiB have
 /// fewer frames; a deeper one counts as unreliable.
 pub(crate) const STACK_ENTRIES: usize = 256;
@@ -74,8 +78,14 @@ impl Mark {
 struct HeldStack<'a>(&'a Task<'a>);
 
 impl HeldStack<'_> {
-    /// The words from `from` on; `None` where they do not tell where the task will return to.
-    fn words(&self, from: usize) -> Option<impl Iterator<Item = usize> + '_> {
+    /// The first thing that `find` makes of one of the words from `from` on; `None` where they do
+    /// not tell where the task will return to.
+    #[inline(always)]
+    fn find_word<R>(
+        &self,
+        from: usize,
+        mut find: impl FnMut(usize) -> Option<R>,
+    ) -> Option<Option<R>> {
         let task = self.0;
         if task.hides_returns() {
             return None;
@@ -83,12 +93,30 @@ impl HeldStack<'_> {
         // SAFETY: The task lives for `'_`.
         let bottom = unsafe { (&raw const (*task.task).stack).read_volatile() as usize };
         let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
-        if bottom == 0 || from < bottom || from >= end || from % size_of::<usize>() != 0 {
+        if bottom == 0 || from < bottom || from >= end || from % WORD != 0 {
             return None;
         }
-        let words = (from..end).step_by(size_of::<usize>());
-        // SAFETY: They are within the task's stack, which is held.
-        Some(words.map(|at| unsafe { arch::stack_word(at) }))
+        let mut look_at = |at| {
+            // SAFETY: It is within the task's stack, which is held.
+            find(unsafe { arch::stack_word(at) })
+        };
+        // The end is aligned to much more than a few words, which are looked at together then.
+        let mut at = from;
+        while at < end && at % GROUP != 0 {
+            if let Some(found) = look_at(at) {
+                return Some(Some(found));
+            }
+            at = at.wrapping_add(WORD);
+        }
+        while at < end {
+            for word in 0..GROUP / WORD {
+                if let Some(found) = look_at(at.wrapping_add(word * WORD)) {
+                    return Some(Some(found));
+                }
+            }
+            at = at.wrapping_add(GROUP);
+        }
+        Some(None)
     }
 }
 
@@ -171,9 +199,10 @@ impl<'a> Still<'a> {
         // Most stacks hold no such word, which is told sooner than frame by frame, and also where
         // frames cannot be told with certainty.
         let scope = self.task.scope(watch);
-        let words = self.held.words(self.from);
-        let hit = words.map(|mut words| words.find_map(|word| watch.reason(scope, word)));
-        let first = match hit {
+        let found = self
+            .held
+            .find_word(self.from, |word| watch.reason(scope, word));
+        let first = match found {
             Some(None) => return Look::Free,
             Some(Some(reason)) => reason,
             None => Reason::UnreliableStack,
@@ -184,7 +213,7 @@ impl<'a> Still<'a> {
         match self.frames(buffer) {
             Ok(frames) => frames
                 .iter()
-                .find_map(|&address| watch.reason(scope, address as usize))
+                .find_map(|&address| watch.reason(scope, address))
                 .map_or(Look::Free, Look::InTheWay),
             Err(_) => Look::InTheWay(Reason::UnreliableStack),
         }
@@ -239,10 +268,26 @@ impl Task<'_> {
         }
     }
 
+    /// Whether it is the one that runs this.
+    pub(super) fn is_current(&self) -> bool {
+        self.task == arch::current()
+    }
+
+    /// Whether it is the idle task of a processor, which is none of those that are listed.
+    pub(crate) fn is_idle(&self) -> bool {
+        // SAFETY: The task lives for `'_`; the flag is set before it is known to others.
+        unsafe { (&raw const (*self.task).flags).read_volatile() & bindings::PF_IDLE != 0 }
+    }
+
     /// Looks at its stack while it cannot run.
     pub(crate) fn look(&self, _stopped: &Stopped<'_>, watch: &Watch, mut depth: Depth<'_>) -> Look {
         if self.is_on_cpu() {
-            return Look::Running;
+            // An idle task is not the one that runs on a processor that is stopped. That of one that
+            // is offline will begin anew.
+            return match self.is_idle() {
+                true => Look::Free,
+                false => Look::Running,
+            };
         }
         // SAFETY: The task is on no processor, and all of them are stopped.
         match unsafe { Still::new(self, arch::stack_pointer(self.task)) } {
@@ -336,9 +381,8 @@ impl Task<'_> {
         let scope = self.scope(watch);
         // SAFETY: The task lives for `'_`. Of one that runs it is any number.
         let pointer = unsafe { arch::stack_pointer(self.task) };
-        let is_free = !held
-            .words(pointer)?
-            .any(|word| watch.is_wanted(scope, word));
+        let found = held.find_word(pointer, |word| watch.is_wanted(scope, word).then_some(()));
+        let is_free = found == Some(None);
         fence(Ordering::Acquire);
         let at_rest = !self.is_on_cpu() && self.mark() == before;
         (is_free && at_rest).then_some(before)
@@ -452,12 +496,16 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     }
 }
 
-/// Calls `each` for every thread and for the idle tasks of processors that are online. Those that
-/// run right now are the stoppers, which are inside of `stop_machine()` and nowhere else.
+/// Calls `each` for every thread. Those of them that run right now are the stoppers, which are inside
+/// of `stop_machine()` and nowhere else.
 #[inline(always)]
-pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
+pub(crate) fn for_each(_stopped: &Stopped<'_>, each: impl FnMut(&Task<'_>)) {
     // SAFETY: All processors are stopped.
-    unsafe { for_each_thread(&mut each) };
+    unsafe { for_each_thread(each) };
+}
+
+/// Calls `each` for the idle tasks of all processors that are online.
+pub(crate) fn for_each_idle(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
     for cpu in 0..kernel::cpu::nr_cpu_ids() {
         // SAFETY: The mask covers all processor numbers below `nr_cpu_ids`.
         let online = unsafe {
@@ -470,6 +518,11 @@ pub(crate) fn for_each(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) 
             each(&unsafe { Task::from_raw(symbols::idle_task(cpu as c_int)) });
         }
     }
+}
+
+/// How many processors there may be.
+pub(crate) fn processors() -> usize {
+    kernel::cpu::nr_cpu_ids() as usize
 }
 
 /// How many threads there are right now.

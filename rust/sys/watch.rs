@@ -74,11 +74,14 @@ pub(super) enum Scope {
 ///
 /// # Invariants
 ///
-/// After [`seal`](Self::seal) `functions` are sorted and do not overlap, and `span` goes from the
-/// start of the first to the end of the last.
+/// After [`seal`](Self::seal) `functions` are sorted and do not overlap, and everything that is
+/// watched lies within `bounds`.
 pub(crate) struct Watch {
     functions: KVVec<Code>,
-    span: Range<Address>,
+    /// From the start of the first piece of all that is watched to the end of the last.
+    bounds: Range<Address>,
+    /// How long that is.
+    width: usize,
     /// Whole modules; there are few.
     texts: KVVec<Code>,
     /// Where optimized kprobes run what they have displaced: a task in there may be anywhere.
@@ -90,7 +93,8 @@ impl Watch {
     pub(crate) const fn new() -> Watch {
         Watch {
             functions: KVVec::new(),
-            span: Address(0)..Address(0),
+            bounds: Address(0)..Address(0),
+            width: 0,
             texts: KVVec::new(),
             detours: kprobes::Detours::none(),
         }
@@ -159,13 +163,20 @@ impl Watch {
         }
         // INVARIANT: They were sorted, and those that overlapped are one now.
         self.functions.truncate(kept);
-        if let (Some(first), Some(last)) = (self.functions.first(), self.functions.last()) {
-            self.span = first.start..last.end;
-        }
         self.detours = match self.is_empty() {
             true => kprobes::Detours::none(),
             false => kprobes::Detours::find()?,
         };
+        let pieces = Iterator::chain(self.functions.iter(), self.texts.iter());
+        let pieces = pieces.map(|code| code.start..code.end);
+        let mut all = Iterator::chain(pieces, self.detours.bounds());
+        // INVARIANT: They are as wide as all pieces.
+        if let Some(first) = all.next() {
+            self.bounds = all.fold(first, |bounds, piece| {
+                bounds.start.min(piece.start)..bounds.end.max(piece.end)
+            });
+            self.width = self.bounds.end.0.saturating_sub(self.bounds.start.0);
+        }
         Ok(())
     }
 
@@ -180,11 +191,22 @@ impl Watch {
     ///
     /// `ENOMEM`
     pub(crate) fn without(&self, module: &Module<'_>) -> Result<Watch> {
+        self.filtered(|code| !module.contains(code.start, 1))
+    }
+
+    /// The same with the detours that there are now.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(super) fn renewed(&self) -> Result<Watch> {
+        self.filtered(|_| true)
+    }
+
+    fn filtered(&self, keep: impl Fn(&Code) -> bool) -> Result<Watch> {
         let mut watch = Watch::new();
-        for code in self.functions.iter() {
-            if !module.contains(code.start, 1) {
-                watch.functions.push(*code, GFP_KERNEL)?;
-            }
+        for code in self.functions.iter().filter(|code| keep(code)) {
+            watch.functions.push(*code, GFP_KERNEL)?;
         }
         watch.texts.extend_from_slice(&self.texts, GFP_KERNEL)?;
         watch.seal()?;
@@ -199,13 +221,12 @@ impl Watch {
     /// Whether a word of a stack may be an address in what is watched.
     #[inline(always)]
     pub(super) fn is_wanted(&self, scope: Scope, word: usize) -> bool {
-        let address = Address(word);
-        self.function_at(address).is_some()
-            || (scope == Scope::All && self.texts.iter().any(|text| text.contains(address)))
-            || self.detours.contain(address)
+        // Most words are not even near it.
+        word.wrapping_sub(self.bounds.start.0) < self.width && self.reason(scope, word).is_some()
     }
 
     /// Why a task is in the way that will return to `address`, if it is.
+    #[inline(never)]
     pub(super) fn reason(&self, scope: Scope, address: usize) -> Option<Reason> {
         let address = Address(address);
         if let Some(label) = self.function_at(address) {
@@ -226,11 +247,7 @@ impl Watch {
         self.texts.iter().any(|text| text.contains(address))
     }
 
-    #[inline(always)]
     fn function_at(&self, address: Address) -> Option<usize> {
-        if !self.span.contains(&address) {
-            return None;
-        }
         let next = self.functions.partition_point(|code| code.start <= address);
         let last = self.functions.get(next.checked_sub(1)?)?;
         (address < last.end).then_some(last.label)

@@ -41,5 +41,7 @@ sample() {
 }
 sample livepatch-meminfo - /proc/meminfo CommitFree
 sample livepatch-target klp_target /proc/klp_target_second livepatched
+# With tasks in the way as well.
+sample klp_test_nap_patch_1 klp_test_naps /proc/klp_test_step '^1$'
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -47,7 +47,7 @@ damaged() {
 programs() {
 	local program
 	mkdir -p "$OUT/overlay/usr/bin"
-	for program in klp_finit klp_fail_nth klp_tasks; do
+	for program in klp_finit klp_fail_nth klp_tasks klp_readers; do
 		"$(cross)gcc" -static -pthread -O2 -Wall -o "$OUT/overlay/usr/bin/$program" "$TESTS/../$program.c"
 	done
 	cp "$GUEST_KLP" "$OUT/overlay/usr/bin/klp"
@@ -56,9 +56,11 @@ programs() {
 # build_peer: what can be loaded without livepatch.ko. Structures are those of the
 # kernel's own header.
 build_peer() {
-	author "$TESTS" "$OUT/selftests" KLP_TARGETS="klp_test_target.ko klp_test_naps.ko" \
+	author "$TESTS" "$OUT/selftests" \
+		KLP_TARGETS="klp_test_target.ko klp_test_naps.ko klp_test_consistency.ko klp_test_far.ko" \
 		obj-m="klp_test_target.o klp_test_patch.o klp_test_sleeper_patch.o klp_test_naps.o \
-			klp_test_nap_patch_1.o klp_test_nap_patch_2.o klp_test_nap_patch_3.o klp_test_enter_patch.o"
+			klp_test_nap_patch_1.o klp_test_nap_patch_2.o klp_test_nap_patch_3.o klp_test_enter_patch.o \
+			klp_test_consistency.o klp_test_far.o klp_test_consistency_1.o klp_test_consistency_2.o"
 	kernel_samples
 	programs
 }

@@ -10,7 +10,7 @@
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
 //! - `processor()` is the number of the processor that this runs on, for what happens on each
 //!   processor while all are stopped;
-//! - `current()` is the task that runs this;
+//! - `current()` is the task that runs this, for a handler that must not call what can be traced;
 //! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack;
 //! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
@@ -25,19 +25,6 @@ pub(crate) use x86_64::*;
 mod s390;
 #[cfg(CONFIG_S390)]
 pub(crate) use s390::*;
-
-extern "C" {
-    /// The kernel's `current`, from `exports.c`: it is a macro, and on s390 one whose instruction
-    /// the kernel rewrites when it boots. It cannot be traced.
-    fn livepatch_current() -> *mut kernel::ffi::c_void;
-}
-
-/// The task that runs this.
-#[inline(always)]
-pub(in crate::sys) fn current() -> *mut crate::sys::bindings::task_struct {
-    // SAFETY: It reads a variable of the processor's.
-    unsafe { livepatch_current() }.cast()
-}
 
 /// Defines the function `livepatch_stub_<name>`, which jumps to the address in the word
 /// `livepatch_slot_<name>` with all arguments as they are.

@@ -63,6 +63,19 @@ pub(in crate::sys) fn processor() -> usize {
     0
 }
 
+extern "C" {
+    /// The kernel's `current`, from `exports.c`: an instruction that the kernel rewrites when it
+    /// boots. It can be neither traced nor probed.
+    fn livepatch_current() -> *mut c_void;
+}
+
+/// The task that runs this.
+#[inline(always)]
+pub(in crate::sys) fn current() -> *mut bindings::task_struct {
+    // SAFETY: It reads a variable of the processor's.
+    unsafe { livepatch_current() }.cast()
+}
+
 /// The stack pointer of a task that does not run: nothing that it needs is below. That of a task
 /// that runs is any number.
 ///

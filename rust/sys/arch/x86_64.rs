@@ -74,21 +74,32 @@ pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
 /// The number of the processor that this runs on. It is looked up without a call: the handler of
 /// ftrace may not make any.
 pub(in crate::sys) fn processor() -> usize {
-    #[cfg(CONFIG_SMP)]
-    {
-        let number: u32;
-        // SAFETY: It reads a variable of this processor that the kernel exports.
-        unsafe {
-            asm!(
-                "mov {:e}, dword ptr gs:[rip + cpu_number]",
-                out(reg) number,
-                options(nostack, readonly, preserves_flags)
-            )
-        };
-        number as usize
-    }
-    #[cfg(not(CONFIG_SMP))]
-    0
+    let number: u32;
+    // SAFETY: It reads a variable of this processor that the kernel exports.
+    unsafe {
+        asm!(
+            "mov {:e}, dword ptr gs:[rip + cpu_number]",
+            out(reg) number,
+            options(nostack, readonly, preserves_flags)
+        )
+    };
+    number as usize
+}
+
+/// The task that runs this.
+#[inline(always)]
+pub(in crate::sys) fn current() -> *mut bindings::task_struct {
+    let task: *mut bindings::task_struct;
+    // SAFETY: It reads a variable of this processor that the kernel exports. While a task runs, it
+    // does not change for it.
+    unsafe {
+        asm!(
+            "mov {}, qword ptr gs:[rip + current_task]",
+            out(reg) task,
+            options(nostack, readonly, preserves_flags)
+        )
+    };
+    task
 }
 
 /// The stack pointer of a task that does not run: nothing that it needs is below. That of a task

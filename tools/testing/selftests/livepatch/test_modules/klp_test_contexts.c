@@ -21,10 +21,8 @@
 #include <linux/seq_file.h>
 #include <linux/smp.h>
 #include <linux/timekeeping.h>
-#ifdef CONFIG_X86
-#include <asm/apic.h>
-#include <asm/nmi.h>
-#endif
+
+#include "klp_test_nmi.h"
 
 /* How often each is called, at each interrupt and at each read. */
 #define BURST 20
@@ -77,19 +75,9 @@ static void run_undisturbed(enum context context)
 }
 
 #ifdef CONFIG_X86
-static DEFINE_PER_CPU(atomic_t, nmi_sent);
 /* A storm is one NMI at a time: the other CPUs must get on in the meantime. */
 static atomic_t storming;
 static atomic64_t storm_end;
-
-/* To the next CPU: what is interrupted there may be anything. */
-static void send_nmi(void)
-{
-	int cpu = cpumask_next_wrap(smp_processor_id(), cpu_online_mask);
-
-	if (!atomic_xchg(per_cpu_ptr(&nmi_sent, cpu), 1))
-		__apic_send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
-}
 
 /* Whether it has interrupted what runs on a CPU that is stopped. */
 static bool in_stopper(struct pt_regs *regs)
@@ -99,7 +87,7 @@ static bool in_stopper(struct pt_regs *regs)
 
 static int on_nmi(unsigned int type, struct pt_regs *regs)
 {
-	if (!atomic_xchg(this_cpu_ptr(&nmi_sent), 0))
+	if (!is_sent_nmi())
 		return NMI_DONE;
 	if (!storm) {
 		run(NMI, BURST);
@@ -114,7 +102,7 @@ static int on_nmi(unsigned int type, struct pt_regs *regs)
 	return NMI_HANDLED;
 }
 
-static void begin_nmis(void)
+static void cause_nmi(void)
 {
 	if (storm) {
 		atomic64_set(&storm_end, ktime_get_mono_fast_ns() + STORM_NS);
@@ -126,22 +114,25 @@ static void begin_nmis(void)
 
 static int begin_nmi(void)
 {
-	return register_nmi_handler(NMI_LOCAL, on_nmi, 0, "klp_test_contexts");
+	int ret = begin_nmis();
+
+	if (ret)
+		return ret;
+	ret = register_nmi_handler(NMI_LOCAL, on_nmi, 0, KBUILD_MODNAME);
+	if (ret)
+		end_nmis();
+	return ret;
 }
 
 static void end_nmi(void)
 {
-	int cpu;
-
 	while (atomic_read(&storming))
 		msleep(1);
-	for_each_online_cpu(cpu)
-		while (atomic_read(per_cpu_ptr(&nmi_sent, cpu)))
-			msleep(1);
-	unregister_nmi_handler(NMI_LOCAL, "klp_test_contexts");
+	end_nmis();
+	unregister_nmi_handler(NMI_LOCAL, KBUILD_MODNAME);
 }
 #else
-static void begin_nmis(void)
+static void cause_nmi(void)
 {
 }
 
@@ -162,7 +153,7 @@ static enum hrtimer_restart on_hard_timer(struct hrtimer *timer)
 {
 	if (!storm)
 		run(HARDIRQ, BURST);
-	begin_nmis();
+	cause_nmi();
 	hrtimer_forward_now(timer, ms_to_ktime(1));
 	return HRTIMER_RESTART;
 }

@@ -1,0 +1,234 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Code that a task is in, and of which nothing but an address in some other part of it is on
+# the task's stack, is not left behind, and not freed.
+
+. "$(dirname "$0")/functions.sh"
+
+TARGET=klp_test_in_use
+PATCH=klp_test_in_use_patch
+DEBUG=/sys/kernel/debug/livepatch
+
+# parameter MODULE NAME: its file.
+parameter() { echo "/sys/module/$1/parameters/$2"; }
+
+# sleep_in FILE MODULE: a task that sleeps in code of that module.
+sleep_in() {
+	cat "/proc/$1" >"$CASE_DIR/slept" &
+	SLEEPER=$!
+	wait_for 20 reads "$(parameter "$2" sleepers)" 1 || fail "nobody sleeps in $2"
+}
+
+# stands_in FUNCTION MODULE [OTHER]: it does, and not in the other function, so far as its
+# stack tells.
+stands_in() {
+	local stack
+	stack=$(<"/proc/$SLEEPER/stack")
+	grep -Eq " $1\+.* \[$2\]$" <<<"$stack" || fail "the task is not in $1: $stack"
+	[ -z "${3:-}" ] || ! grep -Eq " $3\+" <<<"$stack" || fail "the task is also in $3: $stack"
+}
+
+# has_part FUNCTION: the compiler has made what the case is about.
+has_part() {
+	grep -Eq " t $1[[:space:]]\[" /proc/kallsyms || fail "no module has a symbol $1: nothing is tested"
+}
+
+# set_thread NAME: in THREAD, the kernel thread of that name; 1 if there is none.
+set_thread() {
+	local file
+	for file in /proc/[0-9]*/comm; do
+		if reads "$file" "$1"; then
+			THREAD=${file//[!0-9]/}
+			return 0
+		fi
+	done
+	return 1
+}
+
+# keeps_waiting PATCH [MODULE]: its transition, however often it is tried, while the module
+# cannot be removed.
+keeps_waiting() {
+	for _ in {1..30}; do
+		in_transition "$1" || fail "the transition of $1 has ended while a task is in the way"
+		[ -z "${2:-}" ] || unload_refused "$2"
+		sleep 0.1
+	done
+}
+
+# in_way PATCH: as the core says.
+in_way() { grep -Eq "^$SLEEPER " "$DEBUG/$1/blockers"; }
+
+# in_phase PATCH PHASE
+in_phase() { reads "$DEBUG/$1/phase" "$2"; }
+
+# switched PATCH: for everybody but the task that sleeps, which is said to be in the way.
+switched() {
+	wait_for 30 in_phase "$1" switched || fail "the phase of $1 is '$(<"$DEBUG/$1/phase")', expected switched"
+	wait_for 30 in_way "$1" || fail "blockers does not name task $SLEEPER: $(<"$DEBUG/$1/blockers")"
+}
+
+# wakes MODULE WORD: the task goes on there, and says that.
+wakes() {
+	echo 1 >"$(parameter "$1" release)"
+	wait "$SLEEPER" || fail "the task failed"
+	expect_file "$CASE_DIR/slept" "$2"
+}
+
+old_cold() {
+	load_core
+	load $TARGET
+	has_part klp_test_cold.cold
+	sleep_in klp_test_cold_sleep $TARGET
+	stands_in klp_test_cold.cold $TARGET klp_test_cold
+	load $PATCH
+	switched $PATCH
+	keeps_waiting $PATCH $PATCH
+	expect_file /proc/klp_test_cold new
+	# There and back, and the task is where it was.
+	set_patch $PATCH 0
+	wait_for_transition $PATCH
+	expect_file /proc/klp_test_cold old
+	unload $PATCH
+	load $PATCH
+	switched $PATCH
+	expect_file /proc/klp_test_cold new
+	wakes $TARGET old
+	wait_for_transition $PATCH
+	unload_patch $PATCH
+	expect_file /proc/klp_test_cold old
+}
+test_case "a task in the .cold part of an old function is in that function" old_cold
+
+# in_new FILE PART FUNCTION: a task sleeps in that part of the patch's module, and the patch is
+# disabled, and back, and disabled.
+in_new() {
+	load_core
+	load $TARGET
+	load_patch $PATCH
+	has_part "$2"
+	sleep_in "$1_sleep" $PATCH
+	stands_in "$2" $PATCH "$3"
+	set_patch $PATCH 0
+	switched $PATCH
+	keeps_waiting $PATCH $PATCH
+	expect_file "/proc/$1" old
+	set_patch $PATCH 1
+	wait_for_transition $PATCH
+	expect_file "/proc/$1" new
+	unload_refused $PATCH
+	set_patch $PATCH 0
+	switched $PATCH
+	keeps_waiting $PATCH $PATCH
+	expect_file "/proc/$1" old
+	wakes $PATCH new
+	wait_for_transition $PATCH
+	unload $PATCH
+	expect_file "/proc/$1" old
+}
+
+# in_replaced FILE PART FUNCTION: the same, while another patch takes its place.
+in_replaced() {
+	load_core
+	load $TARGET
+	load_patch $PATCH
+	has_part "$2"
+	sleep_in "$1_sleep" $PATCH
+	stands_in "$2" $PATCH "$3"
+	load klp_test_stack_1 replace=1
+	switched klp_test_stack_1
+	keeps_waiting klp_test_stack_1 $PATCH
+	expect_file "/proc/$1" old
+	wakes $PATCH new
+	wait_for_transition klp_test_stack_1
+	unload $PATCH
+	expect_file "/proc/$1" old
+	unload_patch klp_test_stack_1
+}
+
+new_cold() { in_new klp_test_cold new_cold.cold new_cold; }
+test_case "a patch is not removed while a task is in the .cold part of a new function" new_cold
+
+new_cold_replaced() { in_replaced klp_test_cold new_cold.cold new_cold; }
+test_case "nor is one that is replaced" new_cold_replaced
+
+helper() { in_new klp_test_tail new_behind new_tail; }
+test_case "a patch is not removed while a task is in what a new function was left for" helper
+
+helper_replaced() { in_replaced klp_test_tail new_behind new_tail; }
+test_case "nor is one that is replaced, then" helper_replaced
+
+body() { in_new klp_test_body new_body ""; }
+test_case "a patch is not removed while a task is in a new function itself" body
+
+# Nothing tells that it came from there. What it is in stays, and it returns to the caller.
+behind() {
+	load_core
+	load $TARGET
+	sleep_in klp_test_tail_sleep $TARGET
+	stands_in klp_test_behind $TARGET klp_test_tail
+	load_patch $PATCH
+	expect_file /proc/klp_test_tail new
+	unload_patch $PATCH
+	expect_file /proc/klp_test_tail old
+	load_patch $PATCH
+	wakes $TARGET old
+	expect_file /proc/klp_test_tail new
+	unload_patch $PATCH
+	unload $TARGET
+}
+test_case "a task in what an old function was left for goes on there" behind
+
+own_thread() {
+	load_core
+	load $TARGET
+	load_patch $PATCH thread=1
+	set_thread klp_patch || fail "the patch has no thread"
+	expect_file /proc/klp_test_body new
+	unload_patch $PATCH
+	expect_file /proc/klp_test_body old
+	! set_thread klp_patch || fail "the thread is still there"
+	# And where another one takes its place.
+	load_patch $PATCH thread=1
+	load_patch klp_test_stack_1 replace=1
+	unload $PATCH
+	expect_file /proc/klp_test_body old
+}
+test_case "a kernel thread of the patch's module does not hold the patch" own_thread
+
+# is_going MODULE: its exit function runs.
+is_going() {
+	local line
+	while read -r line; do
+		[[ $line != "$1 "*" Unloading "* ]] || return 0
+	done </proc/modules
+	return 1
+}
+
+# The target is there before livepatch.ko, which has not been told of its coming.
+slow_exit() {
+	local target
+	load $TARGET thread=1 release=1 slow_exit=1
+	load_core
+	load_patch $PATCH
+	wait_for 20 reads "$(parameter $PATCH sleepers)" 1 || fail "the target's thread does not sleep in the new function"
+	set_thread klp_in_use || fail "the target has no thread"
+	SLEEPER=$THREAD
+	stands_in new_body $PATCH
+	rmmod $TARGET &
+	target=$!
+	wait_for 20 is_going $TARGET || fail "the target does not go"
+	load klp_test_stack_1 replace=1
+	switched klp_test_stack_1
+	keeps_waiting klp_test_stack_1 $PATCH
+	echo 1 >"$(parameter $PATCH release)"
+	wait_for_transition klp_test_stack_1
+	unload $PATCH
+	is_going $TARGET || fail "the target has gone too soon"
+	echo 0 >"$(parameter $TARGET slow_exit)"
+	wait $target || fail "the target was not removed"
+	unload_patch klp_test_stack_1
+}
+test_case "a target with a slow exit function, which was there before livepatch.ko, is looked at" slow_exit
+
+run_tests

@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Functions whose calls go through a trampoline of somebody else's when they are patched, as
+# with BPF.
+
+. "$(dirname "$0")/functions.sh"
+
+TRAMPOLINE=klp_test_trampoline
+PARAMETERS=/sys/module/$TRAMPOLINE/parameters
+PATCH=klp_test_stack_1
+DEBUG=/sys/kernel/debug/livepatch
+
+# hold_one: a task that is on its way to unique_value(), in the trampoline. Others pass.
+hold_one() {
+	echo 0 >$PARAMETERS/release
+	echo 1 >$PARAMETERS/hold
+	cat /proc/klp_test_values >"$CASE_DIR/held" &
+	HELD=$!
+	wait_for 20 reads $PARAMETERS/sleepers 1 || fail "nobody is held in the trampoline"
+	echo 0 >$PARAMETERS/hold
+}
+
+# goes_on VALUE: the task, to what returns that.
+goes_on() {
+	local values
+	echo 1 >$PARAMETERS/release
+	wait "$HELD" || fail "the task failed"
+	values=$(<"$CASE_DIR/held")
+	expect_eq "what unique_value() returned to the task" "${values##* unique }" "$1"
+}
+
+# stands_in FUNCTION
+stands_in() {
+	local stack
+	stack=$(<"/proc/$HELD/stack")
+	grep -Eq " $1\+.* \[$TRAMPOLINE\]$" <<<"$stack" || fail "the task is not in $1: $stack"
+}
+
+# in_phase PATCH PHASE
+in_phase() { reads "$DEBUG/$1/phase" "$2"; }
+
+# in_way PATCH: the task, as the core says.
+in_way() { grep -Eq "^$HELD " "$DEBUG/$1/blockers"; }
+
+# switched PATCH: for everybody but the task that is held, which is said to be in the way.
+switched() {
+	wait_for 30 in_phase "$1" switched || fail "the phase of $1 is '$(<"$DEBUG/$1/phase")', expected switched"
+	wait_for 30 in_way "$1" || fail "blockers does not name task $HELD: $(<"$DEBUG/$1/blockers")"
+}
+
+# keeps_waiting PATCH: its transition, however often it is tried.
+keeps_waiting() {
+	for _ in {1..30}; do
+		in_transition "$1" || fail "the transition of $1 has ended while a task is in the way"
+		unload_refused "$1"
+		sleep 0.1
+	done
+}
+
+begin() {
+	load_core
+	load klp_test_target
+	load $TRAMPOLINE "$@"
+	unique 42
+}
+
+attached_before() {
+	begin
+	hold_one
+	stands_in klp_test_fixed
+	load $PATCH
+	switched $PATCH
+	unique 9001
+	keeps_waiting $PATCH
+	goes_on 42
+	wait_for_transition $PATCH
+	unique 9001
+	unload_patch $PATCH
+	unique 42
+	hold_one
+	stands_in klp_test_fixed
+	goes_on 42
+}
+test_case "a task in a trampoline that was there before is in the original" attached_before
+
+leaves() {
+	begin
+	load_patch $PATCH
+	unique 9001
+	hold_one
+	stands_in klp_test_shared
+	set_patch $PATCH 0
+	switched $PATCH
+	unique 42
+	keeps_waiting $PATCH
+	goes_on 9001
+	wait_for_transition $PATCH
+	unload $PATCH
+	unique 42
+}
+test_case "a task in a trampoline that goes on where ftrace says is where it was led to" leaves
+
+comes_between() {
+	begin
+	load_patch $PATCH
+	hold_one
+	load klp_test_stack_2
+	switched klp_test_stack_2
+	unique 9002
+	keeps_waiting klp_test_stack_2
+	goes_on 9001
+	wait_for_transition klp_test_stack_2
+	unique 9002
+	unload_patch $PATCH
+	unload_patch klp_test_stack_2
+	unique 42
+}
+test_case "and where a second patch comes" comes_between
+
+tried_again() {
+	begin refusals=2
+	load_patch $PATCH
+	unique 9001
+	expect_file $PARAMETERS/refusals 0
+	unload_patch $PATCH
+	unique 42
+}
+test_case "a trampoline whose owner is busy is asked again" tried_again
+
+never() {
+	begin refusals=1000000
+	load_refused $PATCH EAGAIN "failed to register ftrace handler for function 'unique_value' \(-11\)"
+	unique 42
+	[ "$(<$PARAMETERS/refusals)" -lt 1000000 ] || fail "its owner was not asked"
+	echo 0 >$PARAMETERS/refusals
+	load_patch $PATCH
+	unique 9001
+}
+test_case "one whose owner stays busy refuses the patch" never
+
+trampoline_goes() {
+	begin
+	load_patch $PATCH
+	unique 9001
+	unload $TRAMPOLINE
+	unique 9001
+	unload_patch $PATCH
+	unique 42
+}
+test_case "a trampoline is taken away from a function that is patched" trampoline_goes
+
+run_tests
