@@ -121,7 +121,11 @@ fn watch(
         if let Some(trampoline) = &site.trampoline {
             watch.add_range(trampoline, index)?;
         }
-        let body = site.body(effect);
+        let body = match effect {
+            // Also where another patch is on top of it: who is still in there came before.
+            Effect::With => function.new.as_ref().unwrap_or(&site.original),
+            Effect::Without => site.body(effect),
+        };
         watch.add(body.address, body.size, index)?;
         for part in body.parts.iter().flat_map(|parts| parts.iter()) {
             watch.add_range(part, index)?;
