@@ -344,9 +344,6 @@ in_the_way() {
 vforked() { in_the_way vfork vfork; }
 traced() { in_the_way traced vfork; }
 exiting() { in_the_way exit exit; }
-test_case "a task that waits for the process that it has made with vfork()" vforked
-test_case "a task that its tracer has stopped" traced
-test_case "a task that its tracer has stopped while it exits" exiting
 
 # It does not return to user mode between leaving the function and making another task.
 forks() {
@@ -365,7 +362,15 @@ forks() {
 	ended $ENTER
 	wait $process || fail "klp_tasks failed"
 }
-test_case "the child of an exception is none" forks
+
+# On s390 nothing else of these is on a stack than what everybody calls who makes a process, and
+# a new function would have to do all that it does.
+if [ "$(uname -m)" = x86_64 ]; then
+	test_case "a task that waits for the process that it has made with vfork()" vforked
+	test_case "a task that its tracer has stopped" traced
+	test_case "the child of an exception is none" forks
+fi
+test_case "a task that its tracer has stopped while it exits" exiting
 
 executes() {
 	local process

@@ -126,6 +126,7 @@ static const struct {
 	{ "tty", "n_tty_read", new_tty_read },
 	{ "wait", "do_wait", new_wait },
 	{ "ring", "io_cqring_wait", new_ring_wait },
+	/* On s390 they jump to what they do, and are on no stack. */
 	{ "vfork", SYSCALL(vfork), new_call },
 	{ "fork", SYSCALL(fork), new_call },
 	{ "exit", SYSCALL(exit), new_call },
