@@ -15,9 +15,10 @@ import sys
 # addresses are taken in C or Rust.
 INDIRECT = {
     r"livepatch::sys::kobject::(show|store)::": "show and store of a file in sysfs",
+    r"^livepatch_debug_show$": "what a file in debugfs shows",
     r"livepatch::sys::param::": "get and set of a module parameter",
     r"livepatch::sys::shadow::|^klp_shadow_": "an author's constructor or destructor",
-    r"livepatch::sys::spec::|livepatch::patch::(transition|targets|object|model)::"
+    r"livepatch::sys::spec::|livepatch::patch::(transition|modules|object|model)::"
     r"|ModuleEvents>::(coming|going)|^klp_enable_patch$": "an author's callback",
 }
 

@@ -19,7 +19,7 @@ TESTS=$TOP/tools/testing/selftests/livepatch
 # lint; fails for all others.
 out_of_scope() {
 	case "$errno" in
-	EBUSY) echo "depends on what else goes on in the kernel" && return ;;
+	EAGAIN | EBUSY) echo "depends on what else goes on in the kernel" && return ;;
 	ENOMEM) echo "depends on the kernel's memory" && return ;;
 	EPERM) echo "no module at all may be loaded" && return ;;
 	esac
@@ -108,7 +108,8 @@ result() {
 lint() {
 	status=0
 	output=$("$KLP" lint --kernel "$KOBJ/vmlinux" --symvers "$KOBJ/Module.symvers" \
-		--symvers "$OUT/Module.symvers" "${TARGETS[@]}" "$1" 2>&1) || status=$?
+		--symvers "$OUT/Module.symvers" --symvers "$OUT/selftests/Module.symvers" \
+		"${TARGETS[@]}" "$1" 2>&1) || status=$?
 }
 
 check_refused() {
