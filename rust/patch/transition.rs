@@ -121,6 +121,8 @@ impl Transition {
             self.said = true;
         }
         exceptions.interrupt();
+        // Those who were woken may be elsewhere for a moment only.
+        self.delay = FIRST_DELAY;
         let apart = SIGNALS_APART.max(i64::from(signal_after()));
         self.interrupt_at = Some(age + apart - i64::from(signal_after()));
     }

@@ -99,7 +99,9 @@ leaves() {
 	unload $PATCH
 	unique 42
 }
-test_case "a task in a trampoline that goes on where ftrace says is where it was led to" leaves
+# The unwinder of s390 does not know that a frame in a trampoline may go on elsewhere.
+[ "$(uname -m)" != x86_64 ] ||
+	test_case "a task in a trampoline that goes on where ftrace says is where it was led to" leaves
 
 comes_between() {
 	begin
@@ -116,7 +118,8 @@ comes_between() {
 	unload_patch klp_test_stack_2
 	unique 42
 }
-test_case "and where a second patch comes" comes_between
+[ "$(uname -m)" != x86_64 ] ||
+	test_case "and where a second patch comes" comes_between
 
 tried_again() {
 	begin refusals=2

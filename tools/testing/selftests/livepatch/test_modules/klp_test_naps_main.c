@@ -209,31 +209,41 @@ static const struct kernel_param_ops release_ops = { .set = release_set, .get = 
 module_param_cb(release, &release_ops, &release, 0644);
 MODULE_PARM_DESC(release, "Lets those go that nap");
 
+static const char *const files[] = {
+	"klp_test_nap", "klp_test_nap_deaf", "klp_test_nap_busy", "klp_test_nap_close",
+	"klp_test_step", "klp_test_naps", "klp_test_hold_mm",
+};
+
+static void klp_test_naps_end(void)
+{
+	int i;
+
+	/* Also those that could not be made. */
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		remove_proc_subtree(files[i], NULL);
+	destroy_workqueue(workers);
+}
+
 static int __init klp_test_naps_init(void)
 {
 	workers = alloc_workqueue("klp_test_naps", WQ_UNBOUND, 0);
 	if (!workers)
 		return -ENOMEM;
-	proc_create_single_data("klp_test_nap", 0, NULL, nap_show, (void *)LIGHT);
-	proc_create_single_data("klp_test_nap_deaf", 0, NULL, nap_show, (void *)DEAF);
-	proc_create_single_data("klp_test_nap_busy", 0, NULL, nap_show, (void *)BUSY);
-	proc_create("klp_test_nap_close", 0400, NULL, &close_ops);
-	proc_create_single("klp_test_step", 0, NULL, step_show);
-	proc_create_single("klp_test_naps", 0, NULL, naps_show);
-	proc_create_single("klp_test_hold_mm", 0, NULL, hold_mm_show);
-	return 0;
+	if (proc_create_single_data("klp_test_nap", 0, NULL, nap_show, (void *)LIGHT) &&
+	    proc_create_single_data("klp_test_nap_deaf", 0, NULL, nap_show, (void *)DEAF) &&
+	    proc_create_single_data("klp_test_nap_busy", 0, NULL, nap_show, (void *)BUSY) &&
+	    proc_create("klp_test_nap_close", 0400, NULL, &close_ops) &&
+	    proc_create_single("klp_test_step", 0, NULL, step_show) &&
+	    proc_create_single("klp_test_naps", 0, NULL, naps_show) &&
+	    proc_create_single("klp_test_hold_mm", 0, NULL, hold_mm_show))
+		return 0;
+	klp_test_naps_end();
+	return -ENOMEM;
 }
 
 static void __exit klp_test_naps_exit(void)
 {
-	remove_proc_entry("klp_test_hold_mm", NULL);
-	remove_proc_entry("klp_test_naps", NULL);
-	remove_proc_entry("klp_test_step", NULL);
-	remove_proc_entry("klp_test_nap_close", NULL);
-	remove_proc_entry("klp_test_nap_busy", NULL);
-	remove_proc_entry("klp_test_nap_deaf", NULL);
-	remove_proc_entry("klp_test_nap", NULL);
-	destroy_workqueue(workers);
+	klp_test_naps_end();
 }
 
 module_init(klp_test_naps_init);
