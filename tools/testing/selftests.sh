@@ -22,7 +22,7 @@ usage() {
 		  --variant NAME    the kernel, as for vm/run.sh
 		  --overlay DIR     more files for the guest, as for vm/run.sh (repeatable)
 		  --append ARGS     more kernel arguments
-		  --timeout SECONDS for one guest (default 2700)
+		  --timeout SECONDS for one guest (default 3600)
 
 		Ends with "N passed, N failed", and with status 0 if none failed and some passed.
 		A result that is missing, skipped or not planned counts as failed.
@@ -33,7 +33,7 @@ TESTS=$TOP/tools/testing/selftests/livepatch
 VARIANT=plain
 ONLY=
 APPEND=
-TIMEOUT=2700
+TIMEOUT=3600
 OVERLAYS=()
 SCRIPTS=()
 while [ $# -gt 0 ]; do
