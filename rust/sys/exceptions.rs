@@ -91,19 +91,12 @@ impl Entry {
 }
 
 impl Set {
-    /// Where the search for a task begins.
-    #[inline(always)]
-    fn first_bucket(&self, task: usize) -> usize {
-        let mask = self.buckets.len().wrapping_sub(1);
-        // Fibonacci hashing: the upper bits are mixed well.
-        task.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & mask
-    }
-
     /// The bucket of a task, or else the empty one at which the search ended, and what is in it.
     #[inline(always)]
     fn bucket(&self, task: usize) -> Option<(&AtomicUsize, usize)> {
         let mask = self.buckets.len().wrapping_sub(1);
-        let mut index = self.first_bucket(task);
+        // Fibonacci hashing: the upper bits are mixed well.
+        let mut index = task.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & mask;
         loop {
             let bucket = self.buckets.get(index)?;
             let word = bucket.load(Acquire);
@@ -118,21 +111,7 @@ impl Set {
     /// first bucket tells.
     #[inline(always)]
     fn holds(&self, task: usize) -> bool {
-        let mask = self.buckets.len().wrapping_sub(1);
-        let mut index = self.first_bucket(task);
-        loop {
-            let word = match self.buckets.get(index) {
-                Some(bucket) => bucket.load(Acquire),
-                None => return false,
-            };
-            if word == 0 {
-                return false;
-            }
-            if word & !LEFT == task {
-                return word == task;
-            }
-            index = (index + 1) & mask;
-        }
+        self.bucket(task).is_some_and(|(_, word)| word == task)
     }
 
     /// A task is none any more. It must not run at that moment, or be the current one.

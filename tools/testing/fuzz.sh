@@ -19,6 +19,8 @@ TARGETS=("$@")
 EACH=${SECONDS_EACH:-$((MINUTES * 60 / ${#TARGETS[@]}))}
 [ "$EACH" -gt 0 ] || die "less than a second for each of ${#TARGETS[@]} targets"
 
+# One for each checkout.
+TARGET=$CACHE/cargo-target/$(key "$TOP")/fuzz
 # In the toolchain tree.
 TRIPLE=$(uname -m)-unknown-linux-gnu
 # Longer inputs find little more, and slowly. Of whole files the samples should fit.
@@ -28,7 +30,7 @@ FILE_LENGTH=16384
 # build: what cargo-fuzz asks of the compiler, but for its sanitizers: they look for
 # faults of unsafe code, and there is none. The instrumentation is an unstable option.
 build() {
-	RUSTC_BOOTSTRAP=1 CXX=clang++ CARGO_TARGET_DIR=$CACHE/cargo-target/fuzz \
+	RUSTC_BOOTSTRAP=1 CXX=clang++ CARGO_TARGET_DIR=$TARGET \
 		RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 			-Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 			-Cllvm-args=-sanitizer-coverage-pc-table \
@@ -42,7 +44,7 @@ if [ "${1:-}" = --build ]; then
 fi
 
 PROGRESS=30 locked fuzz step "fuzz targets" "1 min when new" "$TOP/scripts/enter" "$0" --build
-BINARIES=$CACHE/cargo-target/fuzz/$TRIPLE/release
+BINARIES=$TARGET/$TRIPLE/release
 
 # Modules as inputs: those of the samples, which are small, of all kernels that are there.
 modules() {

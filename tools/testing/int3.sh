@@ -5,7 +5,7 @@
 # it: the kernel's, or the emulator's. For MINUTES (2), a patch of two such functions is
 # enabled and disabled on the plain kernel with two processors that are emulated by a thread
 # each, and calls go straight to the new functions (DIRECT=N: by way of a handler). A
-# breakpoint trap in these functions that nobody claims is looked at; int3/int3_hot.c says
+# breakpoint trap that nobody claims is looked at; klp_test_int3.c in the selftests says
 # how. ACCEL=tcg,thread=single emulates both processors by one thread.
 #
 # Ends with `N switches, M stale traps, longest series K`, and `1 passed, 0 failed` if no
@@ -18,35 +18,16 @@ MINUTES=${MINUTES:-2}
 DIRECT=${DIRECT:-Y}
 [[ $MINUTES =~ ^[0-9]+$ && $DIRECT =~ ^[YN]$ ]] || die "MINUTES is a whole number, DIRECT is Y or N"
 export ACCEL=${ACCEL:-tcg,thread=multi}
-INT3=$TOP/tools/testing/int3
-
-# build OUT KOBJ VARIANT LIVEPATCH: in the tree.
-build() {
-	local args
-	read -ra args <<<"$(kmake_args "$3")"
-	mkdir -p "$1"
-	make -C "$2" M="$INT3" MO="$1" "${args[@]}" "NOSTDINC_FLAGS=-nostdinc -I$TOP/include" \
-		KBUILD_EXTRA_SYMBOLS="$4/Module.symvers" modules
-}
-
-case "${1:-}" in
---build)
-	build "${@:2}"
-	exit
-	;;
-esac
 
 [ "$ARCH" = x86_64 ] || die "int3 is of x86_64"
 VARIANT=plain
-KOBJ=$("$TOP/scripts/kernel.sh" $VARIANT)
-LIVEPATCH=$("$TOP/scripts/modules.sh" $VARIANT)
-OUT=$LIVEPATCH/int3
-locked "int3-$(basename "$LIVEPATCH")" step "functions that are called all the time" "10 s" "$TOP/scripts/enter" \
-	"$0" --build "$OUT" "$KOBJ" $VARIANT "$LIVEPATCH"
+MODULES_DIR=$("$TOP/tools/testing/modules.sh" $VARIANT)
+LIVEPATCH=${MODULES_DIR%%:*}
 STAGE=$(mktemp -d "$CACHE/tmp/int3.XXXXXX")
 trap 'rm -rf "$STAGE"' EXIT
 mkdir "$STAGE/int3"
-cp "$INT3/run" "$OUT"/int3_{hot,patch}.ko "$LIVEPATCH/livepatch.ko" "$STAGE/int3/"
+cp "$TOP/tools/testing/vm/int3" "$STAGE/int3/run"
+cp "$LIVEPATCH"/{livepatch,selftests/klp_test_{int3,hot,hot_patch}}.ko "$STAGE/int3/"
 
 say "two functions on two processors ($ACCEL) are patched for $MINUTES min, direct=$DIRECT"
 LOG=$CACHE/log/int3.txt

@@ -60,7 +60,8 @@ build_peer() {
 		KLP_TARGETS="klp_test_target.ko klp_test_naps.ko klp_test_consistency.ko klp_test_far.ko" \
 		obj-m="klp_test_target.o klp_test_patch.o klp_test_sleeper_patch.o klp_test_naps.o \
 			klp_test_nap_patch_1.o klp_test_nap_patch_2.o klp_test_nap_patch_3.o klp_test_enter_patch.o \
-			klp_test_consistency.o klp_test_far.o klp_test_consistency_1.o klp_test_consistency_2.o"
+			klp_test_consistency.o klp_test_far.o klp_test_consistency_1.o klp_test_consistency_2.o \
+			$([ "$ARCH" != x86_64 ] || echo klp_test_int3.o)"
 	kernel_samples
 	programs
 }

@@ -49,6 +49,9 @@ test_case() {
 	CASE_FUNCTIONS+=("$2")
 }
 
+# Where it is, it says which breakpoint traps are the emulator's, and survives these.
+INT3=/sys/module/klp_test_int3/parameters/report
+
 #
 # For cases: conditions and expectations
 #
@@ -546,6 +549,10 @@ run_case() {
 	[ ! -e "$CASE_DIR/failed" ] || status=1
 	case_log >"$CASE_DIR/log"
 	bugs=$(grep -E -f "$KERNEL_BUGS" "$CASE_DIR/log") && status=1
+	if [ -e "$INT3" ] && ! grep -q ' single 0 ' "$INT3"; then
+		bugs+="${bugs:+$'\n'}breakpoint traps that nobody claimed: $(<"$INT3")"
+		status=1
+	fi
 	[ "$status" -eq 0 ] && return 0
 
 	cat "$CASE_DIR/output" "$CASE_DIR/leftovers"
@@ -580,6 +587,9 @@ run_tests() {
 	CASE_DIR=$(mktemp -d)
 	mkfifo "$CASE_DIR/nothing"
 	exec {NOTHING}<>"$CASE_DIR/nothing"
+	if [ -e "$MODULES/klp_test_int3.ko" ] && ! is_loaded klp_test_int3; then
+		insmod "$MODULES/klp_test_int3.ko" || echo "Bail out! klp_test_int3.ko cannot be loaded"
+	fi
 	accept_modules
 	: >"$CASE_DIR/stuck-patches"
 	echo "TAP version 13"

@@ -9,6 +9,7 @@
 #include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <asm/asm-offsets.h>
 
@@ -130,8 +131,9 @@ asm("	.pushsection .text, \"ax\", @progbits\n"
 #endif
 
 static unsigned long fixed, shared;
-/* Which one is called. */
+/* Which one is called. Whoever takes the lock in on_sharing() must not wait: ftrace has its own. */
 static unsigned long current_call;
+static DEFINE_MUTEX(lock);
 
 static int lead_to(struct ftrace_ops *ops, unsigned long call)
 {
@@ -148,20 +150,30 @@ static int lead_to(struct ftrace_ops *ops, unsigned long call)
 
 static int on_sharing(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_cmd command)
 {
-	switch (command) {
-	case FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_SELF:
+	int ret = -EINVAL;
+
+	if (command == FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_SELF)
 		return 0;
+	/* This module is going. */
+	if (!mutex_trylock(&lock))
+		return -EAGAIN;
+	switch (command) {
 	case FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_PEER:
 		if (refusals) {
 			refusals--;
-			return -EAGAIN;
+			ret = -EAGAIN;
+			break;
 		}
-		return lead_to(ops, shared);
+		ret = lead_to(ops, shared);
+		break;
 	case FTRACE_OPS_CMD_DISABLE_SHARE_IPMODIFY_PEER:
-		return lead_to(ops, fixed);
+		ret = lead_to(ops, fixed);
+		break;
 	default:
-		return -EINVAL;
+		break;
 	}
+	mutex_unlock(&lock);
+	return ret;
 }
 
 static struct ftrace_ops ops = { .ops_func = on_sharing };
@@ -194,7 +206,10 @@ static int __init klp_test_trampoline_init(void)
 
 static void __exit klp_test_trampoline_exit(void)
 {
+	/* What is called must be what is unregistered, or ftrace keeps it. */
+	mutex_lock(&lock);
 	unregister_ftrace_direct(&ops, current_call, true);
+	mutex_unlock(&lock);
 }
 
 module_init(klp_test_trampoline_init);
