@@ -441,6 +441,39 @@ everybody_runs() {
 }
 
 #
+# For cases: a cgroup
+#
+
+# begin_group PROCESS: with that in it, until end_group or the end of the case.
+begin_group() {
+	GROUP=$CASE_DIR/cgroup/group
+	mkdir "${GROUP%/*}"
+	mount -t cgroup2 cgroup2 "${GROUP%/*}"
+	trap end_group EXIT
+	# An earlier case may have left it.
+	mkdir -p "$GROUP"
+	echo "$1" >"$GROUP/cgroup.procs"
+}
+
+end_group() {
+	[ -d "$GROUP" ] || return 0
+	freeze 0
+	# Not while its processes are there.
+	wait_for 5 rmdir "$GROUP" 2>/dev/null || true
+	umount -l "${GROUP%/*}"
+	rmdir "${GROUP%/*}"
+}
+
+# freeze 1|0: its tasks, each when it comes to where it would return to user mode.
+freeze() { echo "$1" >"$GROUP/cgroup.freeze"; }
+
+# is_frozen: all of them are.
+is_frozen() {
+	wait_for 30 grep -qx "frozen 1" "$GROUP/cgroup.events" ||
+		fail "the tasks are not frozen: $(<"$GROUP/cgroup.events")"
+}
+
+#
 # The harness
 #
 

@@ -46,6 +46,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -212,6 +213,15 @@ static void begin_tty(void)
 		die("TIOCGPTPEER");
 }
 
+static void begin_unix(void)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		die("socketpair");
+	file = pair[0];
+}
+
 static void begin_wait(void)
 {
 	file = make_process();
@@ -266,6 +276,7 @@ static const struct kind {
 	{ "futex", NULL, do_futex, EINTR },
 	{ "fifo", begin_fifo, do_read, EINTR },
 	{ "tty", begin_tty, do_read, EINTR },
+	{ "unix", begin_unix, do_read, EINTR },
 	{ "wait", begin_wait, do_wait, EINTR },
 	{ "ring", begin_ring, do_ring, EINTR },
 	{ "vfork", NULL, do_vfork, 0 },

@@ -96,12 +96,14 @@ tty() {
 	[ -e /dev/pts/ptmx ] || mount -t devpts devpts /dev/pts
 	one_and_twenty tty
 }
+unix() { one_and_twenty unix; }
 waiting() { one_and_twenty wait; }
 test_case "so do tasks in epoll_wait()" epoll
 test_case "so do tasks in poll()" poll
 test_case "so do tasks that wait for a futex" futex
 test_case "so do tasks that read a pipe" pipe
 test_case "so do tasks that read a terminal" tty
+test_case "so do tasks that read a unix socket" unix
 test_case "so do tasks that wait for a process, and every shell does" waiting
 
 # Nothing is said of when: it is not waited for, nor told to hurry.
@@ -160,6 +162,34 @@ stopped() {
 	end_tasks
 }
 test_case "a task in the way that is stopped is in the way no more" stopped
+
+frozen() {
+	core
+	hold_signals
+	begin_tasks enter pause 1
+	begin_group "$(pgrep -P "$TASKS_PROCESS" -x klp_tasks)"
+	load $PATCH kind=pause
+	switched $PATCH
+	freeze 1
+	is_frozen
+	TRANSITION_TIMEOUT=30 wait_for_transition $PATCH
+	probe pause new
+	# It is in the function again, the new one.
+	freeze 0
+	tasks_are_asleep
+	set_patch $PATCH 0
+	switched $PATCH
+	expect_blockers $PATCH 1 'klp_tasks .*'
+	freeze 1
+	is_frozen
+	TRANSITION_TIMEOUT=30 wait_for_transition $PATCH
+	probe pause old
+	freeze 0
+	tasks_are_asleep
+	end_tasks
+	end_group
+}
+test_case "a task in the way that is frozen is in the way no more" frozen
 
 killed() {
 	core

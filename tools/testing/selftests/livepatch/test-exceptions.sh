@@ -372,6 +372,31 @@ if [ "$(uname -m)" = x86_64 ]; then
 fi
 test_case "a task that its tracer has stopped while it exits" exiting
 
+# It is frozen when it has left, and not before.
+freezing() {
+	local process
+	begin
+	nap deaf
+	process=$!
+	napping 0 1
+	begin_group $process
+	freeze 1
+	load $PATCH
+	switched $PATCH
+	both_run 1
+	expect_blockers $PATCH 1 "cat klp_test_nap"
+	grep -qx "frozen 0" "$GROUP/cgroup.events" || fail "a task that sleeps in a function is frozen"
+	release_naps
+	ended $PATCH
+	is_frozen
+	both_run 1
+	freeze 0
+	napped 0 1
+	wait $process || fail "the process has not ended well"
+	end_group
+}
+test_case "a task that is to be frozen" freezing
+
 executes() {
 	local process
 	begin

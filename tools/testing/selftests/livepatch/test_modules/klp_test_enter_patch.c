@@ -82,6 +82,13 @@ static ssize_t new_tty_read(struct tty_struct *tty, struct file *file, u8 *buffe
 	return sleep_on(-ERESTARTSYS);
 }
 
+struct socket;
+struct msghdr;
+static int new_unix_read(struct socket *sock, struct msghdr *msg, size_t size, int flags)
+{
+	return sleep_on(-ERESTARTSYS);
+}
+
 struct wait_opts;
 extern long wait_once(struct wait_opts *wo) KLP_SYM(vmlinux, __do_wait, 0);
 
@@ -124,6 +131,7 @@ static const struct {
 	{ "futex", "futex_wait", new_futex_wait },
 	{ "fifo", "fifo_pipe_read", new_fifo_read },
 	{ "tty", "n_tty_read", new_tty_read },
+	{ "unix", "unix_stream_recvmsg", new_unix_read },
 	{ "wait", "do_wait", new_wait },
 	{ "ring", "io_cqring_wait", new_ring_wait },
 	/* On s390 they jump to what they do, and are on no stack. */
