@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile signatures kernels int3 bench check install deb packaging-test reboot-test service-test tutorial clean
+	fuzz hostile signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -54,6 +54,7 @@ help:
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
 	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
 	@echo '                            one measurement by function, CORE=peer on the C core)'
+	@echo '  make own-kernel-test      what make KDIR= says and builds, with a headers package'
 	@echo '  make packaging-test       the Debian packages: installed, used, removed'
 	@echo '  make reboot-test          installed patches, over reboots of a guest'
 	@echo '  make service-test         klp.service, run by systemd'
@@ -70,6 +71,7 @@ ifneq ($(KDIR),)
 .DEFAULT_GOAL := own
 .PHONY: own modules_install
 own modules:
+	@scripts/check-kernel $(KDIR)
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
@@ -137,6 +139,9 @@ install:
 
 deb:
 	@scripts/deb.sh
+
+own-kernel-test:
+	@tools/testing/own-kernel.sh
 
 packaging-test:
 	@tools/testing/packaging.sh

@@ -2,6 +2,7 @@
 /*
  * What needs the kernel's C macros: exports and parameters.
  */
+#include <linux/bug.h>
 #include <linux/debugfs.h>
 #include <linux/kprobes.h>
 #include <linux/module.h>
@@ -46,6 +47,13 @@ void livepatch_create_debug_file(struct dentry *dir, const char *name, void *sho
 void livepatch_create_debug_file(struct dentry *dir, const char *name, void *shown)
 {
 	debugfs_create_file(name, 0400, dir, shown, &livepatch_debug_fops);
+}
+
+void livepatch_warn(void);
+
+void livepatch_warn(void)
+{
+	WARN_ON(1);
 }
 
 /* Guards the writing of shadow variables; the kernel crate has no such lock. */

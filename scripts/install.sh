@@ -49,6 +49,6 @@ sed "s|/usr/bin/klp|$PREFIX/bin/klp|" "$TOP/packaging/klp.service" \
 copy "$SHARE/livepatch-rs" scripts/Makefile.livepatch scripts/Makefile.bindgen include rust/authors samples
 copy "$SHARE/doc/livepatch-rs" README.md Documentation
 
-copy "$SOURCE" Kbuild Makefile scripts/Makefile.bindgen rust include packaging/dkms-symvers
+copy "$SOURCE" Kbuild Makefile scripts/Makefile.bindgen scripts/check-kernel rust include packaging/dkms-symvers
 sed "s/#MODULE_VERSION#/$VERSION/" "$TOP/packaging/dkms.conf" >"$SOURCE/dkms.conf"
-chmod 755 "$SOURCE/packaging/dkms-symvers"
+chmod 755 "$SOURCE/packaging/dkms-symvers" "$SOURCE/scripts/check-kernel"

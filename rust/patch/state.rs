@@ -6,6 +6,7 @@ use super::model::PatchId;
 use super::registry::Registry;
 use crate::sys::lock::lock;
 use crate::sys::spec::{PatchSpec, StateSpec};
+use crate::sys::warn::warn;
 use kernel::prelude::*;
 
 /// The state `id` among those of a patch.
@@ -66,7 +67,7 @@ pub(crate) fn previous(id: kernel::ffi::c_ulong) -> Option<StateSpec> {
     match &states.0 {
         Some(states) => states.iter().find(|state| state.id() == id).copied(),
         None => {
-            let _ = kernel::warn_on!(true);
+            warn();
             None
         }
     }

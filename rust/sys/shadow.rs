@@ -7,6 +7,7 @@
 //! hold a lock; what they take out is freed after a grace period.
 
 use super::bindings;
+use super::warn::warn;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::prelude::*;
@@ -177,7 +178,7 @@ fn exists(found: *mut c_void, id: c_ulong, existing: Existing) -> *mut c_void {
         Existing::Use => found,
         Existing::Refuse => {
             pr_err!("Duplicate shadow variable {:x}\n", id);
-            let _ = kernel::warn_on!(true);
+            warn();
             ptr::null_mut()
         }
     }

@@ -51,6 +51,7 @@ on_the_host() {
 	SECONDS_EACH=5 part "fuzz" "$TOP/tools/testing/fuzz.sh"
 	# The harness is the same for all.
 	part "harness" "$TOP/tools/testing/harness/run.sh"
+	[ "$ARCH" != "$(uname -m)" ] || part "own-kernel" "$TOP/tools/testing/own-kernel.sh"
 	for ARCH in "${ARCHS[@]}"; do
 		! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
 	done
