@@ -2,28 +2,17 @@
 
 //! Which symbol of which object an undefined symbol stands for.
 
+use crate::knowledge::Knowledge;
 use crate::object_name::ObjectNameBuf;
 use crate::reference::Reference;
 use crate::similar::similar;
 use crate::symbols::{Candidate, ObjectSymbols};
-use crate::symvers::Symvers;
 use livepatch_format::name::{SymPos, Text};
 use std::fmt::{self, Write as _};
 use thiserror::Error;
 
 /// Undefined symbols that the module loader itself takes care of.
 const LOADER_SYMBOLS: [&[u8]; 1] = [b"_GLOBAL_OFFSET_TABLE_"];
-
-/// Everything that is known about the kernel and the modules to patch.
-#[derive(Debug, Default)]
-pub struct Knowledge {
-    /// The kernel's symbols, where they were given.
-    pub kernel: Option<ObjectSymbols>,
-    /// The symbols of target modules.
-    pub targets: Vec<ObjectSymbols>,
-    /// What is exported.
-    pub symvers: Symvers,
-}
 
 /// A symbol that cannot be resolved.
 #[derive(Debug, Error)]
@@ -165,20 +154,19 @@ impl Knowledge {
         if is_weak || LOADER_SYMBOLS.contains(&name) {
             return Ok(None);
         }
-        let exporter = self.symvers.exporter(name);
+        let exporter = self.exporter(name);
         if let Some(target) = self.exporting_target(name, exporter) {
             return Ok(Some(exported_by(target, name)));
         }
         if exporter.is_some()
             || self
-                .kernel
-                .as_ref()
-                .is_some_and(|kernel| kernel.exports(name))
+                .kernel()
+                .is_some_and(|known| known.symbols.exports(name))
         {
             return Ok(None);
         }
         let found: Vec<_> = self
-            .objects()
+            .all()
             .filter(|object| !object.get(name).is_empty())
             .collect();
         match found[..] {
@@ -188,7 +176,7 @@ impl Knowledge {
             [] => Err(Problem::NotFound {
                 symbol: name.to_vec(),
                 searched: self.searched(None),
-                similar: similar(name, self.objects()),
+                similar: similar(name, self.all()),
             }),
             [object] if object.get(name).len() == 1 => Ok(Some(Reference {
                 object: object.object.clone(),
@@ -205,7 +193,7 @@ impl Knowledge {
     /// Checks what the author states, as far as the object is known.
     fn check(&self, stated: Reference) -> Result<Reference, Problem> {
         let known: Vec<_> = self
-            .objects()
+            .all()
             .filter(|known| known.object == stated.object)
             .collect();
         if known.is_empty() {
@@ -235,22 +223,10 @@ impl Knowledge {
         }
     }
 
-    /// Whether the symbol is found while its module is loaded at a place where it is gone later,
-    /// so that its position is not the same at all times.
-    pub fn is_position_unsteady(&self, reference: &Reference) -> bool {
-        self.targets.iter().any(|target| {
-            target.object == reference.object && target.also_while_loading(&reference.symbol)
-        })
-    }
-
-    fn objects(&self) -> impl Iterator<Item = &ObjectSymbols> {
-        self.kernel.iter().chain(&self.targets)
-    }
-
     /// A target that exports the symbol. A patch that refers to it as to an ordinary exported
     /// symbol could not be loaded before that target.
     fn exporting_target(&self, name: &[u8], exporter: Option<&str>) -> Option<&ObjectSymbols> {
-        self.targets.iter().find(|target| match exporter {
+        self.targets().find(|target| match exporter {
             Some(exporter) => exporter == target.object.as_str(),
             None => target.exports(name),
         })
@@ -260,7 +236,7 @@ impl Knowledge {
     fn searched(&self, only: Option<&ObjectNameBuf>) -> String {
         let mut text = String::new();
         for object in self
-            .objects()
+            .all()
             .filter(|known| only.is_none_or(|only| known.object == *only))
         {
             let separator = if text.is_empty() { "" } else { ", " };
@@ -273,7 +249,7 @@ impl Knowledge {
                 object.len()
             );
         }
-        if self.kernel.is_none() {
+        if self.kernel().is_none() {
             let separator = if text.is_empty() { "" } else { "; " };
             let _ = write!(
                 text,

@@ -6,8 +6,7 @@ mod common;
 
 use common::{Case, Elf};
 use klp::convert::Conversion;
-use klp::resolve::Knowledge;
-use klp::symbols::ObjectSymbols;
+use klp::knowledge::Knowledge;
 use livepatch_fixtures::ARCHES;
 use livepatch_format::elf::{Header, Image, SHDR_SIZE};
 use livepatch_format::name::Dialect;
@@ -33,14 +32,10 @@ fn modules() -> &'static [(Vec<u8>, Knowledge)] {
                 let case = Case::new(arch);
                 let module = case.patch(PATCH);
                 let machine = Header::parse(&module).unwrap().machine().unwrap();
-                let kernel = ObjectSymbols::of_kernel(&case.path("System.map"), machine).unwrap();
-                (
-                    module,
-                    Knowledge {
-                        kernel: Some(kernel),
-                        ..Knowledge::default()
-                    },
-                )
+                let mut knowledge = Knowledge::default();
+                let kernel = case.path("System.map");
+                knowledge.add_kernel(&kernel, machine).unwrap();
+                (module, knowledge)
             })
             .collect()
     })

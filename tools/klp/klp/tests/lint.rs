@@ -11,6 +11,9 @@ use livepatch_format::elf::{Image, SHDR_SIZE};
 use serde_json::Value;
 use std::fs;
 
+/// As little as `klp convert` needs.
+const SYSTEM_MAP: &str = "--kernel System.map --symvers Module.symvers";
+
 const KNOWN: &str = "--kernel vmlinux --module target.ko --symvers Module.symvers";
 
 /// Checks `out.ko`; returns the findings.
@@ -40,6 +43,20 @@ fn only(case: &Case, words: &str, id: &str) -> Value {
         [only] if only["id"] == id => only.clone(),
         _ => panic!("not one {id}, but {findings:#?}"),
     }
+}
+
+/// The same, where `klp convert` refuses the module in the same words.
+fn refused(case: &Case, words: &str, id: &str) -> Value {
+    let finding = only(case, words, id);
+    assert_eq!(finding["severity"], "error");
+    let (_, errors) = case.output(&format!("convert {words} -o other.ko patch.ko"), 1);
+    for line in finding["message"].as_str().unwrap().lines() {
+        let line = format!("patch.ko: error[{id}]: {line}\n");
+        assert!(errors.contains(&line), "{line}{errors}");
+    }
+    assert!(errors.contains("not converted, as it would be refused"));
+    assert!(!case.path("other.ko").exists());
+    finding
 }
 
 fn good(case: &Case) -> Vec<u8> {
@@ -142,7 +159,7 @@ fn functions_that_are_not_found_as_they_are_named() {
             ),
         ] {
             case.livepatch(&one_function(object, function, position));
-            let finding = only(&case, KNOWN, id);
+            let finding = refused(&case, KNOWN, id);
             assert_eq!(finding["message"], message);
             assert_eq!(finding["errno"], "EINVAL");
             assert_eq!(finding["severity"], "error");
@@ -158,22 +175,96 @@ fn functions_that_ftrace_does_not_reach() {
         let cases = [("NULL", "\"untraced\""), ("\"target\"", "\"untraced_1\"")];
         for (object, function) in cases {
             case.livepatch(&one_function(object, function, 0));
-            let finding = only(&case, KNOWN, "function-not-traced");
+            let finding = refused(&case, KNOWN, "function-not-traced");
             let name = function.trim_matches('"');
             let message = format!("failed to find location for function '{name}'");
             assert_eq!(finding["message"], message.as_str());
         }
-        // Text of symbols alone tells of variables and init functions.
-        case.write(
-            "System.map",
-            "1000 T _sinittext\n1010 t starts\n1020 T _einittext\n2000 d counter\n3000 T lonely\n",
+        // Text of symbols alone tells of variables.
+        case.livepatch(&one_function("NULL", "\"counter\"", 0));
+        refused(&case, SYSTEM_MAP, "function-not-traced");
+    }
+}
+
+#[test]
+fn init_code_and_data_are_neither_patched_nor_referred_to() {
+    let message = |symbol, object| {
+        format!(
+            "symbol '{symbol}' in object '{object}' is init code or data, which is freed: use what \
+             stays, or copy it into the patch"
+        )
+    };
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        case.livepatch(&one_function("NULL", "\"starts\"", 0));
+        let finding = refused(&case, SYSTEM_MAP, "symbol-freed");
+        assert_eq!(finding["message"], message("starts", "vmlinux").as_str());
+        assert_eq!(finding["place"]["function"], "starts");
+
+        let using = |name: &str| {
+            let patch = one_function("NULL", "\"lonely\"", 0);
+            patch.replace(
+                "return x;",
+                &format!("extern int {name}; return x + {name};"),
+            )
+        };
+        case.livepatch(&using("early_line"));
+        let finding = refused(&case, SYSTEM_MAP, "symbol-freed");
+        let lines = finding["message"].as_str().unwrap();
+        assert!(
+            lines.starts_with(&message("early_line", "vmlinux")),
+            "{lines}"
         );
-        for name in ["starts", "counter"] {
-            case.write("own.map", case.read("System.map"));
-            case.write("System.map", common::SYSTEM_MAP);
-            case.livepatch(&one_function("NULL", &format!("\"{name}\""), 0));
-            case.write("System.map", case.read("own.map"));
-            only(&case, "--kernel System.map", "function-not-traced");
+        assert_eq!(finding["place"]["symbol"], ".klp.sym.vmlinux.early_line,0");
+
+        // What marks places in it, and per-CPU variables, whose first copies are there.
+        for name in [
+            "__init_begin",
+            "_sinittext",
+            "_einittext",
+            "__init_end",
+            "of_each",
+            "counter",
+        ] {
+            case.livepatch(&using(name));
+            assert_eq!(findings(&case, SYSTEM_MAP), [] as [Value; 0]);
+        }
+
+        // Of a module.
+        let early = "int __section(\".init.text\") early_target(int x) { return x; }";
+        let stays = "int stays(int x) { return x; }
+            static void *site __attribute__((section(\"__mcount_loc\"), used)) = stays;";
+        let early = case
+            .module("early")
+            .source("early.c", &format!("{early}{stays}"));
+        case.write("early.ko", early.build());
+        let known = "--kernel System.map --symvers Module.symvers --module early.ko";
+        case.livepatch(&one_function("\"early\"", "\"early_target\"", 0));
+        let finding = refused(&case, known, "symbol-freed");
+        assert_eq!(
+            finding["message"],
+            message("early_target", "early").as_str()
+        );
+    }
+}
+
+#[test]
+fn an_object_is_called_as_the_module_and_not_as_its_file() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        for (name, module) in [
+            ("my-target", "my_target"),
+            ("target.ko", "target"),
+            ("a-b-c.ko", "a_b_c"),
+        ] {
+            case.livepatch(&one_function(&format!("\"{name}\""), "\"shared\"", 0));
+            let finding = refused(&case, KNOWN, "patch-incomplete");
+            let message = format!(
+                "patch 'patch' is incomplete: no module that is loaded is called '{name}': write \
+                 '{module}'"
+            );
+            assert_eq!(finding["message"], message.as_str());
+            assert_eq!(finding["errno"], "EINVAL");
         }
     }
 }
@@ -278,7 +369,7 @@ fn a_description_that_lacks_something() {
             let text = whole.replace(from, to);
             assert_ne!(text, whole, "{from}");
             case.livepatch(&text);
-            let finding = only(&case, KNOWN, "patch-incomplete");
+            let finding = refused(&case, KNOWN, "patch-incomplete");
             assert_eq!(finding["message"], message.as_str());
             assert_eq!(finding["errno"], "EINVAL");
         }
@@ -435,8 +526,15 @@ fn relocations_that_wait_for_nobody() {
             "",
         );
         case.livepatch(&format!("{text} void *used[] = {{ of_target, told }};"));
-        let finding = only(&case, KNOWN, "object-not-patched");
+        let known = "--kernel System.map --symvers Module.symvers --module target.ko";
+        let finding = refused(&case, known, "patch-incomplete");
         assert_eq!(finding["place"]["object"], "target");
+        assert_eq!(
+            finding["message"],
+            "patch 'patch' is incomplete: it has livepatch relocations for 'target', which is none \
+             of its objects, so that they would never be applied: add it to them; its list of \
+             functions may be empty"
+        );
     }
 }
 
@@ -602,7 +700,7 @@ fn status_2_where_it_cannot_be_checked() {
             ),
             (
                 "--module target.ko --module target.ko out.ko",
-                "is called target as well",
+                "target.ko and target.ko are both called target",
             ),
             ("--kernel out.ko out.ko", "it is a module, not a kernel"),
             ("--running --kernel vmlinux out.ko", "cannot be used with"),

@@ -8,8 +8,8 @@
 
 use super::{modinfo, rewrite, verify, versions};
 use crate::elf::{is_signed, ElfFile, Place};
+use crate::knowledge::Knowledge;
 use crate::reference::Reference;
-use crate::resolve::Knowledge;
 use anyhow::{anyhow, bail, ensure, Result};
 use livepatch_format::elf::{SymbolIndex, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 use livepatch_format::name::Dialect;

@@ -6,10 +6,10 @@
 //! at the first one that fails; here all are made.
 
 use super::finding::{Finding, Place};
-use super::objects::Knowledge;
 use super::Lint;
 use crate::convert::special::{deadline, Deadline};
 use crate::description::ENABLE;
+use crate::knowledge::Knowledge;
 use crate::module::Module;
 use crate::object_name::ObjectNameBuf;
 use crate::resolve::candidates;
@@ -127,6 +127,7 @@ pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Optio
         Unresolved::Ambiguous { symbol, object } | Unresolved::Position { symbol, object, .. } => {
             there_are(object, symbol)
         }
+        Unresolved::Freed { .. } => None,
     }
 }
 

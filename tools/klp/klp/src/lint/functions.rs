@@ -4,9 +4,9 @@
 
 use super::file::{advice, unsteady};
 use super::finding::{Finding, Place};
-use super::objects::Known;
 use super::Lint;
 use crate::description::{self, Function, Object, Patch};
+use crate::knowledge::Known;
 use crate::object_name::ObjectNameBuf;
 use crate::symbols::Candidate;
 use livepatch_format::name::{ObjectName, Text, VMLINUX};
@@ -50,12 +50,15 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     // Those for a module wait for an object of the patch.
     for object in std::mem::take(&mut lint.section_objects) {
         if complete && !object.is_vmlinux() && !objects.contains(&object) {
-            let message = format!(
-                "it has livepatch relocations for {object}, which are never applied: the patch has \
-                 no object of that name"
-            );
-            let place = Place::function(object.as_str().as_bytes(), None);
-            lint.push(Finding::warning("object-not-patched", message, place));
+            let object = object.as_str().as_bytes();
+            let refusal = Refusal::Incomplete {
+                patch: lint.module.name(),
+                fault: Fault::NoObject { object },
+            };
+            let place = Place::function(object, None);
+            for patch in &patches {
+                refuse(lint, patch, &refusal, place.clone());
+            }
         }
     }
     depends(lint, &objects);
@@ -222,7 +225,7 @@ fn check_functions(
             .sites
             .as_ref()
             .map(|sites| sites.reach(&known.symbols, candidate));
-        if reachable == Some(false) || known.is_out_of_reach(candidate) {
+        if reachable == Some(false) || !candidate.may_be_code() {
             refuse(lint, patch, &Refusal::NoLocation { function: name }, place);
         } else if reachable.is_none() {
             lint.unchecked(format!(

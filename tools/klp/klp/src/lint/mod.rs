@@ -6,15 +6,13 @@ mod file;
 mod finding;
 mod functions;
 mod loader;
-mod objects;
 mod text;
 
 pub use finding::{Finding, Place, Severity};
-pub use objects::Knowledge;
 
+use crate::knowledge::Knowledge;
 use crate::module::{self, Module};
 use crate::object_name::ObjectNameBuf;
-use crate::symvers::Symvers;
 use crate::terminal::Color;
 use anyhow::Result;
 use livepatch_format::elf::Header;
@@ -22,7 +20,7 @@ use livepatch_format::error::Error;
 use livepatch_format::name::Text;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -94,6 +92,13 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What could not be checked, and why.
     pub unchecked: Vec<String>,
+}
+
+impl Report {
+    /// Writes the findings for people to read.
+    pub fn write_findings(&self, out: &mut impl io::Write) -> io::Result<()> {
+        text::findings(out, self)
+    }
 }
 
 /// A module that is looked at.
@@ -223,10 +228,7 @@ fn prepare(args: &Args) -> Result<(Vec<u8>, Knowledge)> {
         }
     }
     for path in &args.symvers {
-        knowledge
-            .symvers
-            .get_or_insert_with(Symvers::default)
-            .read(path)?;
+        knowledge.add_symvers(path)?;
     }
     Ok((data, knowledge))
 }

@@ -74,14 +74,16 @@ static void *other __attribute__((section("mcount_loc"), used)) = copied;
 const TWIN: &str = "static __noinline __attribute__((used)) int twin(int x) { return x - X; }\n";
 
 impl Case {
-    /// Compiles and converts a patch, for the kernel and `target.ko`, to `out.ko`.
+    /// Compiles and converts a patch, for the kernel and `target.ko`, to `out.ko`, whatever is
+    /// wrong with it.
     pub fn livepatch(&self, text: &str) -> Vec<u8> {
         self.targets();
         let module = self.module("patch");
         let text = format!("{LIVEPATCH_H}{text}");
         self.write("patch.ko", module.source("patch.c", &text).build());
         self.run(
-            "--kernel System.map --symvers Module.symvers --module target.ko -o out.ko patch.ko",
+            "--kernel System.map --symvers Module.symvers --module target.ko --no-lint -o out.ko \
+             patch.ko",
         )
         .success();
         self.read("out.ko")

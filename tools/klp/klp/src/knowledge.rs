@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is known of the kernel and of the modules that a patch is for.
+//! What is known of the kernel and of the modules that a patch is for: what `klp convert` looks
+//! symbols up in, and `klp lint` checks a patch against.
 
 use crate::callsites::CallSites;
 use crate::inlined::{self, DebugInfo};
@@ -12,6 +13,7 @@ use crate::symvers::Symvers;
 use crate::vermagic::Vermagic;
 use anyhow::{bail, Context, Result};
 use livepatch_format::elf::{Machine, SectionIndex};
+use livepatch_format::init::InitMemory;
 use livepatch_format::modinfo;
 use livepatch_format::name::{ObjectName, SymPos};
 use livepatch_format::refusal::Unresolved;
@@ -31,6 +33,8 @@ pub struct Known {
     data: Option<Vec<u8>>,
     /// Whether its symbols' addresses are known.
     has_addresses: bool,
+    /// Where its init code and data are; `None` for a module, or where that is not known.
+    init: Option<InitMemory>,
 }
 
 /// Everything that is known.
@@ -47,7 +51,12 @@ pub struct Knowledge {
 impl Known {
     fn new(symbols: ObjectSymbols) -> Self {
         let has_addresses = symbols.all().any(|candidate| candidate.address != 0);
+        let init = InitMemory::find(|name| match symbols.get(name.to_bytes()) {
+            [only] if has_addresses => Some(only.address),
+            _ => None,
+        });
         Known {
+            init: init.filter(|_| symbols.object.is_vmlinux()),
             symbols,
             sites: None,
             data: None,
@@ -72,31 +81,28 @@ impl Known {
                 break;
             }
         }
-        search.result(object, name)
+        match search.result(object, name) {
+            Ok(found) if self.is_freed(name, found) => Err(Unresolved::Freed {
+                symbol: name,
+                object,
+            }),
+            Err(Unresolved::NotFound { symbol }) if self.symbols.is_init(symbol) => {
+                Err(Unresolved::Freed { symbol, object })
+            }
+            result => result,
+        }
+    }
+
+    /// Whether a symbol of the kernel is of its init code and data.
+    fn is_freed(&self, name: &[u8], found: &Candidate) -> bool {
+        let init = self.init.as_ref();
+        init.is_some_and(|init| init.frees(name, found.address))
     }
 
     /// Names that are nearly the same, in words.
     pub fn similar(&self, name: &[u8]) -> Option<String> {
         let names = similar(name, std::iter::once(&self.symbols));
         (!names.is_empty()).then(|| format!("similar names: {}", names.join(", ")))
-    }
-
-    /// Whether a function's code is freed once its object is up, or is no code at all; going by
-    /// what a list of symbols tells.
-    pub fn is_out_of_reach(&self, function: &Candidate) -> bool {
-        if let [kind] = function.kind.as_bytes() {
-            if !b"tTwWiI".contains(kind) {
-                return true;
-            }
-        }
-        let edge = |name: &[u8]| match self.symbols.get(name) {
-            [only] if self.has_addresses => Some(only.address),
-            _ => None,
-        };
-        match (edge(b"_sinittext"), edge(b"_einittext")) {
-            (Some(start), Some(end)) => (start..end).contains(&function.address),
-            _ => false,
-        }
     }
 
     /// Whether two symbols of the object are one.
@@ -142,6 +148,34 @@ impl Knowledge {
     /// What is known of an object.
     pub fn get(&self, object: &[u8]) -> Option<&Known> {
         self.objects.get(&ObjectNameBuf::new(object).ok()?)
+    }
+
+    /// The symbols of all objects, those of the kernel first.
+    pub fn all(&self) -> impl Iterator<Item = &ObjectSymbols> {
+        let known = |is_kernel| {
+            let all = self.objects.values().map(|known| &known.symbols);
+            all.filter(move |symbols| symbols.object.is_vmlinux() == is_kernel)
+        };
+        known(true).chain(known(false))
+    }
+
+    /// The symbols of the modules.
+    pub fn targets(&self) -> impl Iterator<Item = &ObjectSymbols> {
+        self.all().filter(|symbols| !symbols.object.is_vmlinux())
+    }
+
+    /// The module, or `vmlinux`, that exports a symbol, as a `Module.symvers` says.
+    pub fn exporter(&self, symbol: &[u8]) -> Option<&str> {
+        self.symvers.as_ref()?.exporter(symbol)
+    }
+
+    /// Adds what a `Module.symvers` says.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn add_symvers(&mut self, path: &Path) -> Result<()> {
+        self.symvers.get_or_insert_with(Symvers::default).read(path)
     }
 
     /// What is known of the kernel itself.
@@ -205,8 +239,11 @@ impl Knowledge {
     ) -> Result<()> {
         let symbols = ObjectSymbols::of_module(path, machine)?;
         if !given.insert(symbols.object.clone()) {
+            let other = self.objects.get(&symbols.object);
+            let other = other.map_or(path, |known| &known.symbols.source);
             bail!(
-                "{}: another module given is called {} as well",
+                "{} and {} are both called {}",
+                other.display(),
                 path.display(),
                 symbols.object
             );
