@@ -5,7 +5,8 @@
 # loading. Which these are, and in which words, is what the selftests themselves
 # say: their scripts are run with a functions.sh that loads nothing. A result is a
 # module that is to be refused, and one is to be found so; or a good module, in
-# which nothing is to be found.
+# which nothing is to be found. Where only the patch in it is at fault, klp convert
+# must refuse to make it, in the same words.
 #
 #   lint.sh [VARIANT]
 #
@@ -104,24 +105,32 @@ result() {
 	[ $# -eq 0 ] || printf '%s\n' "$@" | sed 's/^/# /'
 }
 
-# lint FILE: its output, and its status in $status.
-lint() {
+# klp WORD [ARGUMENT]... FILE: output and status of that command, in $output and $status.
+klp() {
 	status=0
-	output=$("$KLP" lint --kernel "$KOBJ/vmlinux" --symvers "$KOBJ/Module.symvers" \
+	output=$("$KLP" "$1" --kernel "$KOBJ/vmlinux" --symvers "$KOBJ/Module.symvers" \
 		--symvers "$OUT/Module.symvers" --symvers "$OUT/selftests/Module.symvers" \
-		"${TARGETS[@]}" "$1" 2>&1) || status=$?
+		"${TARGETS[@]}" "${@:2}" 2>&1) || status=$?
 }
 
+# errors: the messages of errors in $output.
+errors() { sed -n 's/^[^ ]*: error\[[a-z-]*\]: //p' <<<"$output"; }
+
 check_refused() {
-	local what=$1 file=$2 errno=$3 regex=$4 lines
-	lint "$file"
-	lines=$(sed -n 's/^[^ ]*: error\[[a-z-]*\]: //p' <<<"$output")
+	local what=$1 file=$2 errno=$3 regex=$4 lines made
+	klp lint "$file"
+	lines=$(errors)
+	made=${file%/*}/.${file##*/}
+	made=${made%.ko}.kbuild.ko
 	if [ "$status" -ne 1 ]; then
 		result "not ok" "$what" "status $status instead of 1; $output"
 	elif ! grep -Eq -- "$regex" <<<"${lines:-}" || [ -z "$lines" ]; then
 		result "not ok" "$what" "no error with '$regex':" "$output"
 	elif ! grep -q "^    refused with $errno\$" <<<"$output"; then
 		result "not ok" "$what" "no error with $errno:" "$output"
+	elif [[ $file == "$WORK"/* ]] && klp convert --output "$WORK/converted.ko" "$made" &&
+		{ [ "$status" -ne 1 ] || [ "$(errors)" != "$lines" ]; }; then
+		result "not ok" "$what" "klp convert: status $status; it was to refuse it with: $lines" "$output"
 	else
 		result ok "$what"
 	fi
@@ -129,7 +138,7 @@ check_refused() {
 
 check_good() {
 	local file=$1
-	lint "$file"
+	klp lint "$file"
 	if [ "$status" -eq 0 ]; then
 		result ok "${file##*/} is good"
 	else
@@ -192,7 +201,7 @@ check() {
 	local args
 	read -ra args <<<"$(kmake_args "$VARIANT")"
 	make -C "$WORK/src" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$WORK/out" KLP="$KLP" \
-		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS" >"$WORK/build.log" 2>&1 ||
+		LIVEPATCH_SYMVERS="$OUT/Module.symvers" KLP_LINT=no -j"$JOBS" >"$WORK/build.log" 2>&1 ||
 		{ tail -n 30 "$WORK/build.log" && die "the patches of tools/testing/lint cannot be built"; }
 
 	for line in "${cases[@]}"; do
