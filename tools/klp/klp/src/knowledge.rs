@@ -4,10 +4,10 @@
 //! symbols up in, and `klp lint` checks a patch against.
 
 use crate::callsites::CallSites;
-use crate::inlined::{self, DebugInfo};
+use crate::debug_info::{self, DebugInfo, Parameter};
 use crate::module::{self, Module};
 use crate::object_name::ObjectNameBuf;
-use crate::similar::similar;
+use crate::similar::{self, similar};
 use crate::symbols::{of_running, Candidate, ObjectSymbols};
 use crate::symvers::Symvers;
 use crate::vermagic::Vermagic;
@@ -102,7 +102,7 @@ impl Known {
     /// Names that are nearly the same, in words.
     pub fn similar(&self, name: &[u8]) -> Option<String> {
         let names = similar(name, std::iter::once(&self.symbols));
-        (!names.is_empty()).then(|| format!("similar names: {}", names.join(", ")))
+        similar::shown(&names)
     }
 
     /// Whether two symbols of the object are one.
@@ -112,35 +112,92 @@ impl Known {
 
     /// For each of these functions, by its index, the functions that have a copy of it; `None`
     /// without debug information.
+    ///
+    /// # Errors
+    ///
+    /// The debug information is damaged.
     pub fn copies(&self, functions: &[&Candidate]) -> Result<Option<Vec<BTreeSet<String>>>> {
+        self.ask(functions, |info, addresses| {
+            let mut copies = info.copies(&addresses.iter().copied().collect())?;
+            let each = addresses.iter();
+            Ok(each
+                .map(|address| copies.remove(address).unwrap_or_default())
+                .collect())
+        })
+    }
+
+    /// The functions that have a copy of the one that is called `name`, which is not compiled on
+    /// its own; `None` without debug information.
+    ///
+    /// # Errors
+    ///
+    /// The debug information is damaged.
+    pub fn copies_of(&self, name: &str) -> Result<Option<BTreeSet<String>>> {
+        self.ask(&[], |info, _| info.copies_of(name))
+    }
+
+    /// The parameters of a function; `None` where no debug information tells them.
+    ///
+    /// # Errors
+    ///
+    /// The debug information is damaged.
+    pub fn parameters(&self, function: &Candidate) -> Result<Option<Vec<Parameter>>> {
+        let parameters = self.ask(&[function], |info, addresses| match addresses {
+            [address] => info.parameters(*address),
+            _ => Ok(None),
+        })?;
+        Ok(parameters.flatten())
+    }
+
+    /// The symbols, each with its source file where debug information tells that: with directories
+    /// then. Symbols by themselves tell no directories, and nothing of what is not static.
+    pub fn with_files(&self, mut symbols: Vec<Candidate>) -> Vec<Candidate> {
+        let all: Vec<_> = symbols.iter().collect();
+        let files = self.ask(&all, |info, addresses| {
+            let mut files = info.files(&addresses.iter().copied().collect())?;
+            let each = addresses.iter();
+            Ok(each
+                .map(|address| files.remove(address))
+                .collect::<Vec<_>>())
+        });
+        // What cannot be read tells nothing.
+        for (symbol, file) in symbols
+            .iter_mut()
+            .zip(files.ok().flatten().unwrap_or_default())
+        {
+            symbol.file = file.or(symbol.file.take());
+        }
+        symbols
+    }
+
+    /// Asks the debug information, which knows these symbols by the addresses that go with them;
+    /// `None` where there is none.
+    fn ask<R>(
+        &self,
+        symbols: &[&Candidate],
+        question: impl FnOnce(&DebugInfo<'_>, &[u64]) -> Result<R>,
+    ) -> Result<Option<R>> {
         let Some(data) = &self.data else {
             return Ok(None);
         };
         let (info, addresses): (_, Vec<u64>) = if self.symbols.object.is_vmlinux() {
-            let addresses = functions.iter().map(|function| function.address);
+            let addresses = symbols.iter().map(|symbol| symbol.address);
             (DebugInfo::of_vmlinux(data)?, addresses.collect())
         } else {
             let module = Module::parse(data)?;
-            let index = |function: &Candidate| {
+            let index = |symbol: &Candidate| {
                 let mut all = module.sections();
-                let name = function.section.as_deref().unwrap_or_default();
+                let name = symbol.section.as_deref().unwrap_or_default();
                 all.find(|(_, _, found)| found.escape_ascii().to_string() == name)
                     .map_or(SectionIndex(0), |(index, ..)| index)
             };
-            let addresses = functions
+            let addresses = symbols
                 .iter()
-                .map(|function| inlined::address(index(function), function.address));
-            (DebugInfo::of_module(&module), addresses.collect())
+                .map(|symbol| debug_info::address(index(symbol), symbol.address));
+            let addresses = addresses.collect();
+            (DebugInfo::of_module(&module), addresses)
         };
-        let Some(info) = info else {
-            return Ok(None);
-        };
-        let mut copies = info.copies(&addresses.iter().copied().collect())?;
-        let each = addresses.iter();
-        Ok(Some(
-            each.map(|address| copies.remove(address).unwrap_or_default())
-                .collect(),
-        ))
+        info.map(|info| question(&info, &addresses)).transpose()
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::knowledge::Knowledge;
 use crate::object_name::ObjectNameBuf;
 use crate::reference::Reference;
-use crate::similar::similar;
+use crate::similar::{self, similar};
 use crate::symbols::{Candidate, ObjectSymbols};
 use livepatch_format::name::{SymPos, Text};
 use std::fmt::{self, Write as _};
@@ -134,11 +134,9 @@ impl fmt::Display for Candidates {
 }
 
 fn suggestions(similar: &[String]) -> String {
-    if similar.is_empty() {
-        String::new()
-    } else {
-        format!("\n    similar names: {}", similar.join(", "))
-    }
+    similar::shown(similar)
+        .map(|names| format!("\n    {names}"))
+        .unwrap_or_default()
 }
 
 impl Knowledge {

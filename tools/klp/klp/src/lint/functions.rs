@@ -2,22 +2,20 @@
 
 //! What is wrong with the functions that a module patches.
 
-use super::file::{advice, unsteady};
+use super::file::{advice, clone, unsteady};
 use super::finding::{Finding, Place};
-use super::Lint;
+use super::{reasons, Lint};
+use crate::clones;
 use crate::description::{self, Function, Object, Patch};
 use crate::knowledge::Known;
 use crate::object_name::ObjectNameBuf;
 use crate::symbols::Candidate;
 use livepatch_format::name::{ObjectName, Text, VMLINUX};
 use livepatch_format::patch::{self, Fault};
-use livepatch_format::refusal::Refusal;
+use livepatch_format::refusal::{Refusal, Unresolved};
 
 /// How many functions are named that have a copy of another.
 const SHOWN: usize = 8;
-
-/// What a compiler appends to the name of a part or a copy of a function.
-const CLONES: [&str; 4] = [".constprop.", ".isra.", ".part.", ".llvm."];
 
 /// Checks everything that the module patches.
 pub(super) fn check(lint: &mut Lint<'_>) {
@@ -90,10 +88,19 @@ fn depends(lint: &mut Lint<'_>, objects: &[ObjectNameBuf]) {
 
 /// Adds what the kernel would refuse, unless the module's code may change it before.
 fn refuse(lint: &mut Lint<'_>, patch: &Patch, refusal: &Refusal<'_>, place: Place) {
+    refuse_with(lint, patch, refusal, place, None);
+}
+
+/// The same, with what to do instead.
+fn refuse_with(
+    lint: &mut Lint<'_>,
+    patch: &Patch,
+    refusal: &Refusal<'_>,
+    place: Place,
+    help: Option<String>,
+) {
     let mut finding = Finding::refusal(refusal, place);
-    if let Refusal::Function(unresolved) = refusal {
-        finding.help = advice(lint.knowledge, *unresolved);
-    }
+    finding.help = help;
     lint.push(match patch.changeable {
         Some(what) => finding.uncertain(&format!(
             "it would be refused as the file has it; the module's code refers to {what}, which it \
@@ -203,7 +210,14 @@ fn check_functions(
         let candidate = match known.find(object_name, name, function.position) {
             Ok(candidate) => candidate,
             Err(unresolved) => {
-                refuse(lint, patch, &Refusal::Function(unresolved), place);
+                let help = match unresolved {
+                    Unresolved::NotFound { symbol } => {
+                        Some(reasons::not_found(lint.knowledge, known, symbol))
+                    }
+                    _ => advice(lint.knowledge, unresolved),
+                };
+                let refusal = Refusal::Function(unresolved);
+                refuse_with(lint, patch, &refusal, place, help);
                 continue;
             }
         };
@@ -226,7 +240,9 @@ fn check_functions(
             .as_ref()
             .map(|sites| sites.reach(&known.symbols, candidate));
         if reachable == Some(false) || !candidate.may_be_code() {
-            refuse(lint, patch, &Refusal::NoLocation { function: name }, place);
+            let help = reasons::not_traced(known, name, candidate);
+            let refusal = Refusal::NoLocation { function: name };
+            refuse_with(lint, patch, &refusal, place, Some(help));
         } else if reachable.is_none() {
             lint.unchecked(format!(
                 "whether ftrace reaches the functions of {object_name}: {} does not list its call \
@@ -235,8 +251,31 @@ fn check_functions(
             ));
         }
     }
+    for (name, candidate) in &found {
+        warn(lint, known, object_name, name, candidate);
+    }
     clones(lint, known, shown, &found);
     inlined(lint, known, shown, &found);
+}
+
+/// What somebody should know of a function that can be patched.
+fn warn(
+    lint: &mut Lint<'_>,
+    known: &Known,
+    object: ObjectName<'_>,
+    name: &[u8],
+    candidate: &Candidate,
+) {
+    let place = Place::function(object.as_bytes(), Some(name));
+    if object.is_vmlinux() && reasons::is_always_running(name) {
+        let message = format!(
+            "some task is always in '{}': the transition will not end by itself",
+            Text(name)
+        );
+        let finding = Finding::warning("function-always-running", message, place.clone());
+        lint.push(finding.help("patch functions that it calls"));
+    }
+    clone(lint, known, "it patches", name, candidate, place);
 }
 
 /// Parts and copies of a function that have names of their own.
@@ -247,10 +286,7 @@ fn clones(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &C
             .symbols
             .names()
             .map(String::from_utf8_lossy)
-            .filter(|other| {
-                let rest = other.strip_prefix(&*name_text);
-                rest.is_some_and(|rest| CLONES.iter().any(|clone| rest.starts_with(clone)))
-            })
+            .filter(|other| clones::is_of(other, &name_text))
             .map(|name| name.escape_debug().to_string())
             .collect();
         if !clones.is_empty() {
@@ -306,7 +342,7 @@ fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &
     }
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let shown: Vec<_> = names
         .iter()
         .take(SHOWN)

@@ -6,6 +6,7 @@ mod file;
 mod finding;
 mod functions;
 mod loader;
+mod reasons;
 mod text;
 
 pub use finding::{Finding, Place, Severity};
