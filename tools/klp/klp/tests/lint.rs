@@ -292,6 +292,140 @@ fn functions_that_are_inlined() {
     }
 }
 
+/// The help to the refusal of a function.
+fn help_of(case: &Case, object: &str, function: &str, id: &str) -> String {
+    case.livepatch(&one_function(object, &format!("\"{function}\""), 0));
+    let finding = refused(case, KNOWN, id);
+    finding["help"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn why_a_function_cannot_be_patched() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        for (object, function, id, reason) in [
+            (
+                "NULL",
+                "counter",
+                "function-not-traced",
+                "'counter' is a variable, no function",
+            ),
+            (
+                "NULL",
+                "untraced",
+                "function-not-traced",
+                "or 'kernel.c' is compiled without tracing, as are lib/ and others; patch the \
+                 functions that call it",
+            ),
+            (
+                "\"target\"",
+                "untraced_2",
+                "function-not-traced",
+                "or 'target_2.c' is compiled without tracing",
+            ),
+            (
+                "NULL",
+                "everywhere",
+                "symbol-not-found",
+                "it is inlined everywhere: patch 'user' instead",
+            ),
+            (
+                "NULL",
+                "nowhere_at_all",
+                "symbol-not-found",
+                "no function of that name is inlined anywhere either",
+            ),
+            (
+                "NULL",
+                "user_1",
+                "symbol-not-found",
+                "'user_1' is in object 'target': name that in struct klp_object",
+            ),
+        ] {
+            let help = help_of(&case, object, function, id);
+            assert!(help.contains(reason), "{function}: {help}");
+        }
+        for name in ["pause", "sys_pause", "__se_sys_pause", "__do_sys_pause"] {
+            let help = help_of(&case, "NULL", name, "symbol-not-found");
+            assert_eq!(
+                help,
+                "the function of that system call is '__x64_sys_pause', whose only parameter is a \
+                 'struct pt_regs *'"
+            );
+        }
+        // Symbols by themselves do not tell what is inlined.
+        case.livepatch(&one_function("NULL", "\"everywhere\"", 0));
+        let finding = refused(&case, SYSTEM_MAP, "symbol-not-found");
+        let help = finding["help"].as_str().unwrap();
+        assert!(
+            help.contains("it may be inlined everywhere, which System.map does not tell"),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn functions_that_some_task_is_always_in() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        case.livepatch(&one_function("NULL", "\"do_idle\"", 0));
+        let finding = only(&case, KNOWN, "function-always-running");
+        assert_eq!(finding["severity"], "warning");
+        assert_eq!(
+            finding["message"],
+            "some task is always in 'do_idle': the transition will not end by itself"
+        );
+    }
+}
+
+#[test]
+fn what_the_compiler_made_of_a_function_has_other_parameters() {
+    let warned = |finding: &Value, what: &str| {
+        assert_eq!(finding["severity"], "warning");
+        let message = format!(
+            "{what}, which the compiler made of 'shrunk': its parameters need not be those of the \
+             source, and the kernel crashes where they differ"
+        );
+        assert_eq!(finding["message"], message.as_str());
+    };
+    let call = "static int caller(int x) {
+            extern int it(int, int, int) KLP_SYM(vmlinux, shrunk.isra.0, 0); return it(x, x, x);
+        }";
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        // ftrace does not reach it in this kernel.
+        case.livepatch(&one_function("NULL", "\"shrunk.isra.0\"", 0));
+        let finding = only(&case, SYSTEM_MAP, "clone");
+        warned(&finding, "it patches 'shrunk.isra.0'");
+        let help = finding["help"].as_str().unwrap();
+        assert!(help.starts_with("no debug information tells"), "{help}");
+
+        let patch = one_function("NULL", "\"lonely\"", 0);
+        case.livepatch(&format!(
+            "{call}{}",
+            patch.replace("return x;", "return caller(x);")
+        ));
+        let finding = only(&case, KNOWN, "clone");
+        warned(&finding, "it refers to 'shrunk.isra.0'");
+        assert_eq!(
+            finding["help"],
+            "debug information: of the source's parameters it has 'x', 'y', and no 'unused'"
+        );
+        assert_eq!(
+            finding["place"]["symbol"],
+            ".klp.sym.vmlinux.shrunk.isra.0,0"
+        );
+
+        let help = help_of(&case, "NULL", "shrunk", "symbol-not-found");
+        assert!(
+            help.contains(
+                "similar names: shrunk.isra.0 (a clone that the compiler made of shrunk: its"
+            ),
+            "{help}"
+        );
+    }
+}
+
 #[test]
 fn clones_of_a_function() {
     let case = Case::new(Arch::X86_64);

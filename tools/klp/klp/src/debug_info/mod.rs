@@ -95,12 +95,14 @@ pub fn address(section: SectionIndex, offset: u64) -> u64 {
 
 /// The section, if it is one of debug information.
 fn id(name: &[u8]) -> Option<&'static str> {
-    const USED: [SectionId; 10] = [
+    const USED: [SectionId; 12] = [
         SectionId::DebugAbbrev,
         SectionId::DebugAddr,
         SectionId::DebugInfo,
         SectionId::DebugLine,
         SectionId::DebugLineStr,
+        SectionId::DebugLoc,
+        SectionId::DebugLocLists,
         SectionId::DebugRngLists,
         SectionId::DebugRanges,
         SectionId::DebugStr,

@@ -5,7 +5,7 @@
 
 use super::{for_each_unit, name, DebugInfo, Slice};
 use anyhow::Result;
-use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, Operation, Unit};
+use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, Operation, Unit, UnitOffset};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A parameter of a function, as the source has it.
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Parameter {
     /// Its name.
     pub name: String,
-    /// Whether the function that the compiler made has a place for it.
+    /// Whether it is passed to the function that the compiler made.
     pub is_there: bool,
 }
 
@@ -63,7 +63,7 @@ impl DebugInfo<'_> {
                 if entry.tag() == gimli::DW_TAG_subprogram
                     && low_pc(&dwarf, unit, entry)? == Some(function)
                 {
-                    found = Some(parameters_below(&dwarf, unit, entry)?);
+                    found = Some(parameters_below(&dwarf, unit, entry, function)?);
                     break;
                 }
             }
@@ -73,25 +73,84 @@ impl DebugInfo<'_> {
     }
 }
 
-/// The parameters of a function.
+/// The parameters of a function that begins at `start`, in the source's order.
 fn parameters_below<'a>(
     dwarf: &Dwarf<Slice<'a>>,
     unit: &Unit<Slice<'a>>,
     function: &DebuggingInformationEntry<Slice<'a>>,
+    start: u64,
 ) -> Result<Vec<Parameter>> {
     let mut parameters = Vec::new();
-    let mut tree = unit.entries_tree(Some(function.offset()))?;
-    let mut children = tree.root()?.children();
-    while let Some(child) = children.next()? {
-        let entry = child.entry();
-        if entry.tag() == gimli::DW_TAG_formal_parameter {
-            parameters.push(Parameter {
-                name: name(dwarf, unit, entry)?.unwrap_or_else(|| "?".into()),
-                is_there: entry.attr_value(gimli::DW_AT_location).is_some(),
-            });
-        }
+    for_each_parameter(unit, function.offset(), |entry| {
+        parameters.push(Parameter {
+            name: name(dwarf, unit, entry)?.unwrap_or_else(|| "?".into()),
+            is_there: is_passed(dwarf, unit, entry, start)?,
+        });
+        Ok(())
+    })?;
+    // What is left of them comes first.
+    let origin = function.attr_value(gimli::DW_AT_abstract_origin);
+    if let Some(AttributeValue::UnitRef(origin)) = origin {
+        let mut order = Vec::new();
+        for_each_parameter(unit, origin, |entry| {
+            order.extend(name(dwarf, unit, entry)?);
+            Ok(())
+        })?;
+        parameters.sort_by_key(|one| order.iter().position(|name| *name == one.name));
     }
     Ok(parameters)
+}
+
+fn for_each_parameter<'a>(
+    unit: &Unit<Slice<'a>>,
+    function: UnitOffset,
+    mut each: impl FnMut(&DebuggingInformationEntry<Slice<'a>>) -> Result<()>,
+) -> Result<()> {
+    let mut tree = unit.entries_tree(Some(function))?;
+    let mut children = tree.root()?.children();
+    while let Some(child) = children.next()? {
+        if child.entry().tag() == gimli::DW_TAG_formal_parameter {
+            each(child.entry())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a parameter is in a register or on the stack when the function begins. Of one that is
+/// not passed, what is known may still be told, as a value.
+fn is_passed<'a>(
+    dwarf: &Dwarf<Slice<'a>>,
+    unit: &Unit<Slice<'a>>,
+    parameter: &DebuggingInformationEntry<Slice<'a>>,
+    start: u64,
+) -> Result<bool> {
+    let Some(place) = parameter.attr_value(gimli::DW_AT_location) else {
+        return Ok(false);
+    };
+    let expression = match place {
+        AttributeValue::Exprloc(expression) => Some(expression),
+        place => {
+            let Some(mut list) = dwarf.attr_locations(unit, place)? else {
+                return Ok(false);
+            };
+            let mut found = None;
+            while let Some(entry) = list.next()? {
+                if (entry.range.begin..entry.range.end).contains(&start) {
+                    found = Some(entry.data);
+                    break;
+                }
+            }
+            found
+        }
+    };
+    let Some(expression) = expression else {
+        return Ok(false);
+    };
+    let first = expression.operations(unit.encoding()).next()?;
+    Ok(matches!(
+        first,
+        Some(Operation::Register { .. } | Operation::FrameOffset { .. } | Operation::CallFrameCFA)
+    ))
 }
 
 /// Where a function begins that was compiled.

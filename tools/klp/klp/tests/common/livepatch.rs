@@ -67,6 +67,14 @@ __noinline int untraced(int x) { return x * 5; }
 static int copied(int x) { return x * 77 + counter; }
 int (*volatile pointer)(int) = copied;
 int caller(int x) { return copied(x) - 1; }
+static inline int everywhere(int x) { return x * 99 + counter; }
+int user(int x) { return everywhere(x) - 2; }
+static __attribute__((noinline)) int shrunk(int x, int unused, int y) { return x / y + counter; }
+int shrinker(int x, int y) { return shrunk(x, y + 7, y) + 1; }
+__noinline int do_idle(int x) { return x + counter; }
+static void *idle __attribute__((section("mcount_loc"), used)) = do_idle;
+int __x64_sys_pause(void *regs) { return counter; }
+int __s390x_sys_pause(void *regs) { return counter; }
 static void *site __attribute__((section("mcount_loc"), used)) = lonely;
 static void *other __attribute__((section("mcount_loc"), used)) = copied;
 "#;
