@@ -209,9 +209,14 @@ impl Knowledge {
 
     /// The symbols of all objects, those of the kernel first.
     pub fn all(&self) -> impl Iterator<Item = &ObjectSymbols> {
+        self.known().map(|known| &known.symbols)
+    }
+
+    /// All objects, the kernel first.
+    pub fn known(&self) -> impl Iterator<Item = &Known> {
         let known = |is_kernel| {
-            let all = self.objects.values().map(|known| &known.symbols);
-            all.filter(move |symbols| symbols.object.is_vmlinux() == is_kernel)
+            let all = self.objects.values();
+            all.filter(move |known| known.symbols.object.is_vmlinux() == is_kernel)
         };
         known(true).chain(known(false))
     }

@@ -2,9 +2,9 @@
 
 //! Which symbol of which object an undefined symbol stands for.
 
-use crate::knowledge::Knowledge;
+use crate::knowledge::{Knowledge, Known};
 use crate::object_name::ObjectNameBuf;
-use crate::reference::Reference;
+use crate::reference::{is_same_file, Reference, Stated, Which};
 use crate::similar::{self, similar};
 use crate::symbols::{Candidate, ObjectSymbols};
 use livepatch_format::name::{SymPos, Text};
@@ -44,8 +44,9 @@ pub enum Problem {
     /// It stands several times, and the author does not say which one is meant.
     #[error(
         "{}: {} symbols have that name{}\n    state which one is meant: #include \
-         <linux/klp_sym.h>, and declare it with KLP_SYM(OBJECT, {}, POSITION)",
-        Text(symbol), candidates.0.len(), candidates, Text(symbol)
+         <linux/klp_sym.h>, and declare it with KLP_SYM_FILE(OBJECT, {}, \"FILE\") or with \
+         KLP_SYM(OBJECT, {}, POSITION)",
+        Text(symbol), candidates.0.len(), candidates, Text(symbol), Text(symbol)
     )]
     Ambiguous {
         /// The symbol.
@@ -55,8 +56,9 @@ pub enum Problem {
     },
     /// A name that starts as a stated symbol does, and goes on differently.
     #[error(
-        "{}: not of the form .klp.extern.<object>.<symbol>..<position>\n    use KLP_SYM(object, \
-         symbol, position) of <linux/klp_sym.h>, with a position in plain decimal digits",
+        "{}: not of the form .klp.extern.<object>.<symbol>..<position or file>\n    use \
+         KLP_SYM(object, symbol, position) of <linux/klp_sym.h>, with a position in plain decimal \
+         digits, or KLP_SYM_FILE(object, symbol, \"dir/file.c\")",
         Text(symbol)
     )]
     Malformed {
@@ -68,7 +70,7 @@ pub enum Problem {
         stated.object, suggestions(similar))]
     NotInObject {
         /// What the author states.
-        stated: Reference,
+        stated: Stated,
         /// Where it was looked for.
         searched: String,
         /// Names that are nearly the same.
@@ -79,23 +81,65 @@ pub enum Problem {
         candidates.0.len())]
     NotUnique {
         /// What the author states.
-        stated: Reference,
+        stated: Stated,
         /// Those of that name.
         candidates: Candidates,
     },
     /// There are not that many.
-    #[error("{stated}: there is no position {}{candidates}", stated.position.0)]
+    #[error("{stated}: there is no position {}{candidates}", position.0)]
     NoSuchPosition {
         /// What the author states.
-        stated: Reference,
+        stated: Stated,
+        /// The position in it.
+        position: SymPos,
         /// Those of that name.
         candidates: Candidates,
+    },
+    /// No file of that name has it.
+    #[error("{stated}: no file of that name has it{candidates}")]
+    NotInFile {
+        /// What the author states.
+        stated: Stated,
+        /// Those of that name.
+        candidates: Candidates,
+    },
+    /// Several have it, or have it several times.
+    #[error(
+        "{stated}: {} symbols of that name are in such a file{candidates}\n    state more of its \
+         path, which only debug information tells, or the position with KLP_SYM()",
+        candidates.0.len()
+    )]
+    SeveralInFile {
+        /// What the author states.
+        stated: Stated,
+        /// Those in a file of that name.
+        candidates: Candidates,
+    },
+    /// The object is not known, and so neither are its files.
+    #[error(
+        "{stated}: the symbols of {} were not given, which tell the files that they are from\n    \
+         give them with --kernel or --module", stated.object
+    )]
+    UnknownObject {
+        /// What the author states.
+        stated: Stated,
     },
 }
 
 /// Symbols to choose from.
 #[derive(Debug)]
 pub struct Candidates(Vec<(ObjectNameBuf, SymPos, Candidate)>);
+
+impl Stated {
+    /// The symbol, which was found at this position.
+    fn at(self, position: SymPos) -> Reference {
+        Reference {
+            object: self.object,
+            symbol: self.symbol,
+            position,
+        }
+    }
+}
 
 impl fmt::Display for Candidates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,7 +187,7 @@ impl Knowledge {
     /// Decides what the undefined symbol `name` stands for; `None` where it is to stay an
     /// ordinary undefined symbol.
     pub fn resolve(&self, name: &[u8], is_weak: bool) -> Result<Option<Reference>, Problem> {
-        if let Some(stated) = Reference::parse(name) {
+        if let Some(stated) = Stated::parse(name) {
             let stated = stated.map_err(|_| Problem::Malformed {
                 symbol: name.to_vec(),
             })?;
@@ -164,8 +208,8 @@ impl Knowledge {
             return Ok(None);
         }
         let found: Vec<_> = self
-            .all()
-            .filter(|object| !object.get(name).is_empty())
+            .known()
+            .filter(|known| !known.symbols.get(name).is_empty())
             .collect();
         match found[..] {
             [] if name.starts_with(b"klp_") => Err(Problem::Api {
@@ -176,8 +220,8 @@ impl Knowledge {
                 searched: self.searched(None),
                 similar: similar(name, self.all()),
             }),
-            [object] if object.get(name).len() == 1 => Ok(Some(Reference {
-                object: object.object.clone(),
+            [known] if known.symbols.get(name).len() == 1 => Ok(Some(Reference {
+                object: known.symbols.object.clone(),
                 symbol: name.to_vec(),
                 position: SymPos(0),
             })),
@@ -189,35 +233,53 @@ impl Knowledge {
     }
 
     /// Checks what the author states, as far as the object is known.
-    fn check(&self, stated: Reference) -> Result<Reference, Problem> {
-        let known: Vec<_> = self
-            .all()
-            .filter(|known| known.object == stated.object)
-            .collect();
-        if known.is_empty() {
-            return Ok(stated);
-        }
-        let count: usize = known
-            .iter()
-            .map(|object| object.get(&stated.symbol).len())
-            .sum();
-        let all = || candidates(known.iter().copied(), &stated.symbol);
-        match (stated.position.0, count) {
-            (_, 0) => Err(Problem::NotInObject {
+    fn check(&self, stated: Stated) -> Result<Reference, Problem> {
+        let Some(known) = self.get(stated.object.as_str().as_bytes()) else {
+            return match stated.which {
+                Which::Position(position) => Ok(stated.at(position)),
+                Which::File(_) => Err(Problem::UnknownObject { stated }),
+            };
+        };
+        let all = candidates(std::iter::once(known), &stated.symbol);
+        let count = all.0.len() as u64;
+        if count == 0 {
+            return Err(Problem::NotInObject {
                 searched: self.searched(Some(&stated.object)),
-                similar: similar(&stated.symbol, known.iter().copied()),
+                similar: similar(&stated.symbol, std::iter::once(&known.symbols)),
+                stated,
+            });
+        }
+        match &stated.which {
+            Which::Position(SymPos(0)) if count != 1 => Err(Problem::NotUnique {
+                candidates: all,
                 stated,
             }),
-            (0, 1) => Ok(stated),
-            (0, _) => Err(Problem::NotUnique {
-                candidates: all(),
+            &Which::Position(position) if position.0 <= count => Ok(stated.at(position)),
+            &Which::Position(position) => Err(Problem::NoSuchPosition {
+                candidates: all,
+                position,
                 stated,
             }),
-            (position, _) if position <= count as u64 => Ok(stated),
-            _ => Err(Problem::NoSuchPosition {
-                candidates: all(),
-                stated,
-            }),
+            Which::File(file) => {
+                let is_in_file = |candidate: &Candidate| {
+                    let known = candidate.file.as_ref();
+                    known.is_some_and(|known| is_same_file(file, known))
+                };
+                let mut found = all.0.clone();
+                found.retain(|(.., candidate)| is_in_file(candidate));
+                match found[..] {
+                    [] => Err(Problem::NotInFile {
+                        candidates: all,
+                        stated,
+                    }),
+                    [_] if count == 1 => Ok(stated.at(SymPos(0))),
+                    [(_, position, _)] => Ok(stated.at(position)),
+                    _ => Err(Problem::SeveralInFile {
+                        candidates: Candidates(found),
+                        stated,
+                    }),
+                }
+            }
         }
     }
 
@@ -273,15 +335,14 @@ fn exported_by(target: &ObjectSymbols, name: &[u8]) -> Reference {
     }
 }
 
-/// The symbols called `name`.
-pub(crate) fn candidates<'a>(
-    objects: impl Iterator<Item = &'a ObjectSymbols>,
-    name: &[u8],
-) -> Candidates {
-    let of_object = |object: &'a ObjectSymbols| {
-        (1..).zip(object.get(name)).map(|(position, candidate)| {
-            (object.object.clone(), SymPos(position), candidate.clone())
-        })
+/// The symbols called `name`, with their files.
+pub(crate) fn candidates<'a>(objects: impl Iterator<Item = &'a Known>, name: &[u8]) -> Candidates {
+    let of_object = |known: &'a Known| {
+        let all = known.with_files(known.symbols.get(name).to_vec());
+        let object = &known.symbols.object;
+        (1..)
+            .zip(all)
+            .map(move |(position, candidate)| (object.clone(), SymPos(position), candidate))
     };
     Candidates(objects.flat_map(of_object).collect())
 }

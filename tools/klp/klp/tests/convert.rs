@@ -537,3 +537,102 @@ fn says_what_became_a_livepatch_symbol_unless_quiet() {
     );
     assert_eq!(said("--quiet"), "");
 }
+
+/// Two files of one name, and one of another, each with a static function and variable `same`.
+fn kernel_of_files(case: &Case, flags: &[&str]) {
+    let mut kernel = case.module("k");
+    for flag in flags {
+        kernel = kernel.flag(flag);
+    }
+    for (number, name) in [(1, "one/main.c"), (2, "two/main.c"), (3, "three/other.c")] {
+        let text = format!(
+            "static int level = {number};
+             static int __noinline same(int x) {{ return x + level++; }}
+             int use_{number}(int x) {{ return same(x); }}"
+        );
+        kernel = kernel.source(name, &text);
+    }
+    case.write("vmlinux", kernel.build_kernel());
+}
+
+const BY_FILE: &str = "--kernel vmlinux --symvers Module.symvers";
+
+#[test]
+fn a_symbol_is_stated_by_its_file() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        let text = "#include <klp_sym.h>
+             extern int one(int) KLP_SYM_FILE(vmlinux, same, \"one/main.c\");
+             extern int two(int) KLP_SYM_FILE(vmlinux, same, \"two/main.c\");
+             extern int three(int) KLP_SYM_FILE(vmlinux, same, \"other.c\");
+             extern int level KLP_SYM_FILE(vmlinux, level, \"two/main.c\");
+             extern int global(int) KLP_SYM_FILE(vmlinux, use_3, \"three/other.c\");
+             int *pointer = &level;
+             int f(int x) { return one(x) + two(x) + three(x) + global(x) + level; }";
+        kernel_of_files(&case, &["-g"]);
+        for clang in [false, true] {
+            let module = case.module("patch").source("patch.c", text);
+            let module = if clang { module.clang() } else { module };
+            case.write("patch.ko", module.build());
+            case.run(&format!("{BY_FILE} -o out.ko patch.ko")).success();
+            let after = Elf::read(&case.read("out.ko"));
+            let mut names = after.livepatch_symbols();
+            names.sort_unstable();
+            let expected = [
+                ".klp.sym.vmlinux.level,2",
+                ".klp.sym.vmlinux.same,1",
+                ".klp.sym.vmlinux.same,2",
+                ".klp.sym.vmlinux.same,3",
+                ".klp.sym.vmlinux.use_3,0",
+            ];
+            assert_eq!(names, expected, "clang: {clang}");
+        }
+    }
+}
+
+#[test]
+fn without_debug_information_files_are_known_by_their_last_part() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        kernel_of_files(&case, &[]);
+        let refer = |symbol: &str, file: &str| {
+            case.patch(&format!(
+                "#include <klp_sym.h>
+                 extern int it KLP_SYM_FILE(vmlinux, {symbol}, \"{file}\");
+                 int *pointer = &it;"
+            ));
+        };
+        refer("level", "three/other.c");
+        case.run(&format!("{BY_FILE} -o out.ko patch.ko")).success();
+        let after = Elf::read(&case.read("out.ko"));
+        assert_eq!(after.livepatch_symbols(), [".klp.sym.vmlinux.level,3"]);
+        std::fs::remove_file(case.path("out.ko")).unwrap();
+
+        refer("level", "one/main.c");
+        let error = case.refuse_with(BY_FILE);
+        let stated = "KLP_SYM_FILE(vmlinux, level, \"one/main.c\")";
+        let several = format!("{stated}: 2 symbols of that name are in such a file");
+        assert!(error.contains(&several), "{error}");
+        assert!(
+            error.contains("main.c") && !error.contains("other.c"),
+            "{error}"
+        );
+
+        refer("level", "one/elsewhere.c");
+        let error = case.refuse_with(BY_FILE);
+        assert!(error.contains("no file of that name has it"), "{error}");
+        assert!(
+            error.contains("main.c") && error.contains("other.c"),
+            "{error}"
+        );
+
+        refer("levle", "one/main.c");
+        let error = case.refuse_with(BY_FILE);
+        assert!(error.contains("similar names: level"), "{error}");
+
+        refer("level", "one/main.c");
+        let error = case.refuse_with("");
+        let unknown = format!("{stated}: the symbols of vmlinux were not given");
+        assert!(error.contains(&unknown), "{error}");
+    }
+}

@@ -118,7 +118,7 @@ impl<'a> Lint<'a> {
 pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Option<String> {
     let there_are = |object: ObjectName<'_>, symbol: &[u8]| {
         let known = knowledge.get(object.as_bytes())?;
-        let all = candidates(std::iter::once(&known.symbols), symbol);
+        let all = candidates(std::iter::once(known), symbol);
         Some(format!("there are{all}"))
     };
     match unresolved {
