@@ -170,6 +170,31 @@ impl Known {
         symbols
     }
 
+    /// The source files of symbols, as far as they are known: by debug information, by the symbols
+    /// before and after them where both are of one file, or by themselves.
+    pub fn files_of(&self, symbols: Vec<Candidate>) -> Vec<Option<String>> {
+        let symbols = self.with_files(symbols).into_iter();
+        symbols
+            .map(|symbol| symbol.file.clone().or_else(|| self.file_around(&symbol)))
+            .collect()
+    }
+
+    /// The file of the symbols before and after this one: what is of one file stands together.
+    fn file_around(&self, symbol: &Candidate) -> Option<String> {
+        let others = || {
+            let all = self
+                .symbols
+                .all()
+                .filter(|other| other.section == symbol.section);
+            all.filter_map(|other| Some((other.address, other.file.as_ref()?)))
+        };
+        let before = others().filter(|(address, _)| *address < symbol.address);
+        let after = others().filter(|(address, _)| *address > symbol.address);
+        let (_, before) = before.max_by_key(|(address, _)| *address)?;
+        let (_, after) = after.min_by_key(|(address, _)| *address)?;
+        (self.has_addresses && before == after).then(|| before.clone())
+    }
+
     /// Asks the debug information, which knows these symbols by the addresses that go with them;
     /// `None` where there is none.
     fn ask<R>(

@@ -636,3 +636,75 @@ fn without_debug_information_files_are_known_by_their_last_part() {
         assert!(error.contains(&unknown), "{error}");
     }
 }
+
+#[test]
+fn a_static_symbol_of_another_file_is_warned_of() {
+    use common::livepatch::{ENABLE, LIVEPATCH_H};
+    let file = |number: u32, level: &str| {
+        format!(
+            "{level} int __noinline patched_{number}(int x) {{ return x + LEVEL; }}
+             static void *site __attribute__((section(\"mcount_loc\"), used)) = patched_{number};
+             static int __noinline own_{number}(int x) {{ return x - 1; }}
+             static void *other __attribute__((section(\"mcount_loc\"), used)) = own_{number};
+             int user_{number}(int x) {{ return own_{number}(x); }}"
+        )
+    };
+    for (arch, flags) in ARCHES
+        .into_iter()
+        .flat_map(|arch| [(arch, "-g"), (arch, "-g0")])
+    {
+        let case = Case::new(arch);
+        // In the first file the compiler has made a constant of it.
+        let kernel = case
+            .module("k")
+            .flag(flags)
+            .flag("-fno-reorder-functions")
+            .source(
+                "a/one.c",
+                &file(1, "static int level = 5;").replace("LEVEL", "level"),
+            )
+            .source(
+                "b/two.c",
+                &file(2, "static int level = 5;").replace("LEVEL", "level++"),
+            );
+        case.write("vmlinux", kernel.build_kernel());
+        let convert = |function: &str, declared: &str| {
+            let text = format!(
+                "{LIVEPATCH_H} extern int level {declared};
+                 static int new_function(int x) {{ return x + level; }}
+                 static struct klp_func functions[] = {{ {{ \"{function}\", new_function }}, {{ }} }};
+                 static struct klp_object objects[] = {{ {{ NULL, functions }}, {{ }} }};
+                 static struct klp_patch patch = {{ .mod = THIS_MODULE, .objs = objects }};
+                 {ENABLE}"
+            );
+            case.patch(&text);
+            let assert = case.run(&format!("{BY_FILE} -o out.ko patch.ko")).success();
+            String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+        };
+        let warning = "warning[symbol-of-another-file]: 'level' is a static one of ";
+        let said = convert("own_1", "");
+        assert!(said.contains(warning), "{flags}: {said}");
+        let said = convert("patched_1", "");
+        // Its own file shows only in debug information.
+        if flags == "-g" {
+            assert!(
+                said.contains(&format!(
+                    "{warning}'b/two.c', and the functions that are patched are of 'a/one.c'"
+                )),
+                "{said}"
+            );
+            assert!(
+                said.contains("say so: KLP_SYM_FILE(vmlinux, level, \"b/two.c\")"),
+                "{said}"
+            );
+        }
+        for (function, declared) in [
+            ("own_2", ""),
+            ("own_1", "KLP_SYM_FILE(vmlinux, level, \"two.c\")"),
+            ("own_1", "KLP_SYM(vmlinux, level, 0)"),
+        ] {
+            let said = convert(function, declared);
+            assert!(!said.contains("symbol-of-another-file"), "{said}");
+        }
+    }
+}

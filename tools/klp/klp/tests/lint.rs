@@ -292,6 +292,67 @@ fn functions_that_are_inlined() {
     }
 }
 
+#[test]
+fn a_static_variable_that_was_copied_with_its_function() {
+    let counting = |object: &str, function: &str, variable: &str| {
+        let patch = one_function(object, function, 0);
+        let body = format!("static int {variable} = 7; return x + {variable}++;");
+        patch.replace("return x;", &body)
+    };
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        case.livepatch(&counting("NULL", "\"lonely\"", "calls"));
+        let finding = only(&case, KNOWN, "static-copied");
+        assert_eq!(finding["severity"], "warning");
+        let message = finding["message"].as_str().unwrap();
+        let beginning = "the patch has a variable 'calls.";
+        assert!(message.starts_with(beginning), "{message}");
+        assert!(
+            message.contains("' of its own, where object 'vmlinux' has 'calls."),
+            "{message}"
+        );
+        let help = finding["help"].as_str().unwrap();
+        assert!(
+            help.contains("with KLP_SYM_FILE(vmlinux, calls.") && help.contains("\"kernel.c\")"),
+            "{help}"
+        );
+        // The one of another file, and a name that the object does not have.
+        for (object, function, variable) in [
+            ("\"target\"", "\"user_1\"", "calls_2"),
+            ("NULL", "\"lonely\"", "callers"),
+            ("NULL", "\"lonely\"", "__calls"),
+        ] {
+            case.livepatch(&counting(object, function, variable));
+            assert_eq!(findings(&case, KNOWN), [] as [Value; 0], "{variable}");
+        }
+        case.livepatch(&counting("\"target\"", "\"user_2\"", "calls_2"));
+        only(&case, KNOWN, "static-copied");
+
+        // clang puts the functions' names before those of their variables.
+        case.write(
+            "System.map",
+            "1000 T lonely\n2000 d lonely.calls\n3000 d other.callers\n",
+        );
+        for (variable, id) in [("calls", Some("static-copied")), ("callers", None)] {
+            let text = counting("NULL", "\"lonely\"", variable);
+            let module = case.module("patch").source(
+                "patch.c",
+                &format!("{}{text}", common::livepatch::LIVEPATCH_H),
+            );
+            case.write("patch.ko", module.clang().build());
+            case.run(&format!("{SYSTEM_MAP} --no-lint -o out.ko patch.ko"))
+                .success();
+            match id {
+                Some(id) => {
+                    let finding = only(&case, SYSTEM_MAP, id);
+                    assert_eq!(finding["place"]["symbol"], "new_function.calls");
+                }
+                None => assert_eq!(findings(&case, SYSTEM_MAP), [] as [Value; 0]),
+            }
+        }
+    }
+}
+
 /// The help to the refusal of a function.
 fn help_of(case: &Case, object: &str, function: &str, id: &str) -> String {
     case.livepatch(&one_function(object, &format!("\"{function}\""), 0));

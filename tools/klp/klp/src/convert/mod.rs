@@ -3,6 +3,7 @@
 //! `klp convert`: makes a livepatch module of an ordinary one.
 
 mod conversion;
+mod files;
 mod modinfo;
 mod output;
 mod rewrite;
@@ -14,6 +15,7 @@ pub use conversion::{Conversion, Resolved};
 
 use crate::knowledge::Knowledge;
 use crate::lint;
+use crate::reference::Reference;
 use anstream::AutoStream;
 use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
@@ -95,7 +97,8 @@ pub fn run(args: &Args) -> Result<()> {
         .with_context(|| shown.to_string())?;
     if !args.no_lint {
         let bytes = conversion.as_ref().map_or(&input, |made| &made.bytes);
-        lint(args, bytes, &knowledge)?;
+        let implied = conversion.as_ref().map_or(&[][..], |made| &made.implied);
+        lint(args, bytes, &knowledge, implied)?;
     }
 
     let output = args.output.as_ref().unwrap_or(&args.input);
@@ -118,9 +121,13 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Says what `klp lint` finds in what the module becomes; fails where that is an error.
-fn lint(args: &Args, bytes: &[u8], knowledge: &Knowledge) -> Result<()> {
-    let report = lint::check(&args.input, bytes, knowledge);
+/// Says what `klp lint` finds in what the module becomes, and what may be wrong with symbols that
+/// the author does not state; fails where there is an error.
+fn lint(args: &Args, bytes: &[u8], knowledge: &Knowledge, implied: &[Reference]) -> Result<()> {
+    let mut report = lint::check(&args.input, bytes, knowledge);
+    for finding in files::check(bytes, knowledge, implied) {
+        report.warn(finding);
+    }
     report.write_findings(&mut AutoStream::auto(std::io::stderr()))?;
     if report.errors != 0 {
         bail!(

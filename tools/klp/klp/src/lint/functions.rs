@@ -4,7 +4,7 @@
 
 use super::file::{advice, clone, unsteady};
 use super::finding::{Finding, Place};
-use super::{reasons, Lint};
+use super::{reasons, statics, Lint};
 use crate::clones;
 use crate::description::{self, Function, Object, Patch};
 use crate::knowledge::Known;
@@ -16,6 +16,16 @@ use livepatch_format::refusal::{Refusal, Unresolved};
 
 /// How many functions are named that have a copy of another.
 const SHOWN: usize = 8;
+
+/// A function of an object that is replaced.
+pub(super) struct Replaced<'n, 'k> {
+    /// Its name.
+    pub(super) name: &'n [u8],
+    /// What is known of it.
+    pub(super) candidate: &'k Candidate,
+    /// The name of what runs instead.
+    pub(super) new: Option<&'n [u8]>,
+}
 
 /// Checks everything that the module patches.
 pub(super) fn check(lint: &mut Lint<'_>) {
@@ -204,7 +214,7 @@ fn check_functions(
         }
         return;
     };
-    let mut found: Vec<(&[u8], &Candidate)> = Vec::new();
+    let mut found: Vec<Replaced<'_, '_>> = Vec::new();
     for (name, function) in good {
         let place = Place::function(shown, Some(name));
         let candidate = match known.find(object_name, name, function.position) {
@@ -224,17 +234,21 @@ fn check_functions(
         if known.symbols.also_while_loading(name) {
             lint.push(unsteady(object_name, name, place.clone()));
         }
-        if let Some((first, _)) = found
+        if let Some(first) = found
             .iter()
-            .find(|(_, other)| known.is_same(other, candidate))
+            .find(|other| known.is_same(other.candidate, candidate))
         {
             let refusal = Refusal::SameFunction {
-                first,
+                first: first.name,
                 second: name,
             };
             refuse(lint, patch, &refusal, place.clone());
         }
-        found.push((name, candidate));
+        found.push(Replaced {
+            name,
+            candidate,
+            new: function.new.as_ref().and_then(|new| new.symbol.as_deref()),
+        });
         let reachable = known
             .sites
             .as_ref()
@@ -251,9 +265,10 @@ fn check_functions(
             ));
         }
     }
-    for (name, candidate) in &found {
-        warn(lint, known, object_name, name, candidate);
+    for replaced in &found {
+        warn(lint, known, object_name, replaced.name, replaced.candidate);
     }
+    statics::check(lint, known, shown, &found);
     clones(lint, known, shown, &found);
     inlined(lint, known, shown, &found);
 }
@@ -279,8 +294,8 @@ fn warn(
 }
 
 /// Parts and copies of a function that have names of their own.
-fn clones(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &Candidate)]) {
-    for (name, _) in found {
+fn clones(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[Replaced<'_, '_>]) {
+    for &Replaced { name, .. } in found {
         let name_text = String::from_utf8_lossy(name);
         let clones: Vec<_> = known
             .symbols
@@ -305,12 +320,12 @@ fn clones(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &C
 }
 
 /// Copies of a function in others.
-fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &Candidate)]) {
+fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[Replaced<'_, '_>]) {
     if found.is_empty() {
         return;
     }
     let source = known.symbols.source.display();
-    let functions: Vec<_> = found.iter().map(|(_, candidate)| *candidate).collect();
+    let functions: Vec<_> = found.iter().map(|replaced| replaced.candidate).collect();
     let copies = match known.copies(&functions) {
         Ok(Some(copies)) => copies,
         Ok(None) => {
@@ -327,7 +342,7 @@ fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &
             ))
         }
     };
-    for ((name, _), copies) in found.iter().zip(copies) {
+    for (&Replaced { name, .. }, copies) in found.iter().zip(copies) {
         if !copies.is_empty() {
             let copies: Vec<_> = copies.into_iter().collect();
             let message = format!(

@@ -7,6 +7,7 @@ mod finding;
 mod functions;
 mod loader;
 mod reasons;
+mod statics;
 mod text;
 
 pub use finding::{Finding, Place, Severity};
@@ -96,6 +97,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Adds something that somebody should know.
+    pub fn warn(&mut self, finding: Finding) {
+        self.warnings += 1;
+        self.findings.push(finding);
+    }
+
     /// Writes the findings for people to read.
     pub fn write_findings(&self, out: &mut impl io::Write) -> io::Result<()> {
         text::findings(out, self)

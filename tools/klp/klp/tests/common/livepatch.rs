@@ -48,7 +48,8 @@ static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objects, .replace 
 const TARGET: &str = r#"
 static __noinline int shared(int x) { return x * X; }
 static void *site __attribute__((section("__mcount_loc"), used)) = shared;
-int user_X(int x) { return shared(x); }
+int user_X(int x) { static int calls_X; return shared(x) + calls_X++; }
+static void *user __attribute__((section("__mcount_loc"), used)) = user_X;
 static __noinline __attribute__((used)) int untraced_X(int x) { return x + X; }
 static int copied_X(int x) { return x * 77 + X; }
 int (*volatile pointer_X)(int) = copied_X;
@@ -62,7 +63,7 @@ extern void *__start_mcount_loc[], *__stop_mcount_loc[];
 void **const call_sites[] = { __start_mcount_loc, __stop_mcount_loc };
 static const char __attribute__((used)) vermagic[] = "7.3.4 SMP mod_unload ";
 int counter = 5;
-__noinline int lonely(int x) { return x * 3; }
+__noinline int lonely(int x) { static int calls; return x * 3 + calls++; }
 __noinline int untraced(int x) { return x * 5; }
 static int copied(int x) { return x * 77 + counter; }
 int (*volatile pointer)(int) = copied;
