@@ -6,7 +6,8 @@
 # say: their scripts are run with a functions.sh that loads nothing. A result is a
 # module that is to be refused, and one is to be found so; or a good module, in
 # which nothing is to be found. Where only the patch in it is at fault, klp convert
-# must refuse to make it, in the same words.
+# must refuse to make it, in the same words. Then come the mistakes of authors that
+# are in lint/mistakes, with what is said of each.
 #
 #   lint.sh [VARIANT]
 #
@@ -146,6 +147,74 @@ check_good() {
 	fi
 }
 
+# make_patches SOURCES OUT [ARGUMENT]...: what an author does; the log is in OUT.log.
+make_patches() {
+	local args sources=$1 out=$2
+	shift 2
+	read -ra args <<<"$(kmake_args "$VARIANT")"
+	make -C "$sources" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$out" KLP="$KLP" \
+		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS" "$@" >"$out.log" 2>&1
+}
+
+# check_mistake NAME SOURCE: klp convert says of the module what is said at the beginning of its source.
+check_mistake() {
+	local name=$1 wanted line refused=0 said=() missing=()
+	mapfile -t wanted < <(sed -n '/^ \*\//q; s/^ \* //p' "$2")
+	if [ "${wanted[0]:-}" = refused ]; then
+		refused=1
+		wanted=("${wanted[@]:1}")
+	fi
+	klp convert --quiet --output "$WORK/converted.ko" "$WORK/mistakes.out/$name.ko"
+	for line in "${wanted[@]}"; do
+		grep -Eq -- "$line" <<<"$output" || missing+=("$line")
+	done
+	mapfile -t said < <(grep -E '(warning|error)\[' <<<"$output")
+	if [ "$status" -ne "$refused" ] || [ "${#missing[@]}" -ne 0 ]; then
+		result "not ok" "mistake: $name" "status $status; missing: ${missing[*]}" "$output"
+	elif [ "${#said[@]}" -ne "$(printf '%s\n' "${wanted[@]}" | grep -Ec '^(warning|error)')" ]; then
+		result "not ok" "mistake: $name" "more is said than was to be: $output"
+	else
+		result ok "mistake: $name"
+	fi
+}
+
+check_mistakes() {
+	local source sources=$TOP/tools/testing/lint/mistakes names=() name clone
+	mkdir -p "$WORK/mistakes" "$WORK/mistakes.out"
+	cp "$sources"/*.[ch] "$WORK/mistakes"
+	for source in "$sources"/*.c; do
+		name=${source##*/}
+		names+=("${name%.c}")
+	done
+	clone=$(awk '$2 == "t" && $3 ~ /^[a-z_]+\.isra\.0$/ { print $3; exit }' "$KOBJ/System.map")
+	[ -n "$clone" ] || die "the compiler made no clone of any function of this kernel"
+	{
+		echo "obj-m := $(printf '%s.o ' "${names[@]}")"
+		echo "CFLAGS_clone.o := -DCLONE='\"$clone\"'"
+		echo "KLP_TARGETS := $OUT/selftests/klp_test_target.ko"
+		# shellcheck disable=SC2016 # for make
+		echo 'include $(LIVEPATCH)/scripts/Makefile.livepatch'
+	} >"$WORK/mistakes/Makefile"
+	make_patches "$WORK/mistakes" "$WORK/mistakes.out" modules ||
+		{ tail -n 30 "$WORK/mistakes.out.log" && die "the mistakes of tools/testing/lint cannot be built"; }
+	for name in "${names[@]}"; do
+		check_mistake "$name" "$sources/$name.c"
+	done
+	if make_patches "$WORK/mistakes" "$WORK/mistakes.out"; then
+		result "not ok" "make fails where klp lint finds an error" "$(tail -n 30 "$WORK/mistakes.out.log")"
+	elif ! grep -q 'not converted, as it would be refused' "$WORK/mistakes.out.log"; then
+		result "not ok" "make fails where klp lint finds an error" "for another reason:" \
+			"$(tail -n 30 "$WORK/mistakes.out.log")"
+	else
+		result ok "make fails where klp lint finds an error"
+	fi
+	if make_patches "$WORK/mistakes" "$WORK/mistakes.out" KLP_LINT=no; then
+		result ok "unless that is not wanted"
+	else
+		result "not ok" "unless that is not wanted" "$(tail -n 30 "$WORK/mistakes.out.log")"
+	fi
+}
+
 check() {
 	local line record script number case module errno regex arguments reason file dir
 	local index=0 passed=0 failed=0 status output
@@ -198,11 +267,8 @@ check() {
 		# shellcheck disable=SC2016 # for make
 		echo 'include $(LIVEPATCH)/scripts/Makefile.livepatch'
 	} >"$WORK/src/Makefile"
-	local args
-	read -ra args <<<"$(kmake_args "$VARIANT")"
-	make -C "$WORK/src" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$WORK/out" KLP="$KLP" \
-		LIVEPATCH_SYMVERS="$OUT/Module.symvers" KLP_LINT=no -j"$JOBS" >"$WORK/build.log" 2>&1 ||
-		{ tail -n 30 "$WORK/build.log" && die "the patches of tools/testing/lint cannot be built"; }
+	make_patches "$WORK/src" "$WORK/out" KLP_LINT=no ||
+		{ tail -n 30 "$WORK/out.log" && die "the patches of tools/testing/lint cannot be built"; }
 
 	for line in "${cases[@]}"; do
 		eval "check_refused $line"
@@ -220,6 +286,7 @@ check() {
 		[[ ":${refused[*]}:" == *"$file"* ]] ||
 			result "not ok" "${file##*/}" "is damaged, but no selftest loads it"
 	done
+	check_mistakes
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
