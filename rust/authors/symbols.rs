@@ -162,7 +162,8 @@ pub unsafe fn variable<T: Variable<C>, C>(variable: *const C) -> &'static T {
 /// does not. Where a name stands several times it has to be told which one is meant: the object
 /// (`vmlinux` or a module), the name there, in quotes where it is no identifier, and the
 /// position: 0 where the object has one symbol of that name, else n for the n-th in the order of
-/// `/proc/kallsyms`. It is what `KLP_SYM()` is in C.
+/// `/proc/kallsyms`. It is what `KLP_SYM()` is in C. In place of the position, the path of the
+/// source file that defines the symbol can stand, in quotes, as in `KLP_SYM_FILE()`.
 ///
 /// # Safety
 ///

@@ -16,6 +16,7 @@
 pub mod check;
 pub mod elf;
 pub mod error;
+pub mod init;
 pub mod modinfo;
 pub mod name;
 pub mod patch;

@@ -24,6 +24,10 @@ pub enum Fault<'a> {
     ObjectNameTooLong,
     /// A name that no module can have, or that stands for something else where objects are shown.
     ObjectName { object: &'a [u8] },
+    /// The name of a module's file, where its name differs.
+    ObjectFileName { object: &'a [u8] },
+    /// A module that relocations wait for, and that is none of the objects.
+    NoObject { object: &'a [u8] },
     /// An object without a list of functions.
     NoFunctions { object: &'a [u8] },
     /// An object that is there before.
@@ -52,6 +56,18 @@ impl fmt::Display for Fault<'_> {
             Fault::ObjectName { object } => {
                 write!(f, "'{}' cannot be an object's name", Text(object))
             }
+            Fault::ObjectFileName { object } => write!(
+                f,
+                "no module that is loaded is called '{}': write '{}'",
+                Text(object),
+                ModuleOf(object)
+            ),
+            Fault::NoObject { object } => write!(
+                f,
+                "it has livepatch relocations for '{}', which is none of its objects, so that \
+                 they would never be applied: add it to them; its list of functions may be empty",
+                Text(object)
+            ),
             Fault::NoFunctions { object } => {
                 write!(f, "object '{}' has no functions", Text(object))
             }
@@ -78,14 +94,42 @@ impl fmt::Display for Fault<'_> {
     }
 }
 
+/// What the file of a module ends with.
+const FILE_SUFFIX: &[u8] = b".ko";
+
+/// The name under which the kernel has the module of such a file.
+struct ModuleOf<'a>(&'a [u8]);
+
+impl fmt::Display for ModuleOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = stem(self.0).split(|&byte| byte == b'-');
+        if let Some(first) = parts.next() {
+            write!(f, "{}", Text(first))?;
+        }
+        parts.try_for_each(|part| write!(f, "_{}", Text(part)))
+    }
+}
+
+/// The name of a module's file without what it ends with.
+fn stem(name: &[u8]) -> &[u8] {
+    name.strip_suffix(FILE_SUFFIX).unwrap_or(name)
+}
+
+/// Whether it is the name of a file rather than that of a module, which kbuild makes of it
+/// (`KBUILD_MODNAME`): no module that is loaded is called so.
+fn is_file_name(name: &[u8]) -> bool {
+    (name.contains(&b'-') || stem(name).len() < name.len()) && ObjectName::new(stem(name)).is_ok()
+}
+
 /// Checks the name of an object, `None` for the kernel itself; returns how it is shown.
 ///
 /// # Errors
 ///
-/// [`Fault::ObjectNameTooLong`], [`Fault::ObjectName`]
+/// [`Fault::ObjectNameTooLong`], [`Fault::ObjectFileName`], [`Fault::ObjectName`]
 pub fn object<'a>(name: Option<&'a [u8]>) -> core::result::Result<&'a [u8], Fault<'a>> {
     match name {
         Some(name) if name.len() > OBJECT_NAME_MAX => Err(Fault::ObjectNameTooLong),
+        Some(name) if is_file_name(name) => Err(Fault::ObjectFileName { object: name }),
         // One that is called so is not the kernel itself, and no module either.
         Some(name)
             if ObjectName::new(name).is_err() || name == VMLINUX || PATCH_FILES.contains(&name) =>

@@ -53,6 +53,11 @@ pub enum Unresolved<'a> {
         object: ObjectName<'a>,
         position: SymPos,
     },
+    /// It was found, but is init code or data.
+    Freed {
+        symbol: &'a [u8],
+        object: ObjectName<'a>,
+    },
 }
 
 /// A module, or a patch in it, that is refused. Names are as they stand in the file.
@@ -191,6 +196,12 @@ impl fmt::Display for Unresolved<'_> {
             } => write!(
                 f,
                 "symbol position {position} for symbol '{}' in object '{object}' not found",
+                Text(symbol)
+            ),
+            Unresolved::Freed { symbol, object } => write!(
+                f,
+                "symbol '{}' in object '{object}' is init code or data, which is freed: use what \
+                 stays, or copy it into the patch",
                 Text(symbol)
             ),
         }

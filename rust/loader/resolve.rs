@@ -9,12 +9,12 @@
 use super::check::Fault;
 use crate::format::elf::SymbolIndex;
 use crate::format::name::{ObjectName, SymPos, SymbolName, SYMBOL_NAME_MAX};
-use crate::format::refusal::Refusal;
+use crate::format::refusal::{Refusal, Unresolved};
 use crate::format::search::Search;
 use crate::messages::refuse;
 use crate::sys::elf::Retained;
 use crate::sys::sort::{sort, Compare};
-use crate::sys::{kallsyms, Address};
+use crate::sys::{kallsyms, module, Address};
 use core::cmp::Ordering;
 use core::ops::ControlFlow;
 use kernel::prelude::*;
@@ -25,6 +25,17 @@ pub(crate) struct Wanted<'a> {
     index: SymbolIndex,
     name: SymbolName<'a>,
     found: Search<Address>,
+    /// Whether what was found is init code or data.
+    freed: bool,
+}
+
+impl Wanted<'_> {
+    /// Says of what was found, if anything was, whether it is init code or data.
+    fn set_freed(&mut self, is_freed: impl Fn(&[u8], Address) -> bool) {
+        let SymbolName { object, symbol, .. } = self.name;
+        let found = self.found.result(object, symbol);
+        self.freed = found.is_ok_and(|address| is_freed(symbol, address));
+    }
 }
 
 impl Compare for Wanted<'_> {
@@ -57,11 +68,15 @@ impl NameBuffer {
 ///
 /// # Errors
 ///
-/// `EINVAL` as [`Search::result`] has it, which is logged; `ENOMEM`.
+/// `EINVAL` as [`Search::result`] has it, or for init code and data, which is logged; `ENOMEM`.
 pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Result<Address> {
     let mut search = Search::new(position);
-    if object.is_vmlinux() {
+    let name = symbol.to_bytes();
+    let refused = |unresolved| refuse(&Refusal::Function(unresolved));
+    let (address, freed) = if object.is_vmlinux() {
         kallsyms::each_in_vmlinux(symbol, |address| search.saw(address));
+        let address = search.result(object, name).map_err(refused)?;
+        (address, kallsyms::is_freed(name, address))
     } else {
         let module = CString::try_from_fmt(fmt!("{}", object))?;
         kallsyms::each_in_module(&module, |name, address| {
@@ -71,10 +86,15 @@ pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Re
                 ControlFlow::Continue(())
             }
         });
+        let address = search.result(object, name).map_err(refused)?;
+        let freed = module::find(&module, |module| module.frees(address));
+        (address, freed.unwrap_or(false))
+    };
+    if freed {
+        let symbol = name;
+        return Err(refused(Unresolved::Freed { symbol, object }));
     }
-    search
-        .result(object, symbol.to_bytes())
-        .map_err(|unresolved| refuse(&Refusal::Function(unresolved)))
+    Ok(address)
 }
 
 /// The symbols that a section's relocations name, each one once.
@@ -109,17 +129,20 @@ impl<'a> WantedSymbols<'a> {
 
     /// One more.
     pub(crate) fn push(&mut self, index: SymbolIndex, name: SymbolName<'a>) -> Result {
-        let found = Search::new(name.position);
-        Ok(self
-            .symbols
-            .push(Wanted { index, name, found }, GFP_KERNEL)?)
+        let wanted = Wanted {
+            index,
+            name,
+            found: Search::new(name.position),
+            freed: false,
+        };
+        Ok(self.symbols.push(wanted, GFP_KERNEL)?)
     }
 
     /// Looks all of them up.
     ///
     /// # Errors
     ///
-    /// The first one that is not found as it is named; `ENOMEM`.
+    /// The first one that is not found as it is named, or is init code or data; `ENOMEM`.
     pub(super) fn resolve(mut self) -> Result<KVVec<(SymbolIndex, Address)>, Fault<'a>> {
         sort(&mut self.symbols);
         let mut buffer = NameBuffer::new()?;
@@ -131,6 +154,7 @@ impl<'a> WantedSymbols<'a> {
                 for wanted in group.iter_mut() {
                     let name = buffer.fill(wanted.name.symbol)?;
                     kallsyms::each_in_vmlinux(name, |address| wanted.found.saw(address));
+                    wanted.set_freed(kallsyms::is_freed);
                 }
             } else {
                 let module = buffer.fill(object.as_bytes())?;
@@ -138,15 +162,22 @@ impl<'a> WantedSymbols<'a> {
                     saw_in_module(group, name.to_bytes(), address);
                     ControlFlow::Continue(())
                 });
+                module::find(module, |module| {
+                    for wanted in group.iter_mut() {
+                        wanted.set_freed(|_, address| module.frees(address));
+                    }
+                });
             }
             rest = others;
         }
         let mut found = KVVec::with_capacity(self.symbols.len(), GFP_KERNEL)?;
         for wanted in self.symbols.iter() {
+            let SymbolName { object, symbol, .. } = wanted.name;
             // Address 0 is where the first per-CPU variable of a kernel may be.
-            let address = wanted
-                .found
-                .result(wanted.name.object, wanted.name.symbol)?;
+            let address = wanted.found.result(object, symbol)?;
+            if wanted.freed {
+                return Err(Unresolved::Freed { symbol, object }.into());
+            }
             found.push((wanted.index, address), GFP_KERNEL)?;
         }
         Ok(found)

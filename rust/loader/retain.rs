@@ -4,6 +4,7 @@
 
 use super::sections::RelocationSection;
 use crate::format::elf::SHF_ALLOC;
+use crate::format::name::ObjectName;
 use crate::sys::elf::Retained;
 use crate::sys::lock::{self, lock};
 use crate::sys::module::ModuleId;
@@ -19,6 +20,11 @@ pub(crate) struct LivepatchElf {
 }
 
 impl LivepatchElf {
+    /// The modules that relocations wait for.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = ObjectName<'_>> {
+        self.sections.iter().map(RelocationSection::object)
+    }
+
     /// Address and size of the section with this name, where it has a place in memory.
     pub(crate) fn section_in_memory(&self, name: &[u8]) -> Option<(usize, usize)> {
         self.elf

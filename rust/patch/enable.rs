@@ -8,9 +8,10 @@ use super::registry::{self, Registry};
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
 use super::transition::{self, Goal};
 use super::{modules, replace, retire, state};
-use crate::format::name::Text;
+use crate::format::name::{ObjectName, Text};
+use crate::format::patch::Fault;
 use crate::format::refusal::Refusal;
-use crate::loader::retain;
+use crate::loader::retain::{self, LivepatchElf};
 use crate::messages::refuse;
 use crate::sys::kobject::{Dir, Parent};
 use crate::sys::spec::PatchSpec;
@@ -70,11 +71,12 @@ pub(crate) fn take(registry: &mut Registry, id: PatchId) -> Option<KBox<Patch>> 
 
 fn check(registry: &Registry, patch: &Patch) -> Result {
     let name = patch.display_name();
-    if patch.module_id().and_then(retain::get).is_none() {
-        return Err(refuse(&Refusal::Unmarked {
+    let entry = patch.module_id().and_then(retain::get).ok_or_else(|| {
+        refuse(&Refusal::Unmarked {
             module: patch.name.to_bytes(),
-        }));
-    }
+        })
+    })?;
+    check_awaited(patch, &entry.lock())?;
     if registry
         .patches
         .iter()
@@ -91,6 +93,24 @@ fn check(registry: &Registry, patch: &Patch) -> Result {
         return Err(EINVAL);
     }
     Ok(())
+}
+
+/// Relocations wait for objects of the patch only. For others they would never be applied: what
+/// uses them would run into address 0.
+fn check_awaited(patch: &Patch, elf: &LivepatchElf) -> Result {
+    let is_object = |name: &ObjectName<'_>| {
+        let mut objects = patch.objects.iter();
+        objects.any(|object| object.display_name() == name.as_bytes())
+    };
+    match elf.awaited().find(|name| !is_object(name)) {
+        Some(object) => Err(refuse(&Refusal::Incomplete {
+            patch: patch.name.to_bytes(),
+            fault: Fault::NoObject {
+                object: object.as_bytes(),
+            },
+        })),
+        None => Ok(()),
+    }
 }
 
 /// Prepares a patch for what is loaded, shows it in sysfs and puts it into the registry.

@@ -3,9 +3,28 @@
 //! Symbols of the running kernel and of loaded modules, in the order in which positions count.
 
 use super::{symbols, Address};
+use crate::format::init::InitMemory;
 use core::ops::{ControlFlow, Range};
 use core::ptr;
 use kernel::prelude::*;
+use kernel::sync::SetOnce;
+
+/// Where the kernel's init code and data were; empty where its symbols do not tell.
+static INIT_MEMORY: SetOnce<InitMemory> = SetOnce::new();
+
+/// Finds out where the kernel's init code and data were.
+pub(super) fn find_init_memory(address: impl Fn(&CStr) -> Option<Address>) {
+    let address = |name: &'static CStr| address(name).map(|Address(found)| found as u64);
+    if let Some(memory) = InitMemory::find(address) {
+        INIT_MEMORY.populate(memory);
+    }
+}
+
+/// Whether the kernel has freed what its own symbol `name`, at `address`, stands for.
+pub(crate) fn is_freed(name: &[u8], Address(address): Address) -> bool {
+    let memory = INIT_MEMORY.as_ref();
+    memory.is_some_and(|memory| memory.frees(name, address as u64))
+}
 
 /// Calls `each` with the address of every symbol `name` of the kernel itself, until it breaks.
 pub(crate) fn each_in_vmlinux<F>(name: &CStr, mut each: F)

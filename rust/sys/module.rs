@@ -93,6 +93,11 @@ impl<'a> Module<'a> {
         self.is_in_first(bindings::mod_mem_type_MOD_INIT_TEXT as usize, start, size)
     }
 
+    /// Whether the byte at `address` is the module's, and is freed when its init function is done.
+    pub(crate) fn frees(&self, address: Address) -> bool {
+        self.contains(address, 1) && !self.keeps(address, 1)
+    }
+
     /// Whether the `size` bytes at `start` are the module's.
     pub(crate) fn contains(&self, start: Address, size: usize) -> bool {
         self.is_in_first(usize::MAX, start, size)

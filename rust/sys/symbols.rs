@@ -13,7 +13,7 @@
 //! whatever the compiler makes of the call.
 
 use super::bindings;
-use super::{arch, ftrace, Address};
+use super::{arch, ftrace, kallsyms, Address};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::prelude::*;
 
@@ -264,5 +264,6 @@ pub(crate) fn find() -> Result<Found> {
         };
         symbol.slot.store(location.after().0, Ordering::Relaxed);
     }
+    kallsyms::find_init_memory(|name| lookup.address(name));
     Ok(Found { lookup })
 }

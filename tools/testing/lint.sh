@@ -5,7 +5,9 @@
 # loading. Which these are, and in which words, is what the selftests themselves
 # say: their scripts are run with a functions.sh that loads nothing. A result is a
 # module that is to be refused, and one is to be found so; or a good module, in
-# which nothing is to be found.
+# which nothing is to be found. Where only the patch in it is at fault, klp convert
+# must refuse to make it, in the same words. Then come the mistakes of authors that
+# are in lint/mistakes, with what is said of each.
 #
 #   lint.sh [VARIANT]
 #
@@ -104,24 +106,32 @@ result() {
 	[ $# -eq 0 ] || printf '%s\n' "$@" | sed 's/^/# /'
 }
 
-# lint FILE: its output, and its status in $status.
-lint() {
+# klp WORD [ARGUMENT]... FILE: output and status of that command, in $output and $status.
+klp() {
 	status=0
-	output=$("$KLP" lint --kernel "$KOBJ/vmlinux" --symvers "$KOBJ/Module.symvers" \
+	output=$("$KLP" "$1" --kernel "$KOBJ/vmlinux" --symvers "$KOBJ/Module.symvers" \
 		--symvers "$OUT/Module.symvers" --symvers "$OUT/selftests/Module.symvers" \
-		"${TARGETS[@]}" "$1" 2>&1) || status=$?
+		"${TARGETS[@]}" "${@:2}" 2>&1) || status=$?
 }
 
+# errors: the messages of errors in $output.
+errors() { sed -n 's/^[^ ]*: error\[[a-z-]*\]: //p' <<<"$output"; }
+
 check_refused() {
-	local what=$1 file=$2 errno=$3 regex=$4 lines
-	lint "$file"
-	lines=$(sed -n 's/^[^ ]*: error\[[a-z-]*\]: //p' <<<"$output")
+	local what=$1 file=$2 errno=$3 regex=$4 lines made
+	klp lint "$file"
+	lines=$(errors)
+	made=${file%/*}/.${file##*/}
+	made=${made%.ko}.kbuild.ko
 	if [ "$status" -ne 1 ]; then
 		result "not ok" "$what" "status $status instead of 1; $output"
 	elif ! grep -Eq -- "$regex" <<<"${lines:-}" || [ -z "$lines" ]; then
 		result "not ok" "$what" "no error with '$regex':" "$output"
 	elif ! grep -q "^    refused with $errno\$" <<<"$output"; then
 		result "not ok" "$what" "no error with $errno:" "$output"
+	elif [[ $file == "$WORK"/* ]] && klp convert --output "$WORK/converted.ko" "$made" &&
+		{ [ "$status" -ne 1 ] || [ "$(errors)" != "$lines" ]; }; then
+		result "not ok" "$what" "klp convert: status $status; it was to refuse it with: $lines" "$output"
 	else
 		result ok "$what"
 	fi
@@ -129,11 +139,79 @@ check_refused() {
 
 check_good() {
 	local file=$1
-	lint "$file"
+	klp lint "$file"
 	if [ "$status" -eq 0 ]; then
 		result ok "${file##*/} is good"
 	else
 		result "not ok" "${file##*/} is good" "status $status: $output"
+	fi
+}
+
+# make_patches SOURCES OUT [ARGUMENT]...: what an author does; the log is in OUT.log.
+make_patches() {
+	local args sources=$1 out=$2
+	shift 2
+	read -ra args <<<"$(kmake_args "$VARIANT")"
+	make -C "$sources" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$out" KLP="$KLP" \
+		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS" "$@" >"$out.log" 2>&1
+}
+
+# check_mistake NAME SOURCE: klp convert says of the module what is said at the beginning of its source.
+check_mistake() {
+	local name=$1 wanted line refused=0 said=() missing=()
+	mapfile -t wanted < <(sed -n '/^ \*\//q; s/^ \* //p' "$2")
+	if [ "${wanted[0]:-}" = refused ]; then
+		refused=1
+		wanted=("${wanted[@]:1}")
+	fi
+	klp convert --quiet --output "$WORK/converted.ko" "$WORK/mistakes.out/$name.ko"
+	for line in "${wanted[@]}"; do
+		grep -Eq -- "$line" <<<"$output" || missing+=("$line")
+	done
+	mapfile -t said < <(grep -E '(warning|error)\[' <<<"$output")
+	if [ "$status" -ne "$refused" ] || [ "${#missing[@]}" -ne 0 ]; then
+		result "not ok" "mistake: $name" "status $status; missing: ${missing[*]}" "$output"
+	elif [ "${#said[@]}" -ne "$(printf '%s\n' "${wanted[@]}" | grep -Ec '^(warning|error)')" ]; then
+		result "not ok" "mistake: $name" "more is said than was to be: $output"
+	else
+		result ok "mistake: $name"
+	fi
+}
+
+check_mistakes() {
+	local source sources=$TOP/tools/testing/lint/mistakes names=() name clone
+	mkdir -p "$WORK/mistakes" "$WORK/mistakes.out"
+	cp "$sources"/*.[ch] "$WORK/mistakes"
+	for source in "$sources"/*.c; do
+		name=${source##*/}
+		names+=("${name%.c}")
+	done
+	clone=$(awk '$2 == "t" && $3 ~ /^[a-z_]+\.isra\.0$/ { print $3; exit }' "$KOBJ/System.map")
+	[ -n "$clone" ] || die "the compiler made no clone of any function of this kernel"
+	{
+		echo "obj-m := $(printf '%s.o ' "${names[@]}")"
+		echo "CFLAGS_clone.o := -DCLONE='\"$clone\"'"
+		echo "KLP_TARGETS := $OUT/selftests/klp_test_target.ko"
+		# shellcheck disable=SC2016 # for make
+		echo 'include $(LIVEPATCH)/scripts/Makefile.livepatch'
+	} >"$WORK/mistakes/Makefile"
+	make_patches "$WORK/mistakes" "$WORK/mistakes.out" modules ||
+		{ tail -n 30 "$WORK/mistakes.out.log" && die "the mistakes of tools/testing/lint cannot be built"; }
+	for name in "${names[@]}"; do
+		check_mistake "$name" "$sources/$name.c"
+	done
+	if make_patches "$WORK/mistakes" "$WORK/mistakes.out"; then
+		result "not ok" "make fails where klp lint finds an error" "$(tail -n 30 "$WORK/mistakes.out.log")"
+	elif ! grep -q 'not converted, as it would be refused' "$WORK/mistakes.out.log"; then
+		result "not ok" "make fails where klp lint finds an error" "for another reason:" \
+			"$(tail -n 30 "$WORK/mistakes.out.log")"
+	else
+		result ok "make fails where klp lint finds an error"
+	fi
+	if make_patches "$WORK/mistakes" "$WORK/mistakes.out" KLP_LINT=no; then
+		result ok "unless that is not wanted"
+	else
+		result "not ok" "unless that is not wanted" "$(tail -n 30 "$WORK/mistakes.out.log")"
 	fi
 }
 
@@ -189,11 +267,8 @@ check() {
 		# shellcheck disable=SC2016 # for make
 		echo 'include $(LIVEPATCH)/scripts/Makefile.livepatch'
 	} >"$WORK/src/Makefile"
-	local args
-	read -ra args <<<"$(kmake_args "$VARIANT")"
-	make -C "$WORK/src" "${args[@]}" LIVEPATCH="$TOP" KDIR="$KOBJ" MO="$WORK/out" KLP="$KLP" \
-		LIVEPATCH_SYMVERS="$OUT/Module.symvers" -j"$JOBS" >"$WORK/build.log" 2>&1 ||
-		{ tail -n 30 "$WORK/build.log" && die "the patches of tools/testing/lint cannot be built"; }
+	make_patches "$WORK/src" "$WORK/out" KLP_LINT=no ||
+		{ tail -n 30 "$WORK/out.log" && die "the patches of tools/testing/lint cannot be built"; }
 
 	for line in "${cases[@]}"; do
 		eval "check_refused $line"
@@ -211,6 +286,7 @@ check() {
 		[[ ":${refused[*]}:" == *"$file"* ]] ||
 			result "not ok" "${file##*/}" "is damaged, but no selftest loads it"
 	done
+	check_mistakes
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }

@@ -95,7 +95,8 @@ build() {
 		target-symtab not-marked not-livepatch-symbol symbol-index \
 		marked-as-admitted place-twice place-of-another-object \
 		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
-		vmlinux-symbol-for-module target-ambiguous target-position truncated truncated-header
+		vmlinux-symbol-for-module target-ambiguous target-position symbol-freed object-not-patched \
+		truncated truncated-header
 	# s390 writes over whatever is there.
 	[ "$ARCH" != x86_64 ] || damaged klp_test_late place-occupied
 	damaged klp_test_positions ambiguous position-too-large

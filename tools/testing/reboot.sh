@@ -16,10 +16,15 @@ echo \"service: \$?\""
 
 prepare
 
-boot 'klp install livepatch-cmdline.ko broken.ko livepatch-meminfo.ko foreign.ko
+boot 'klp install livepatch-cmdline.ko broken.ko 2>&1 || echo "install: $?"
+	klp installed
+	klp install --no-lint livepatch-cmdline.ko broken.ko livepatch-meminfo.ko foreign.ko
 	klp installed
 	test ! -e /sys/module/livepatch && echo "nothing is loaded now"'
 verdict "where nothing is installed, the service succeeds" has "service: 0"
+verdict "what the running kernel would refuse is not installed, unless that is wanted" \
+	grep -q '^broken.ko: error\[symbol-position\]: symbol position 9 ' "$OUTPUT"
+verdict "nor is anything else that was to be installed with it" has "install: 1"
 verdict "patches are installed for the kernels that they are made for" \
 	has "livepatch_cmdline is installed, for kernel $RELEASE" \
 	"klp_test_positions is installed, for kernel $RELEASE" \

@@ -36,7 +36,7 @@ in_time() {
 	[ "$began" -gt 0 ] && [ "$over" -gt "$began" ] && [ "$sysinit" -ge "$over" ]
 }
 
-boot 'klp install livepatch-cmdline.ko broken.ko livepatch-meminfo.ko foreign.ko'
+boot 'klp install --no-lint livepatch-cmdline.ko broken.ko livepatch-meminfo.ko foreign.ko'
 verdict "where nothing is installed it is not run" has ConditionResult=no ActiveState=inactive
 verdict "nothing is patched" has "cmdline is not patched" "meminfo is not patched"
 

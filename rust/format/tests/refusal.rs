@@ -213,6 +213,24 @@ fn descriptions_lack_nothing() {
     assert_eq!(patch::object(None), Ok(&b"vmlinux"[..]));
     assert_eq!(patch::object(Some(&[b'x'; 55])), Ok(&[b'x'; 55][..]));
     assert!(patch::object(Some(&[b'x'; 56])).is_err());
+    let file = |name| patch::object(Some(name)).unwrap_err().to_string();
+    for (name, module) in [
+        ("snd-hda-intel", "snd_hda_intel"),
+        ("ext4.ko", "ext4"),
+        ("a-b.ko", "a_b"),
+        ("-", "_"),
+    ] {
+        assert_eq!(
+            file(name.as_bytes()),
+            format!("no module that is loaded is called '{name}': write '{module}'")
+        );
+    }
+    for name in [".ko", "a-b.ko.xz", "a-/b"] {
+        assert_eq!(
+            file(name.as_bytes()),
+            format!("'{name}' cannot be an object's name")
+        );
+    }
     let function = |name: Option<&'static [u8]>, new: Option<u8>| patch::function(b"o", name, new);
     assert!(function(Some(b"f"), Some(1)).is_ok());
     let long: &'static [u8] = &[b'x'; 512];

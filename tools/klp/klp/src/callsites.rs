@@ -23,8 +23,6 @@ const SECTIONS: [&[u8]; 2] = [b"__mcount_loc", b"__patchable_function_entries"];
 pub struct CallSites {
     /// The name of the section, unless addresses are unique, and the address.
     sites: BTreeSet<(Option<String>, u64)>,
-    /// What is freed once the kernel runs.
-    init: Option<(u64, u64)>,
 }
 
 impl CallSites {
@@ -46,7 +44,6 @@ impl CallSites {
         });
         Ok(Some(CallSites {
             sites: sites.collect(),
-            init: symbol_pair(data, b"_sinittext", b"_einittext")?,
         }))
     }
 
@@ -67,7 +64,7 @@ impl CallSites {
                 }
             }
         }
-        CallSites { sites, init: None }
+        CallSites { sites }
     }
 
     /// Those that the running kernel lists in `available_filter_functions_addrs`.
@@ -79,7 +76,6 @@ impl CallSites {
         });
         CallSites {
             sites: addresses.map(|address| (None, address)).collect(),
-            init: None,
         }
     }
 
@@ -90,12 +86,6 @@ impl CallSites {
             _ => None,
         };
         let start = function.address;
-        if self
-            .init
-            .is_some_and(|(first, end)| (first..end).contains(&start))
-        {
-            return false;
-        }
         let others = symbols
             .all()
             .filter(|other| section.is_none() || other.section == section);

@@ -4,12 +4,14 @@
 
 pub mod boot;
 pub mod callsites;
+pub mod clones;
 pub mod completions;
 pub mod convert;
+pub mod debug_info;
 pub mod description;
 pub mod elf;
-pub mod inlined;
 pub mod inspect;
+pub mod knowledge;
 pub mod lint;
 pub mod module;
 pub mod new;

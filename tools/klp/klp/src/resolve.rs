@@ -2,28 +2,17 @@
 
 //! Which symbol of which object an undefined symbol stands for.
 
+use crate::knowledge::{Knowledge, Known};
 use crate::object_name::ObjectNameBuf;
-use crate::reference::Reference;
-use crate::similar::similar;
+use crate::reference::{is_same_file, Reference, Stated, Which};
+use crate::similar::{self, similar};
 use crate::symbols::{Candidate, ObjectSymbols};
-use crate::symvers::Symvers;
 use livepatch_format::name::{SymPos, Text};
 use std::fmt::{self, Write as _};
 use thiserror::Error;
 
 /// Undefined symbols that the module loader itself takes care of.
 const LOADER_SYMBOLS: [&[u8]; 1] = [b"_GLOBAL_OFFSET_TABLE_"];
-
-/// Everything that is known about the kernel and the modules to patch.
-#[derive(Debug, Default)]
-pub struct Knowledge {
-    /// The kernel's symbols, where they were given.
-    pub kernel: Option<ObjectSymbols>,
-    /// The symbols of target modules.
-    pub targets: Vec<ObjectSymbols>,
-    /// What is exported.
-    pub symvers: Symvers,
-}
 
 /// A symbol that cannot be resolved.
 #[derive(Debug, Error)]
@@ -55,8 +44,9 @@ pub enum Problem {
     /// It stands several times, and the author does not say which one is meant.
     #[error(
         "{}: {} symbols have that name{}\n    state which one is meant: #include \
-         <linux/klp_sym.h>, and declare it with KLP_SYM(OBJECT, {}, POSITION)",
-        Text(symbol), candidates.0.len(), candidates, Text(symbol)
+         <linux/klp_sym.h>, and declare it with KLP_SYM_FILE(OBJECT, {}, \"FILE\") or with \
+         KLP_SYM(OBJECT, {}, POSITION)",
+        Text(symbol), candidates.0.len(), candidates, Text(symbol), Text(symbol)
     )]
     Ambiguous {
         /// The symbol.
@@ -66,8 +56,9 @@ pub enum Problem {
     },
     /// A name that starts as a stated symbol does, and goes on differently.
     #[error(
-        "{}: not of the form .klp.extern.<object>.<symbol>..<position>\n    use KLP_SYM(object, \
-         symbol, position) of <linux/klp_sym.h>, with a position in plain decimal digits",
+        "{}: not of the form .klp.extern.<object>.<symbol>..<position or file>\n    use \
+         KLP_SYM(object, symbol, position) of <linux/klp_sym.h>, with a position in plain decimal \
+         digits, or KLP_SYM_FILE(object, symbol, \"dir/file.c\")",
         Text(symbol)
     )]
     Malformed {
@@ -79,7 +70,7 @@ pub enum Problem {
         stated.object, suggestions(similar))]
     NotInObject {
         /// What the author states.
-        stated: Reference,
+        stated: Stated,
         /// Where it was looked for.
         searched: String,
         /// Names that are nearly the same.
@@ -90,23 +81,65 @@ pub enum Problem {
         candidates.0.len())]
     NotUnique {
         /// What the author states.
-        stated: Reference,
+        stated: Stated,
         /// Those of that name.
         candidates: Candidates,
     },
     /// There are not that many.
-    #[error("{stated}: there is no position {}{candidates}", stated.position.0)]
+    #[error("{stated}: there is no position {}{candidates}", position.0)]
     NoSuchPosition {
         /// What the author states.
-        stated: Reference,
+        stated: Stated,
+        /// The position in it.
+        position: SymPos,
         /// Those of that name.
         candidates: Candidates,
+    },
+    /// No file of that name has it.
+    #[error("{stated}: no file of that name has it{candidates}")]
+    NotInFile {
+        /// What the author states.
+        stated: Stated,
+        /// Those of that name.
+        candidates: Candidates,
+    },
+    /// Several have it, or have it several times.
+    #[error(
+        "{stated}: {} symbols of that name are in such a file{candidates}\n    state more of its \
+         path, which only debug information tells, or the position with KLP_SYM()",
+        candidates.0.len()
+    )]
+    SeveralInFile {
+        /// What the author states.
+        stated: Stated,
+        /// Those in a file of that name.
+        candidates: Candidates,
+    },
+    /// The object is not known, and so neither are its files.
+    #[error(
+        "{stated}: the symbols of {} were not given, which tell the files that they are from\n    \
+         give them with --kernel or --module", stated.object
+    )]
+    UnknownObject {
+        /// What the author states.
+        stated: Stated,
     },
 }
 
 /// Symbols to choose from.
 #[derive(Debug)]
 pub struct Candidates(Vec<(ObjectNameBuf, SymPos, Candidate)>);
+
+impl Stated {
+    /// The symbol, which was found at this position.
+    fn at(self, position: SymPos) -> Reference {
+        Reference {
+            object: self.object,
+            symbol: self.symbol,
+            position,
+        }
+    }
+}
 
 impl fmt::Display for Candidates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,18 +178,16 @@ impl fmt::Display for Candidates {
 }
 
 fn suggestions(similar: &[String]) -> String {
-    if similar.is_empty() {
-        String::new()
-    } else {
-        format!("\n    similar names: {}", similar.join(", "))
-    }
+    similar::shown(similar)
+        .map(|names| format!("\n    {names}"))
+        .unwrap_or_default()
 }
 
 impl Knowledge {
     /// Decides what the undefined symbol `name` stands for; `None` where it is to stay an
     /// ordinary undefined symbol.
     pub fn resolve(&self, name: &[u8], is_weak: bool) -> Result<Option<Reference>, Problem> {
-        if let Some(stated) = Reference::parse(name) {
+        if let Some(stated) = Stated::parse(name) {
             let stated = stated.map_err(|_| Problem::Malformed {
                 symbol: name.to_vec(),
             })?;
@@ -165,21 +196,20 @@ impl Knowledge {
         if is_weak || LOADER_SYMBOLS.contains(&name) {
             return Ok(None);
         }
-        let exporter = self.symvers.exporter(name);
+        let exporter = self.exporter(name);
         if let Some(target) = self.exporting_target(name, exporter) {
             return Ok(Some(exported_by(target, name)));
         }
         if exporter.is_some()
             || self
-                .kernel
-                .as_ref()
-                .is_some_and(|kernel| kernel.exports(name))
+                .kernel()
+                .is_some_and(|known| known.symbols.exports(name))
         {
             return Ok(None);
         }
         let found: Vec<_> = self
-            .objects()
-            .filter(|object| !object.get(name).is_empty())
+            .known()
+            .filter(|known| !known.symbols.get(name).is_empty())
             .collect();
         match found[..] {
             [] if name.starts_with(b"klp_") => Err(Problem::Api {
@@ -188,10 +218,10 @@ impl Knowledge {
             [] => Err(Problem::NotFound {
                 symbol: name.to_vec(),
                 searched: self.searched(None),
-                similar: similar(name, self.objects()),
+                similar: similar(name, self.all()),
             }),
-            [object] if object.get(name).len() == 1 => Ok(Some(Reference {
-                object: object.object.clone(),
+            [known] if known.symbols.get(name).len() == 1 => Ok(Some(Reference {
+                object: known.symbols.object.clone(),
                 symbol: name.to_vec(),
                 position: SymPos(0),
             })),
@@ -203,54 +233,60 @@ impl Knowledge {
     }
 
     /// Checks what the author states, as far as the object is known.
-    fn check(&self, stated: Reference) -> Result<Reference, Problem> {
-        let known: Vec<_> = self
-            .objects()
-            .filter(|known| known.object == stated.object)
-            .collect();
-        if known.is_empty() {
-            return Ok(stated);
-        }
-        let count: usize = known
-            .iter()
-            .map(|object| object.get(&stated.symbol).len())
-            .sum();
-        let all = || candidates(known.iter().copied(), &stated.symbol);
-        match (stated.position.0, count) {
-            (_, 0) => Err(Problem::NotInObject {
+    fn check(&self, stated: Stated) -> Result<Reference, Problem> {
+        let Some(known) = self.get(stated.object.as_str().as_bytes()) else {
+            return match stated.which {
+                Which::Position(position) => Ok(stated.at(position)),
+                Which::File(_) => Err(Problem::UnknownObject { stated }),
+            };
+        };
+        let all = candidates(std::iter::once(known), &stated.symbol);
+        let count = all.0.len() as u64;
+        if count == 0 {
+            return Err(Problem::NotInObject {
                 searched: self.searched(Some(&stated.object)),
-                similar: similar(&stated.symbol, known.iter().copied()),
+                similar: similar(&stated.symbol, std::iter::once(&known.symbols)),
                 stated,
-            }),
-            (0, 1) => Ok(stated),
-            (0, _) => Err(Problem::NotUnique {
-                candidates: all(),
-                stated,
-            }),
-            (position, _) if position <= count as u64 => Ok(stated),
-            _ => Err(Problem::NoSuchPosition {
-                candidates: all(),
-                stated,
-            }),
+            });
         }
-    }
-
-    /// Whether the symbol is found while its module is loaded at a place where it is gone later,
-    /// so that its position is not the same at all times.
-    pub fn is_position_unsteady(&self, reference: &Reference) -> bool {
-        self.targets.iter().any(|target| {
-            target.object == reference.object && target.also_while_loading(&reference.symbol)
-        })
-    }
-
-    fn objects(&self) -> impl Iterator<Item = &ObjectSymbols> {
-        self.kernel.iter().chain(&self.targets)
+        match &stated.which {
+            Which::Position(SymPos(0)) if count != 1 => Err(Problem::NotUnique {
+                candidates: all,
+                stated,
+            }),
+            &Which::Position(position) if position.0 <= count => Ok(stated.at(position)),
+            &Which::Position(position) => Err(Problem::NoSuchPosition {
+                candidates: all,
+                position,
+                stated,
+            }),
+            Which::File(file) => {
+                let is_in_file = |candidate: &Candidate| {
+                    let known = candidate.file.as_ref();
+                    known.is_some_and(|known| is_same_file(file, known))
+                };
+                let mut found = all.0.clone();
+                found.retain(|(.., candidate)| is_in_file(candidate));
+                match found[..] {
+                    [] => Err(Problem::NotInFile {
+                        candidates: all,
+                        stated,
+                    }),
+                    [_] if count == 1 => Ok(stated.at(SymPos(0))),
+                    [(_, position, _)] => Ok(stated.at(position)),
+                    _ => Err(Problem::SeveralInFile {
+                        candidates: Candidates(found),
+                        stated,
+                    }),
+                }
+            }
+        }
     }
 
     /// A target that exports the symbol. A patch that refers to it as to an ordinary exported
     /// symbol could not be loaded before that target.
     fn exporting_target(&self, name: &[u8], exporter: Option<&str>) -> Option<&ObjectSymbols> {
-        self.targets.iter().find(|target| match exporter {
+        self.targets().find(|target| match exporter {
             Some(exporter) => exporter == target.object.as_str(),
             None => target.exports(name),
         })
@@ -260,7 +296,7 @@ impl Knowledge {
     fn searched(&self, only: Option<&ObjectNameBuf>) -> String {
         let mut text = String::new();
         for object in self
-            .objects()
+            .all()
             .filter(|known| only.is_none_or(|only| known.object == *only))
         {
             let separator = if text.is_empty() { "" } else { ", " };
@@ -273,7 +309,7 @@ impl Knowledge {
                 object.len()
             );
         }
-        if self.kernel.is_none() {
+        if self.kernel().is_none() {
             let separator = if text.is_empty() { "" } else { "; " };
             let _ = write!(
                 text,
@@ -299,15 +335,14 @@ fn exported_by(target: &ObjectSymbols, name: &[u8]) -> Reference {
     }
 }
 
-/// The symbols called `name`.
-pub(crate) fn candidates<'a>(
-    objects: impl Iterator<Item = &'a ObjectSymbols>,
-    name: &[u8],
-) -> Candidates {
-    let of_object = |object: &'a ObjectSymbols| {
-        (1..).zip(object.get(name)).map(|(position, candidate)| {
-            (object.object.clone(), SymPos(position), candidate.clone())
-        })
+/// The symbols called `name`, with their files.
+pub(crate) fn candidates<'a>(objects: impl Iterator<Item = &'a Known>, name: &[u8]) -> Candidates {
+    let of_object = |known: &'a Known| {
+        let all = known.with_files(known.symbols.get(name).to_vec());
+        let object = &known.symbols.object;
+        (1..)
+            .zip(all)
+            .map(move |(position, candidate)| (object.clone(), SymPos(position), candidate))
     };
     Candidates(objects.flat_map(of_object).collect())
 }

@@ -2,6 +2,7 @@
 
 //! Names that the author may have meant.
 
+use crate::clones;
 use crate::symbols::ObjectSymbols;
 use std::collections::BTreeSet;
 
@@ -9,6 +10,12 @@ const SHOWN: usize = 5;
 
 /// Symbols that no author means: those that tools put beside others.
 const GENERATED: [&str; 3] = ["__ksymtab_", "__pfx_", "__cfi_"];
+
+/// Names that are nearly the same, in words; `None` where there are none.
+pub fn shown(names: &[String]) -> Option<String> {
+    let names: Vec<_> = names.iter().map(|name| clones::proposed(name)).collect();
+    (!names.is_empty()).then(|| format!("similar names: {}", names.join(", ")))
+}
 
 /// The names in `objects` that come next to `name`: first what a compiler made of it, then those
 /// that differ in a few letters.

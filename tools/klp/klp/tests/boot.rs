@@ -127,6 +127,63 @@ fn what_is_installed_is_kept_for_its_kernel_and_in_its_order() {
 }
 
 #[test]
+fn what_would_be_refused_is_not_installed() {
+    let case = Case::new();
+    let livepatch = |function: &str| {
+        let text = format!(
+            "struct klp_func {{ const char *old_name; void *new_func; unsigned long old_sympos; }};
+             struct klp_object {{ const char *name; struct klp_func *funcs; void *more[6]; }};
+             struct klp_patch {{ void *mod; struct klp_object *objs; void *states; _Bool replace; }};
+             int klp_enable_patch(struct klp_patch *);
+             static char module[64] __section(\".gnu.linkonce.this_module\");
+             static int new_function(int x) {{ return x; }}
+             static struct klp_func functions[] = {{ {{ \"{function}\", new_function }}, {{ }} }};
+             static struct klp_object objects[] = {{ {{ 0, functions }}, {{ }} }};
+             static struct klp_patch patch = {{ .mod = module, .objs = objects }};
+             int __section(\".init.text\") init_module(void) {{ return klp_enable_patch(&patch); }}
+             MODULE_INFO(livepatch, \"Y\");
+             MODULE_INFO(vermagic, \"{OURS} SMP \");"
+        );
+        Module::new(Arch::X86_64, function)
+            .source("p.c", &text)
+            .build()
+    };
+    case.system("");
+    case.write(
+        "root/proc/kallsyms",
+        b"1000 T there\n1010 B __init_begin\n1020 t early\n1030 R __init_end\n",
+    );
+    for name in ["there", "early", "missing"] {
+        case.write(&format!("{name}.ko"), &livepatch(name));
+    }
+    for (name, message) in [
+        (
+            "early",
+            "early.ko: error[symbol-freed]: symbol 'early' in object 'vmlinux' is init code",
+        ),
+        (
+            "missing",
+            "missing.ko: error[symbol-not-found]: symbol 'missing' not found in symbol table",
+        ),
+    ] {
+        let errors = case.refused(&format!("install there.ko {name}.ko"));
+        assert!(errors.contains(message), "{errors}");
+        assert!(
+            errors.contains(&format!("{name}.ko: not installed")),
+            "{errors}"
+        );
+        // All or nothing.
+        assert_eq!(case.installed(), "");
+    }
+    case.klp("install there.ko").success();
+    case.klp("install --no-lint missing.ko").success();
+    assert_eq!(case.installed(), format!("{OURS} there\n{OURS} missing\n"));
+    // Of another kernel nothing is known.
+    case.write("root/proc/sys/kernel/osrelease", OTHER.as_bytes());
+    case.klp("install early.ko").success();
+}
+
+#[test]
 fn what_is_installed_again_is_replaced_in_its_place() {
     let case = Case::new();
     case.write("a.ko", &patch("a", OURS));
@@ -347,6 +404,7 @@ impl Case {
         self.write("root/proc/sys/kernel/osrelease", OURS.as_bytes());
         self.write("root/proc/cmdline", command_line.as_bytes());
         self.write("root/proc/modules", b"");
+        self.write("root/proc/kallsyms", b"1000 T _stext\n");
     }
 
     /// Where a patch is enabled.

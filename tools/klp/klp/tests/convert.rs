@@ -537,3 +537,174 @@ fn says_what_became_a_livepatch_symbol_unless_quiet() {
     );
     assert_eq!(said("--quiet"), "");
 }
+
+/// Two files of one name, and one of another, each with a static function and variable `same`.
+fn kernel_of_files(case: &Case, flags: &[&str]) {
+    let mut kernel = case.module("k");
+    for flag in flags {
+        kernel = kernel.flag(flag);
+    }
+    for (number, name) in [(1, "one/main.c"), (2, "two/main.c"), (3, "three/other.c")] {
+        let text = format!(
+            "static int level = {number};
+             static int __noinline same(int x) {{ return x + level++; }}
+             int use_{number}(int x) {{ return same(x); }}"
+        );
+        kernel = kernel.source(name, &text);
+    }
+    case.write("vmlinux", kernel.build_kernel());
+}
+
+const BY_FILE: &str = "--kernel vmlinux --symvers Module.symvers";
+
+#[test]
+fn a_symbol_is_stated_by_its_file() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        let text = "#include <klp_sym.h>
+             extern int one(int) KLP_SYM_FILE(vmlinux, same, \"one/main.c\");
+             extern int two(int) KLP_SYM_FILE(vmlinux, same, \"two/main.c\");
+             extern int three(int) KLP_SYM_FILE(vmlinux, same, \"other.c\");
+             extern int level KLP_SYM_FILE(vmlinux, level, \"two/main.c\");
+             extern int global(int) KLP_SYM_FILE(vmlinux, use_3, \"three/other.c\");
+             int *pointer = &level;
+             int f(int x) { return one(x) + two(x) + three(x) + global(x) + level; }";
+        kernel_of_files(&case, &["-g"]);
+        for clang in [false, true] {
+            let module = case.module("patch").source("patch.c", text);
+            let module = if clang { module.clang() } else { module };
+            case.write("patch.ko", module.build());
+            case.run(&format!("{BY_FILE} -o out.ko patch.ko")).success();
+            let after = Elf::read(&case.read("out.ko"));
+            let mut names = after.livepatch_symbols();
+            names.sort_unstable();
+            let expected = [
+                ".klp.sym.vmlinux.level,2",
+                ".klp.sym.vmlinux.same,1",
+                ".klp.sym.vmlinux.same,2",
+                ".klp.sym.vmlinux.same,3",
+                ".klp.sym.vmlinux.use_3,0",
+            ];
+            assert_eq!(names, expected, "clang: {clang}");
+        }
+    }
+}
+
+#[test]
+fn without_debug_information_files_are_known_by_their_last_part() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        kernel_of_files(&case, &[]);
+        let refer = |symbol: &str, file: &str| {
+            case.patch(&format!(
+                "#include <klp_sym.h>
+                 extern int it KLP_SYM_FILE(vmlinux, {symbol}, \"{file}\");
+                 int *pointer = &it;"
+            ));
+        };
+        refer("level", "three/other.c");
+        case.run(&format!("{BY_FILE} -o out.ko patch.ko")).success();
+        let after = Elf::read(&case.read("out.ko"));
+        assert_eq!(after.livepatch_symbols(), [".klp.sym.vmlinux.level,3"]);
+        std::fs::remove_file(case.path("out.ko")).unwrap();
+
+        refer("level", "one/main.c");
+        let error = case.refuse_with(BY_FILE);
+        let stated = "KLP_SYM_FILE(vmlinux, level, \"one/main.c\")";
+        let several = format!("{stated}: 2 symbols of that name are in such a file");
+        assert!(error.contains(&several), "{error}");
+        assert!(
+            error.contains("main.c") && !error.contains("other.c"),
+            "{error}"
+        );
+
+        refer("level", "one/elsewhere.c");
+        let error = case.refuse_with(BY_FILE);
+        assert!(error.contains("no file of that name has it"), "{error}");
+        assert!(
+            error.contains("main.c") && error.contains("other.c"),
+            "{error}"
+        );
+
+        refer("levle", "one/main.c");
+        let error = case.refuse_with(BY_FILE);
+        assert!(error.contains("similar names: level"), "{error}");
+
+        refer("level", "one/main.c");
+        let error = case.refuse_with("");
+        let unknown = format!("{stated}: the symbols of vmlinux were not given");
+        assert!(error.contains(&unknown), "{error}");
+    }
+}
+
+#[test]
+fn a_static_symbol_of_another_file_is_warned_of() {
+    use common::livepatch::{ENABLE, LIVEPATCH_H};
+    let file = |number: u32, level: &str| {
+        format!(
+            "{level} int __noinline patched_{number}(int x) {{ return x + LEVEL; }}
+             static void *site __attribute__((section(\"mcount_loc\"), used)) = patched_{number};
+             static int __noinline own_{number}(int x) {{ return x - 1; }}
+             static void *other __attribute__((section(\"mcount_loc\"), used)) = own_{number};
+             int user_{number}(int x) {{ return own_{number}(x); }}"
+        )
+    };
+    for (arch, flags) in ARCHES
+        .into_iter()
+        .flat_map(|arch| [(arch, "-g"), (arch, "-g0")])
+    {
+        let case = Case::new(arch);
+        // In the first file the compiler has made a constant of it.
+        let kernel = case
+            .module("k")
+            .flag(flags)
+            .flag("-fno-reorder-functions")
+            .source(
+                "a/one.c",
+                &file(1, "static int level = 5;").replace("LEVEL", "level"),
+            )
+            .source(
+                "b/two.c",
+                &file(2, "static int level = 5;").replace("LEVEL", "level++"),
+            );
+        case.write("vmlinux", kernel.build_kernel());
+        let convert = |function: &str, declared: &str| {
+            let text = format!(
+                "{LIVEPATCH_H} extern int level {declared};
+                 static int new_function(int x) {{ return x + level; }}
+                 static struct klp_func functions[] = {{ {{ \"{function}\", new_function }}, {{ }} }};
+                 static struct klp_object objects[] = {{ {{ NULL, functions }}, {{ }} }};
+                 static struct klp_patch patch = {{ .mod = THIS_MODULE, .objs = objects }};
+                 {ENABLE}"
+            );
+            case.patch(&text);
+            let assert = case.run(&format!("{BY_FILE} -o out.ko patch.ko")).success();
+            String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+        };
+        let warning = "warning[symbol-of-another-file]: 'level' is a static one of ";
+        let said = convert("own_1", "");
+        assert!(said.contains(warning), "{flags}: {said}");
+        let said = convert("patched_1", "");
+        // Its own file shows only in debug information.
+        if flags == "-g" {
+            assert!(
+                said.contains(&format!(
+                    "{warning}'b/two.c', and the functions that are patched are of 'a/one.c'"
+                )),
+                "{said}"
+            );
+            assert!(
+                said.contains("say so: KLP_SYM_FILE(vmlinux, level, \"b/two.c\")"),
+                "{said}"
+            );
+        }
+        for (function, declared) in [
+            ("own_2", ""),
+            ("own_1", "KLP_SYM_FILE(vmlinux, level, \"two.c\")"),
+            ("own_1", "KLP_SYM(vmlinux, level, 0)"),
+        ] {
+            let said = convert(function, declared);
+            assert!(!said.contains("symbol-of-another-file"), "{said}");
+        }
+    }
+}

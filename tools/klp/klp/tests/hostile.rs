@@ -6,10 +6,9 @@ mod common;
 
 use common::{Case, Elf};
 use klp::convert::Conversion;
-use klp::resolve::Knowledge;
-use klp::symbols::ObjectSymbols;
+use klp::knowledge::Knowledge;
 use livepatch_fixtures::ARCHES;
-use livepatch_format::elf::{Header, Image, SHDR_SIZE};
+use livepatch_format::elf::{Endian, Header, Image, SHDR_SIZE, SHT_NULL, SHT_STRTAB};
 use livepatch_format::name::Dialect;
 use proptest::prelude::*;
 use std::ops::Range;
@@ -33,14 +32,10 @@ fn modules() -> &'static [(Vec<u8>, Knowledge)] {
                 let case = Case::new(arch);
                 let module = case.patch(PATCH);
                 let machine = Header::parse(&module).unwrap().machine().unwrap();
-                let kernel = ObjectSymbols::of_kernel(&case.path("System.map"), machine).unwrap();
-                (
-                    module,
-                    Knowledge {
-                        kernel: Some(kernel),
-                        ..Knowledge::default()
-                    },
-                )
+                let mut knowledge = Knowledge::default();
+                let kernel = case.path("System.map");
+                knowledge.add_kernel(&kernel, machine).unwrap();
+                (module, knowledge)
             })
             .collect()
     })
@@ -101,11 +96,17 @@ fn a_target_section_that_means_nothing_is_refused() {
         let image = Image::parse(module).unwrap();
         let (index, _) = image.find(b".text").unwrap();
         let header = image.header.e_shoff as usize + index.0 as usize * SHDR_SIZE;
-        let mut module = module.clone();
-        // SHT_NULL
-        module[header + 4..header + 8].fill(0);
-        for dialect in [Dialect::Mainline, Dialect::Draft] {
-            assert!(!convert(&module, knowledge, dialect));
+        let last = match image.header.endian {
+            Endian::Little => 4,
+            Endian::Big => 7,
+        };
+        for sh_type in [SHT_NULL, SHT_STRTAB] {
+            let mut module = module.clone();
+            module[header + 4..header + 8].fill(0);
+            module[header + last] = sh_type as u8;
+            for dialect in [Dialect::Mainline, Dialect::Draft] {
+                assert!(!convert(&module, knowledge, dialect));
+            }
         }
     }
 }

@@ -11,6 +11,9 @@ use livepatch_format::elf::{Image, SHDR_SIZE};
 use serde_json::Value;
 use std::fs;
 
+/// As little as `klp convert` needs.
+const SYSTEM_MAP: &str = "--kernel System.map --symvers Module.symvers";
+
 const KNOWN: &str = "--kernel vmlinux --module target.ko --symvers Module.symvers";
 
 /// Checks `out.ko`; returns the findings.
@@ -40,6 +43,20 @@ fn only(case: &Case, words: &str, id: &str) -> Value {
         [only] if only["id"] == id => only.clone(),
         _ => panic!("not one {id}, but {findings:#?}"),
     }
+}
+
+/// The same, where `klp convert` refuses the module in the same words.
+fn refused(case: &Case, words: &str, id: &str) -> Value {
+    let finding = only(case, words, id);
+    assert_eq!(finding["severity"], "error");
+    let (_, errors) = case.output(&format!("convert {words} -o other.ko patch.ko"), 1);
+    for line in finding["message"].as_str().unwrap().lines() {
+        let line = format!("patch.ko: error[{id}]: {line}\n");
+        assert!(errors.contains(&line), "{line}{errors}");
+    }
+    assert!(errors.contains("not converted, as it would be refused"));
+    assert!(!case.path("other.ko").exists());
+    finding
 }
 
 fn good(case: &Case) -> Vec<u8> {
@@ -142,7 +159,7 @@ fn functions_that_are_not_found_as_they_are_named() {
             ),
         ] {
             case.livepatch(&one_function(object, function, position));
-            let finding = only(&case, KNOWN, id);
+            let finding = refused(&case, KNOWN, id);
             assert_eq!(finding["message"], message);
             assert_eq!(finding["errno"], "EINVAL");
             assert_eq!(finding["severity"], "error");
@@ -158,22 +175,96 @@ fn functions_that_ftrace_does_not_reach() {
         let cases = [("NULL", "\"untraced\""), ("\"target\"", "\"untraced_1\"")];
         for (object, function) in cases {
             case.livepatch(&one_function(object, function, 0));
-            let finding = only(&case, KNOWN, "function-not-traced");
+            let finding = refused(&case, KNOWN, "function-not-traced");
             let name = function.trim_matches('"');
             let message = format!("failed to find location for function '{name}'");
             assert_eq!(finding["message"], message.as_str());
         }
-        // Text of symbols alone tells of variables and init functions.
-        case.write(
-            "System.map",
-            "1000 T _sinittext\n1010 t starts\n1020 T _einittext\n2000 d counter\n3000 T lonely\n",
+        // Text of symbols alone tells of variables.
+        case.livepatch(&one_function("NULL", "\"counter\"", 0));
+        refused(&case, SYSTEM_MAP, "function-not-traced");
+    }
+}
+
+#[test]
+fn init_code_and_data_are_neither_patched_nor_referred_to() {
+    let message = |symbol, object| {
+        format!(
+            "symbol '{symbol}' in object '{object}' is init code or data, which is freed: use what \
+             stays, or copy it into the patch"
+        )
+    };
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        case.livepatch(&one_function("NULL", "\"starts\"", 0));
+        let finding = refused(&case, SYSTEM_MAP, "symbol-freed");
+        assert_eq!(finding["message"], message("starts", "vmlinux").as_str());
+        assert_eq!(finding["place"]["function"], "starts");
+
+        let using = |name: &str| {
+            let patch = one_function("NULL", "\"lonely\"", 0);
+            patch.replace(
+                "return x;",
+                &format!("extern int {name}; return x + {name};"),
+            )
+        };
+        case.livepatch(&using("early_line"));
+        let finding = refused(&case, SYSTEM_MAP, "symbol-freed");
+        let lines = finding["message"].as_str().unwrap();
+        assert!(
+            lines.starts_with(&message("early_line", "vmlinux")),
+            "{lines}"
         );
-        for name in ["starts", "counter"] {
-            case.write("own.map", case.read("System.map"));
-            case.write("System.map", common::SYSTEM_MAP);
-            case.livepatch(&one_function("NULL", &format!("\"{name}\""), 0));
-            case.write("System.map", case.read("own.map"));
-            only(&case, "--kernel System.map", "function-not-traced");
+        assert_eq!(finding["place"]["symbol"], ".klp.sym.vmlinux.early_line,0");
+
+        // What marks places in it, and per-CPU variables, whose first copies are there.
+        for name in [
+            "__init_begin",
+            "_sinittext",
+            "_einittext",
+            "__init_end",
+            "of_each",
+            "counter",
+        ] {
+            case.livepatch(&using(name));
+            assert_eq!(findings(&case, SYSTEM_MAP), [] as [Value; 0]);
+        }
+
+        // Of a module.
+        let early = "int __section(\".init.text\") early_target(int x) { return x; }";
+        let stays = "int stays(int x) { return x; }
+            static void *site __attribute__((section(\"__mcount_loc\"), used)) = stays;";
+        let early = case
+            .module("early")
+            .source("early.c", &format!("{early}{stays}"));
+        case.write("early.ko", early.build());
+        let known = "--kernel System.map --symvers Module.symvers --module early.ko";
+        case.livepatch(&one_function("\"early\"", "\"early_target\"", 0));
+        let finding = refused(&case, known, "symbol-freed");
+        assert_eq!(
+            finding["message"],
+            message("early_target", "early").as_str()
+        );
+    }
+}
+
+#[test]
+fn an_object_is_called_as_the_module_and_not_as_its_file() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        for (name, module) in [
+            ("my-target", "my_target"),
+            ("target.ko", "target"),
+            ("a-b-c.ko", "a_b_c"),
+        ] {
+            case.livepatch(&one_function(&format!("\"{name}\""), "\"shared\"", 0));
+            let finding = refused(&case, KNOWN, "patch-incomplete");
+            let message = format!(
+                "patch 'patch' is incomplete: no module that is loaded is called '{name}': write \
+                 '{module}'"
+            );
+            assert_eq!(finding["message"], message.as_str());
+            assert_eq!(finding["errno"], "EINVAL");
         }
     }
 }
@@ -198,6 +289,201 @@ fn functions_that_are_inlined() {
                 format!("{caller}, where it is not patched").as_str()
             );
         }
+    }
+}
+
+#[test]
+fn a_static_variable_that_was_copied_with_its_function() {
+    let counting = |object: &str, function: &str, variable: &str| {
+        let patch = one_function(object, function, 0);
+        let body = format!("static int {variable} = 7; return x + {variable}++;");
+        patch.replace("return x;", &body)
+    };
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        case.livepatch(&counting("NULL", "\"lonely\"", "calls"));
+        let finding = only(&case, KNOWN, "static-copied");
+        assert_eq!(finding["severity"], "warning");
+        let message = finding["message"].as_str().unwrap();
+        let beginning = "the patch has a variable 'calls.";
+        assert!(message.starts_with(beginning), "{message}");
+        assert!(
+            message.contains("' of its own, where object 'vmlinux' has 'calls."),
+            "{message}"
+        );
+        let help = finding["help"].as_str().unwrap();
+        assert!(
+            help.contains("with KLP_SYM_FILE(vmlinux, calls.") && help.contains("\"kernel.c\")"),
+            "{help}"
+        );
+        // The one of another file, and a name that the object does not have.
+        for (object, function, variable) in [
+            ("\"target\"", "\"user_1\"", "calls_2"),
+            ("NULL", "\"lonely\"", "callers"),
+            ("NULL", "\"lonely\"", "__calls"),
+        ] {
+            case.livepatch(&counting(object, function, variable));
+            assert_eq!(findings(&case, KNOWN), [] as [Value; 0], "{variable}");
+        }
+        case.livepatch(&counting("\"target\"", "\"user_2\"", "calls_2"));
+        only(&case, KNOWN, "static-copied");
+
+        // clang puts the functions' names before those of their variables.
+        case.write(
+            "System.map",
+            "1000 T lonely\n2000 d lonely.calls\n3000 d other.callers\n",
+        );
+        for (variable, id) in [("calls", Some("static-copied")), ("callers", None)] {
+            let text = counting("NULL", "\"lonely\"", variable);
+            let module = case.module("patch").source(
+                "patch.c",
+                &format!("{}{text}", common::livepatch::LIVEPATCH_H),
+            );
+            case.write("patch.ko", module.clang().build());
+            case.run(&format!("{SYSTEM_MAP} --no-lint -o out.ko patch.ko"))
+                .success();
+            match id {
+                Some(id) => {
+                    let finding = only(&case, SYSTEM_MAP, id);
+                    assert_eq!(finding["place"]["symbol"], "new_function.calls");
+                }
+                None => assert_eq!(findings(&case, SYSTEM_MAP), [] as [Value; 0]),
+            }
+        }
+    }
+}
+
+/// The help to the refusal of a function.
+fn help_of(case: &Case, object: &str, function: &str, id: &str) -> String {
+    case.livepatch(&one_function(object, &format!("\"{function}\""), 0));
+    let finding = refused(case, KNOWN, id);
+    finding["help"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn why_a_function_cannot_be_patched() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        for (object, function, id, reason) in [
+            (
+                "NULL",
+                "counter",
+                "function-not-traced",
+                "'counter' is a variable, no function",
+            ),
+            (
+                "NULL",
+                "untraced",
+                "function-not-traced",
+                "or 'kernel.c' is compiled without tracing, as are lib/ and others; patch the \
+                 functions that call it",
+            ),
+            (
+                "\"target\"",
+                "untraced_2",
+                "function-not-traced",
+                "or 'target_2.c' is compiled without tracing",
+            ),
+            (
+                "NULL",
+                "everywhere",
+                "symbol-not-found",
+                "it is inlined everywhere: patch 'user' instead",
+            ),
+            (
+                "NULL",
+                "nowhere_at_all",
+                "symbol-not-found",
+                "no function of that name is inlined anywhere either",
+            ),
+            (
+                "NULL",
+                "user_1",
+                "symbol-not-found",
+                "'user_1' is in object 'target': name that in struct klp_object",
+            ),
+        ] {
+            let help = help_of(&case, object, function, id);
+            assert!(help.contains(reason), "{function}: {help}");
+        }
+        for name in ["pause", "sys_pause", "__se_sys_pause", "__do_sys_pause"] {
+            let help = help_of(&case, "NULL", name, "symbol-not-found");
+            assert_eq!(
+                help,
+                "the function of that system call is '__x64_sys_pause', whose only parameter is a \
+                 'struct pt_regs *'"
+            );
+        }
+        // Symbols by themselves do not tell what is inlined.
+        case.livepatch(&one_function("NULL", "\"everywhere\"", 0));
+        let finding = refused(&case, SYSTEM_MAP, "symbol-not-found");
+        let help = finding["help"].as_str().unwrap();
+        assert!(
+            help.contains("it may be inlined everywhere, which System.map does not tell"),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn functions_that_some_task_is_always_in() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        case.livepatch(&one_function("NULL", "\"do_idle\"", 0));
+        let finding = only(&case, KNOWN, "function-always-running");
+        assert_eq!(finding["severity"], "warning");
+        assert_eq!(
+            finding["message"],
+            "some task is always in 'do_idle': the transition will not end by itself"
+        );
+    }
+}
+
+#[test]
+fn what_the_compiler_made_of_a_function_has_other_parameters() {
+    let warned = |finding: &Value, what: &str| {
+        assert_eq!(finding["severity"], "warning");
+        let message = format!(
+            "{what}, which the compiler made of 'shrunk': its parameters need not be those of the \
+             source, and the kernel crashes where they differ"
+        );
+        assert_eq!(finding["message"], message.as_str());
+    };
+    let call = "static int caller(int x) {
+            extern int it(int, int, int) KLP_SYM(vmlinux, shrunk.isra.0, 0); return it(x, x, x);
+        }";
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        // ftrace does not reach it in this kernel.
+        case.livepatch(&one_function("NULL", "\"shrunk.isra.0\"", 0));
+        let finding = only(&case, SYSTEM_MAP, "clone");
+        warned(&finding, "it patches 'shrunk.isra.0'");
+        let help = finding["help"].as_str().unwrap();
+        assert!(help.starts_with("no debug information tells"), "{help}");
+
+        let patch = one_function("NULL", "\"lonely\"", 0);
+        case.livepatch(&format!(
+            "{call}{}",
+            patch.replace("return x;", "return caller(x);")
+        ));
+        let finding = only(&case, KNOWN, "clone");
+        warned(&finding, "it refers to 'shrunk.isra.0'");
+        assert_eq!(
+            finding["help"],
+            "debug information: of the source's parameters it has 'x', 'y', and no 'unused'"
+        );
+        assert_eq!(
+            finding["place"]["symbol"],
+            ".klp.sym.vmlinux.shrunk.isra.0,0"
+        );
+
+        let help = help_of(&case, "NULL", "shrunk", "symbol-not-found");
+        assert!(
+            help.contains(
+                "similar names: shrunk.isra.0 (a clone that the compiler made of shrunk: its"
+            ),
+            "{help}"
+        );
     }
 }
 
@@ -278,7 +564,7 @@ fn a_description_that_lacks_something() {
             let text = whole.replace(from, to);
             assert_ne!(text, whole, "{from}");
             case.livepatch(&text);
-            let finding = only(&case, KNOWN, "patch-incomplete");
+            let finding = refused(&case, KNOWN, "patch-incomplete");
             assert_eq!(finding["message"], message.as_str());
             assert_eq!(finding["errno"], "EINVAL");
         }
@@ -435,8 +721,15 @@ fn relocations_that_wait_for_nobody() {
             "",
         );
         case.livepatch(&format!("{text} void *used[] = {{ of_target, told }};"));
-        let finding = only(&case, KNOWN, "object-not-patched");
+        let known = "--kernel System.map --symvers Module.symvers --module target.ko";
+        let finding = refused(&case, known, "patch-incomplete");
         assert_eq!(finding["place"]["object"], "target");
+        assert_eq!(
+            finding["message"],
+            "patch 'patch' is incomplete: it has livepatch relocations for 'target', which is none \
+             of its objects, so that they would never be applied: add it to them; its list of \
+             functions may be empty"
+        );
     }
 }
 
@@ -602,7 +895,7 @@ fn status_2_where_it_cannot_be_checked() {
             ),
             (
                 "--module target.ko --module target.ko out.ko",
-                "is called target as well",
+                "target.ko and target.ko are both called target",
             ),
             ("--kernel out.ko out.ko", "it is a module, not a kernel"),
             ("--running --kernel vmlinux out.ko", "cannot be used with"),

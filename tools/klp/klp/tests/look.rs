@@ -6,7 +6,8 @@ mod common;
 
 use common::livepatch::{ENABLE, GOOD};
 use common::Case;
-use klp::lint::{self, Knowledge};
+use klp::knowledge::Knowledge;
+use klp::lint;
 use klp::module::Module;
 use klp::{callsites, inspect, symbols::ObjectSymbols};
 use livepatch_fixtures::ARCHES;

@@ -87,6 +87,10 @@ bad "an ambiguous symbol of the kernel" klp_test_positions-ambiguous EINVAL \
 	"unresolvable ambiguity for symbol 'init_once' in object 'vmlinux'"
 bad "a position that the kernel does not have" klp_test_positions-position-too-large EINVAL \
 	"symbol position 9 for symbol 'init_once' in object 'vmlinux' not found"
+bad "init data of the kernel" klp_test_late-symbol-freed EINVAL \
+	"symbol 'boot_command_line' in object 'vmlinux' is init code or data, which is freed"
+bad "relocations for a module that the patch has no object for" klp_test_late-object-not-patched EINVAL \
+	"patch 'klp_test_late' is incomplete: it has livepatch relocations for 'klp_test_target', which is none"
 bad "a truncated file" klp_test_late-truncated ENOEXEC ''
 bad "a file that ends within the ELF header" klp_test_late-truncated-header ENOEXEC ''
 
@@ -115,6 +119,12 @@ bad "an object that is called as a file of the patch in sysfs" klp_test_patch EI
 	"$PATCH: 'enabled' cannot be an object's name" object=enabled
 bad "an object's name with a slash" klp_test_patch EINVAL \
 	"$PATCH: 'a/b' cannot be an object's name" object=a/b
+bad "an object's name that is a file's" klp_test_patch EINVAL \
+	"$PATCH: no module that is loaded is called 'klp_test_target.ko': write 'klp_test_target'" \
+	object=klp_test_target.ko
+bad "an object's name with a dash" klp_test_patch EINVAL \
+	"$PATCH: no module that is loaded is called 'klp-test-target': write 'klp_test_target'" \
+	object=klp-test-target
 bad "a function's name with a slash" klp_test_patch EINVAL \
 	"$PATCH: 'a/b' cannot be a function's name" function=a/b
 bad "a name that is too long for an object" klp_test_patch EINVAL \
@@ -131,6 +141,10 @@ s390x) entry=__do_syscall ;;
 esac
 bad "a function that ftrace cannot reach" klp_test_patch EINVAL \
 	"failed to find location for function '$entry'" object= function=$entry
+
+bad "a function of the kernel's init code" klp_test_patch EINVAL \
+	"symbol 'start_kernel' in object 'vmlinux' is init code or data, which is freed" \
+	object= function=start_kernel
 
 ends() {
 	unload klp_test_target

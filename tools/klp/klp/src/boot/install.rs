@@ -4,8 +4,12 @@
 
 use super::patch_file::PatchFile;
 use super::RootArgs;
-use anyhow::Result;
-use std::path::PathBuf;
+use crate::knowledge::Knowledge;
+use crate::lint;
+use crate::system::System;
+use anstream::AutoStream;
+use anyhow::{ensure, Result};
+use std::path::{Path, PathBuf};
 
 /// Have livepatches loaded at every boot of the kernel that they were made for
 ///
@@ -13,10 +17,17 @@ use std::path::PathBuf;
 /// loads it. Patches are loaded in the order in which they were installed; one that is installed
 /// again is replaced and keeps its place. Nothing is loaded now: klp load does that. At boot it
 /// is done by klp boot, which the unit klp.service runs.
+///
+/// Each is checked before, as klp lint does it, those for the running kernel with --running: what
+/// would be refused is not installed.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     root: RootArgs,
+
+    /// Do not check them as klp lint does
+    #[arg(long)]
+    no_lint: bool,
 
     /// The livepatch modules
     #[arg(value_name = "FILE.ko", required = true)]
@@ -29,10 +40,33 @@ pub fn run(args: &Args) -> Result<()> {
     let patches = args.files.iter().map(|path| PatchFile::read(path));
     // All are looked at before the first is installed.
     let patches = patches.collect::<Result<Vec<_>>>()?;
+    if !args.no_lint {
+        for (path, patch) in args.files.iter().zip(&patches) {
+            lint(args, path, patch)?;
+        }
+    }
     for patch in &patches {
         let (_, replaced) = store.install(patch)?;
         let how = if replaced { "replaced" } else { "installed" };
         println!("{} is {how}, for kernel {}", patch.name, patch.release);
     }
+    Ok(())
+}
+
+/// Says what `klp lint` finds in a patch; fails where that is an error.
+fn lint(args: &Args, path: &Path, patch: &PatchFile) -> Result<()> {
+    let root = &args.root.root;
+    let mut knowledge = Knowledge::default();
+    // Of another kernel nothing is at hand.
+    if System::tree(root).release().as_deref() == Some(patch.release.as_str()) {
+        knowledge.add_running(root)?;
+    }
+    let report = lint::check(path, &patch.bytes, &knowledge);
+    report.write_findings(&mut AutoStream::auto(std::io::stderr()))?;
+    ensure!(
+        report.errors == 0,
+        "{}: not installed, as it would be refused (--no-lint installs it nevertheless)",
+        path.display()
+    );
     Ok(())
 }

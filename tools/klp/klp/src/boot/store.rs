@@ -37,6 +37,11 @@ impl Release {
         ensure!(good, "'{}' is no kernel release", text.escape_default());
         Ok(Release(text.to_owned()))
     }
+
+    /// It, as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for Release {

@@ -8,8 +8,8 @@
 
 use super::{modinfo, rewrite, verify, versions};
 use crate::elf::{is_signed, ElfFile, Place};
-use crate::reference::Reference;
-use crate::resolve::Knowledge;
+use crate::knowledge::Knowledge;
+use crate::reference::{Reference, Stated};
 use anyhow::{anyhow, bail, ensure, Result};
 use livepatch_format::elf::{SymbolIndex, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
 use livepatch_format::name::Dialect;
@@ -26,6 +26,8 @@ pub struct Conversion {
     pub bytes: Vec<u8>,
     /// Its livepatch symbols.
     pub resolved: Resolved,
+    /// Those of them whose object and position the author does not state.
+    pub implied: Vec<Reference>,
     /// How many relocations use them.
     pub moved: usize,
     dialect: Dialect,
@@ -37,6 +39,12 @@ impl Conversion {
         let mut file = ElfFile::parse(input)?;
         refuse_unsuitable(input, &file)?;
         let resolved = resolve(&file, knowledge)?;
+        let is_implied = |index: &SymbolIndex| {
+            let symbol = file.symbols.get(index.0 as usize);
+            symbol.is_some_and(|symbol| Stated::parse(&symbol.name).is_none())
+        };
+        let implied = resolved.iter().filter(|(index, _)| is_implied(index));
+        let implied = implied.map(|(_, reference)| reference.clone()).collect();
         let is_livepatch = !resolved.is_empty() || calls(&file, b"klp_enable_patch");
         if resolved.is_empty() && (modinfo::is_livepatch(&file) || !is_livepatch) {
             return Ok(None);
@@ -49,6 +57,7 @@ impl Conversion {
         Ok(Some(Conversion {
             bytes,
             resolved,
+            implied,
             moved,
             dialect,
         }))

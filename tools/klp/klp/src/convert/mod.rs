@@ -3,6 +3,7 @@
 //! `klp convert`: makes a livepatch module of an ordinary one.
 
 mod conversion;
+mod files;
 mod modinfo;
 mod output;
 mod rewrite;
@@ -12,13 +13,15 @@ mod versions;
 
 pub use conversion::{Conversion, Resolved};
 
-use crate::resolve::Knowledge;
-use crate::symbols::ObjectSymbols;
+use crate::knowledge::Knowledge;
+use crate::lint;
+use crate::reference::Reference;
+use anstream::AutoStream;
 use anyhow::{bail, Context, Result};
 use clap::ValueEnum;
 use livepatch_format::elf::{Header, Machine};
 use livepatch_format::name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -27,6 +30,9 @@ use std::path::PathBuf;
 /// Every symbol that the module refers to and that nothing exports is looked up in the kernel
 /// and in the target modules, and becomes a livepatch symbol. Where a name stands several times,
 /// the source has to say which one is meant: see KLP_SYM() in include/linux/klp_sym.h.
+///
+/// What comes out is checked as klp lint does it: what would be refused, or would crash, is not
+/// converted.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The kernel's symbols: System.map, text as in /proc/kallsyms, or a vmlinux
@@ -49,6 +55,10 @@ pub struct Args {
     /// Where to write; the default is to replace IN.ko
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
+
+    /// Do not check what comes out as klp lint does
+    #[arg(long)]
+    no_lint: bool,
 
     /// Say nothing but errors and warnings
     #[arg(short, long)]
@@ -85,6 +95,11 @@ pub fn run(args: &Args) -> Result<()> {
     let knowledge = knowledge(args, machine)?;
     let conversion = Conversion::new(&input, &knowledge, args.dialect.into())
         .with_context(|| shown.to_string())?;
+    if !args.no_lint {
+        let bytes = conversion.as_ref().map_or(&input, |made| &made.bytes);
+        let implied = conversion.as_ref().map_or(&[][..], |made| &made.implied);
+        lint(args, bytes, &knowledge, implied)?;
+    }
 
     let output = args.output.as_ref().unwrap_or(&args.input);
     let Some(conversion) = conversion else {
@@ -96,21 +111,29 @@ pub fn run(args: &Args) -> Result<()> {
         }
         return Ok(());
     };
-    for reference in conversion.resolved.values() {
-        if knowledge.is_position_unsteady(reference) {
-            eprintln!(
-                "warning: {shown}: {reference}: {} has another symbol of that name in a section \
-                 that is there only while it is being loaded, where the kernel counts it as well",
-                reference.object
-            );
-        }
-    }
     output::write(output, &args.input, &conversion.bytes, |written| {
         let verified = conversion.verify(&input, written);
         verified.with_context(|| format!("{shown}: a mistake of klp, please report it"))
     })?;
     if !args.quiet {
         println!("{shown}: {}", summary(&conversion));
+    }
+    Ok(())
+}
+
+/// Says what `klp lint` finds in what the module becomes, and what may be wrong with symbols that
+/// the author does not state; fails where there is an error.
+fn lint(args: &Args, bytes: &[u8], knowledge: &Knowledge, implied: &[Reference]) -> Result<()> {
+    let mut report = lint::check(&args.input, bytes, knowledge);
+    for finding in files::check(bytes, knowledge, implied) {
+        report.warn(finding);
+    }
+    report.write_findings(&mut AutoStream::auto(std::io::stderr()))?;
+    if report.errors != 0 {
+        bail!(
+            "{}: not converted, as it would be refused (--no-lint converts it nevertheless)",
+            args.input.display()
+        );
     }
     Ok(())
 }
@@ -123,26 +146,14 @@ fn machine(input: &[u8]) -> Result<Machine> {
 fn knowledge(args: &Args, machine: Machine) -> Result<Knowledge> {
     let mut knowledge = Knowledge::default();
     if let Some(kernel) = &args.kernel {
-        knowledge.kernel = Some(ObjectSymbols::of_kernel(kernel, machine)?);
+        knowledge.add_kernel(kernel, machine)?;
     }
+    let mut given = BTreeSet::new();
     for path in &args.module {
-        let target = ObjectSymbols::of_module(path, machine)?;
-        if let Some(other) = knowledge
-            .targets
-            .iter()
-            .find(|known| known.object == target.object)
-        {
-            bail!(
-                "{} and {} are both called {}",
-                other.source.display(),
-                path.display(),
-                target.object
-            );
-        }
-        knowledge.targets.push(target);
+        knowledge.add_module(path, machine, &mut given)?;
     }
     for path in &args.symvers {
-        knowledge.symvers.read(path)?;
+        knowledge.add_symvers(path)?;
     }
     Ok(knowledge)
 }

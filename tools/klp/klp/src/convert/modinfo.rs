@@ -4,7 +4,7 @@
 
 use super::conversion::Resolved;
 use crate::elf::{ElfFile, Place};
-use crate::resolve::Knowledge;
+use crate::knowledge::Knowledge;
 use anyhow::{Context, Result};
 use livepatch_format::modinfo::{value, LIVEPATCH};
 
@@ -38,16 +38,13 @@ pub(super) fn forget_dependencies(file: &mut ElfFile, resolved: &Resolved, knowl
     let used: Vec<String> = file
         .symbols()
         .filter(|(index, symbol)| symbol.place == Place::Undefined && !resolved.contains_key(index))
-        .filter_map(|(_, symbol)| knowledge.symvers.exporter(&symbol.name))
+        .filter_map(|(_, symbol)| knowledge.exporter(&symbol.name))
         .map(str::to_owned)
         .collect();
     let unneeded = |module: &[u8]| {
         let name = String::from_utf8_lossy(module).replace('-', "_");
-        knowledge
-            .targets
-            .iter()
-            .any(|target| target.object.as_str() == name)
-            && !used.contains(&name)
+        let mut targets = knowledge.targets();
+        targets.any(|target| target.object.as_str() == name) && !used.contains(&name)
     };
     let Some(bytes) = file.bytes_mut(SECTION) else {
         return;

@@ -191,6 +191,7 @@ fn check(
     }
     let size = match &target.contents {
         _ if target.sh_type == elf::SHT_NULL => return Err(Problem::NoContents { place: place() }),
+        _ if target.sh_type == elf::SHT_STRTAB => return Err(Problem::Opaque { place: place() }),
         Contents::Bytes(bytes) => bytes.len(),
         Contents::NoBits(_) => return Err(Problem::NoContents { place: place() }),
         _ => return Err(Problem::Opaque { place: place() }),

@@ -6,13 +6,15 @@
 //! at the first one that fails; here all are made.
 
 use super::finding::{Finding, Place};
-use super::objects::Knowledge;
 use super::Lint;
+use crate::clones;
 use crate::convert::special::{deadline, Deadline};
 use crate::description::ENABLE;
+use crate::knowledge::{Knowledge, Known};
 use crate::module::Module;
 use crate::object_name::ObjectNameBuf;
 use crate::resolve::candidates;
+use crate::symbols::Candidate;
 use livepatch_format::check::{self, Fault, Kind};
 use livepatch_format::elf::{
     Machine, Section, SectionIndex, SymbolIndex, SHF_ALLOC, SHT_NOBITS, SHT_RELA,
@@ -116,7 +118,7 @@ impl<'a> Lint<'a> {
 pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Option<String> {
     let there_are = |object: ObjectName<'_>, symbol: &[u8]| {
         let known = knowledge.get(object.as_bytes())?;
-        let all = candidates(std::iter::once(&known.symbols), symbol);
+        let all = candidates(std::iter::once(known), symbol);
         Some(format!("there are{all}"))
     };
     match unresolved {
@@ -127,6 +129,7 @@ pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Optio
         Unresolved::Ambiguous { symbol, object } | Unresolved::Position { symbol, object, .. } => {
             there_are(object, symbol)
         }
+        Unresolved::Freed { .. } => None,
     }
 }
 
@@ -263,8 +266,31 @@ fn resolve<'a>(
                 Place::section(section).symbol(raw),
             ));
         }
-        Ok(_) => {}
+        Ok(found) => {
+            let place = Place::section(section).symbol(raw);
+            clone(lint, known, "it refers to", wanted.symbol, found, place);
+        }
         Err(unresolved) => lint.refuse(section, Fault::Unresolved(unresolved), Some((nr, raw))),
+    }
+}
+
+/// Warns of a function that the compiler made, with parameters of its own.
+pub(super) fn clone(
+    lint: &mut Lint<'_>,
+    known: &Known,
+    what: &str,
+    name: &[u8],
+    found: &Candidate,
+    place: Place,
+) {
+    let name = Text(name).to_string();
+    if let Some(original) = clones::original(&name).filter(|_| found.may_be_code()) {
+        let message = format!(
+            "{what} '{name}', which the compiler made of '{original}': {}",
+            clones::CAUTION
+        );
+        let finding = Finding::warning("clone", message, place);
+        lint.push(finding.help(clones::parameters(known, found)));
     }
 }
 

@@ -161,6 +161,7 @@ fn unresolved_id(unresolved: Unresolved<'_>) -> &'static str {
         Unresolved::NotFound { .. } => "symbol-not-found",
         Unresolved::Ambiguous { .. } => "symbol-ambiguous",
         Unresolved::Position { .. } => "symbol-position",
+        Unresolved::Freed { .. } => "symbol-freed",
     }
 }
 

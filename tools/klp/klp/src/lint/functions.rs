@@ -2,22 +2,30 @@
 
 //! What is wrong with the functions that a module patches.
 
-use super::file::{advice, unsteady};
+use super::file::{advice, clone, unsteady};
 use super::finding::{Finding, Place};
-use super::objects::Known;
-use super::Lint;
+use super::{reasons, statics, Lint};
+use crate::clones;
 use crate::description::{self, Function, Object, Patch};
+use crate::knowledge::Known;
 use crate::object_name::ObjectNameBuf;
 use crate::symbols::Candidate;
 use livepatch_format::name::{ObjectName, Text, VMLINUX};
 use livepatch_format::patch::{self, Fault};
-use livepatch_format::refusal::Refusal;
+use livepatch_format::refusal::{Refusal, Unresolved};
 
 /// How many functions are named that have a copy of another.
 const SHOWN: usize = 8;
 
-/// What a compiler appends to the name of a part or a copy of a function.
-const CLONES: [&str; 4] = [".constprop.", ".isra.", ".part.", ".llvm."];
+/// A function of an object that is replaced.
+pub(super) struct Replaced<'n, 'k> {
+    /// Its name.
+    pub(super) name: &'n [u8],
+    /// What is known of it.
+    pub(super) candidate: &'k Candidate,
+    /// The name of what runs instead.
+    pub(super) new: Option<&'n [u8]>,
+}
 
 /// Checks everything that the module patches.
 pub(super) fn check(lint: &mut Lint<'_>) {
@@ -50,12 +58,15 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     // Those for a module wait for an object of the patch.
     for object in std::mem::take(&mut lint.section_objects) {
         if complete && !object.is_vmlinux() && !objects.contains(&object) {
-            let message = format!(
-                "it has livepatch relocations for {object}, which are never applied: the patch has \
-                 no object of that name"
-            );
-            let place = Place::function(object.as_str().as_bytes(), None);
-            lint.push(Finding::warning("object-not-patched", message, place));
+            let object = object.as_str().as_bytes();
+            let refusal = Refusal::Incomplete {
+                patch: lint.module.name(),
+                fault: Fault::NoObject { object },
+            };
+            let place = Place::function(object, None);
+            for patch in &patches {
+                refuse(lint, patch, &refusal, place.clone());
+            }
         }
     }
     depends(lint, &objects);
@@ -87,10 +98,19 @@ fn depends(lint: &mut Lint<'_>, objects: &[ObjectNameBuf]) {
 
 /// Adds what the kernel would refuse, unless the module's code may change it before.
 fn refuse(lint: &mut Lint<'_>, patch: &Patch, refusal: &Refusal<'_>, place: Place) {
+    refuse_with(lint, patch, refusal, place, None);
+}
+
+/// The same, with what to do instead.
+fn refuse_with(
+    lint: &mut Lint<'_>,
+    patch: &Patch,
+    refusal: &Refusal<'_>,
+    place: Place,
+    help: Option<String>,
+) {
     let mut finding = Finding::refusal(refusal, place);
-    if let Refusal::Function(unresolved) = refusal {
-        finding.help = advice(lint.knowledge, *unresolved);
-    }
+    finding.help = help;
     lint.push(match patch.changeable {
         Some(what) => finding.uncertain(&format!(
             "it would be refused as the file has it; the module's code refers to {what}, which it \
@@ -194,36 +214,49 @@ fn check_functions(
         }
         return;
     };
-    let mut found: Vec<(&[u8], &Candidate)> = Vec::new();
+    let mut found: Vec<Replaced<'_, '_>> = Vec::new();
     for (name, function) in good {
         let place = Place::function(shown, Some(name));
         let candidate = match known.find(object_name, name, function.position) {
             Ok(candidate) => candidate,
             Err(unresolved) => {
-                refuse(lint, patch, &Refusal::Function(unresolved), place);
+                let help = match unresolved {
+                    Unresolved::NotFound { symbol } => {
+                        Some(reasons::not_found(lint.knowledge, known, symbol))
+                    }
+                    _ => advice(lint.knowledge, unresolved),
+                };
+                let refusal = Refusal::Function(unresolved);
+                refuse_with(lint, patch, &refusal, place, help);
                 continue;
             }
         };
         if known.symbols.also_while_loading(name) {
             lint.push(unsteady(object_name, name, place.clone()));
         }
-        if let Some((first, _)) = found
+        if let Some(first) = found
             .iter()
-            .find(|(_, other)| known.is_same(other, candidate))
+            .find(|other| known.is_same(other.candidate, candidate))
         {
             let refusal = Refusal::SameFunction {
-                first,
+                first: first.name,
                 second: name,
             };
             refuse(lint, patch, &refusal, place.clone());
         }
-        found.push((name, candidate));
+        found.push(Replaced {
+            name,
+            candidate,
+            new: function.new.as_ref().and_then(|new| new.symbol.as_deref()),
+        });
         let reachable = known
             .sites
             .as_ref()
             .map(|sites| sites.reach(&known.symbols, candidate));
-        if reachable == Some(false) || known.is_out_of_reach(candidate) {
-            refuse(lint, patch, &Refusal::NoLocation { function: name }, place);
+        if reachable == Some(false) || !candidate.may_be_code() {
+            let help = reasons::not_traced(known, name, candidate);
+            let refusal = Refusal::NoLocation { function: name };
+            refuse_with(lint, patch, &refusal, place, Some(help));
         } else if reachable.is_none() {
             lint.unchecked(format!(
                 "whether ftrace reaches the functions of {object_name}: {} does not list its call \
@@ -232,22 +265,43 @@ fn check_functions(
             ));
         }
     }
+    for replaced in &found {
+        warn(lint, known, object_name, replaced.name, replaced.candidate);
+    }
+    statics::check(lint, known, shown, &found);
     clones(lint, known, shown, &found);
     inlined(lint, known, shown, &found);
 }
 
+/// What somebody should know of a function that can be patched.
+fn warn(
+    lint: &mut Lint<'_>,
+    known: &Known,
+    object: ObjectName<'_>,
+    name: &[u8],
+    candidate: &Candidate,
+) {
+    let place = Place::function(object.as_bytes(), Some(name));
+    if object.is_vmlinux() && reasons::is_always_running(name) {
+        let message = format!(
+            "some task is always in '{}': the transition will not end by itself",
+            Text(name)
+        );
+        let finding = Finding::warning("function-always-running", message, place.clone());
+        lint.push(finding.help("patch functions that it calls"));
+    }
+    clone(lint, known, "it patches", name, candidate, place);
+}
+
 /// Parts and copies of a function that have names of their own.
-fn clones(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &Candidate)]) {
-    for (name, _) in found {
+fn clones(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[Replaced<'_, '_>]) {
+    for &Replaced { name, .. } in found {
         let name_text = String::from_utf8_lossy(name);
         let clones: Vec<_> = known
             .symbols
             .names()
             .map(String::from_utf8_lossy)
-            .filter(|other| {
-                let rest = other.strip_prefix(&*name_text);
-                rest.is_some_and(|rest| CLONES.iter().any(|clone| rest.starts_with(clone)))
-            })
+            .filter(|other| clones::is_of(other, &name_text))
             .map(|name| name.escape_debug().to_string())
             .collect();
         if !clones.is_empty() {
@@ -266,12 +320,12 @@ fn clones(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &C
 }
 
 /// Copies of a function in others.
-fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &Candidate)]) {
+fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[Replaced<'_, '_>]) {
     if found.is_empty() {
         return;
     }
     let source = known.symbols.source.display();
-    let functions: Vec<_> = found.iter().map(|(_, candidate)| *candidate).collect();
+    let functions: Vec<_> = found.iter().map(|replaced| replaced.candidate).collect();
     let copies = match known.copies(&functions) {
         Ok(Some(copies)) => copies,
         Ok(None) => {
@@ -288,7 +342,7 @@ fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &
             ))
         }
     };
-    for ((name, _), copies) in found.iter().zip(copies) {
+    for (&Replaced { name, .. }, copies) in found.iter().zip(copies) {
         if !copies.is_empty() {
             let copies: Vec<_> = copies.into_iter().collect();
             let message = format!(
@@ -303,7 +357,7 @@ fn inlined(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[(&[u8], &
     }
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     let shown: Vec<_> = names
         .iter()
         .take(SHOWN)

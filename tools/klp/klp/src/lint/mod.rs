@@ -6,15 +6,15 @@ mod file;
 mod finding;
 mod functions;
 mod loader;
-mod objects;
+mod reasons;
+mod statics;
 mod text;
 
 pub use finding::{Finding, Place, Severity};
-pub use objects::Knowledge;
 
+use crate::knowledge::Knowledge;
 use crate::module::{self, Module};
 use crate::object_name::ObjectNameBuf;
-use crate::symvers::Symvers;
 use crate::terminal::Color;
 use anyhow::Result;
 use livepatch_format::elf::Header;
@@ -22,7 +22,7 @@ use livepatch_format::error::Error;
 use livepatch_format::name::Text;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -94,6 +94,19 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What could not be checked, and why.
     pub unchecked: Vec<String>,
+}
+
+impl Report {
+    /// Adds something that somebody should know.
+    pub fn warn(&mut self, finding: Finding) {
+        self.warnings += 1;
+        self.findings.push(finding);
+    }
+
+    /// Writes the findings for people to read.
+    pub fn write_findings(&self, out: &mut impl io::Write) -> io::Result<()> {
+        text::findings(out, self)
+    }
 }
 
 /// A module that is looked at.
@@ -223,10 +236,7 @@ fn prepare(args: &Args) -> Result<(Vec<u8>, Knowledge)> {
         }
     }
     for path in &args.symvers {
-        knowledge
-            .symvers
-            .get_or_insert_with(Symvers::default)
-            .read(path)?;
+        knowledge.add_symvers(path)?;
     }
     Ok((data, knowledge))
 }

@@ -7,12 +7,16 @@ use super::Report;
 use crate::terminal::{ERROR, GOOD, HEADING, NOTE, WARNING};
 use std::io::{self, Write};
 
-/// Writes all of them.
+/// Writes the findings.
+pub(super) fn findings(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let mut findings = report.findings.iter();
+    findings.try_for_each(|finding| write_finding(out, &report.file, finding))
+}
+
+/// Writes the findings, what could not be checked, and how much was found.
 pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let file = &report.file;
-    for finding in &report.findings {
-        write_finding(out, file, finding)?;
-    }
+    findings(out, report)?;
     for what in &report.unchecked {
         writeln!(out, "{file}: {NOTE}not checked{NOTE:#}: {what}")?;
     }

@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// What the symbols by which a kernel or module exports another one start with.
 const EXPORT_PREFIX: &[u8] = b"__ksymtab_";
 
+/// What variables are in an ELF file.
+const DATA: &str = "object";
+
 /// One symbol of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -30,6 +33,16 @@ pub struct Candidate {
     pub global: bool,
 }
 
+impl Candidate {
+    /// Whether it is not known to be data.
+    pub fn may_be_code(&self) -> bool {
+        match self.kind.as_bytes() {
+            [letter] => b"tTwWiI".contains(letter),
+            kind => kind != DATA.as_bytes(),
+        }
+    }
+}
+
 /// The symbols of one object that livepatch can find in a running kernel.
 #[derive(Debug)]
 pub struct ObjectSymbols {
@@ -42,6 +55,8 @@ pub struct ObjectSymbols {
     names: BTreeMap<Vec<u8>, Vec<Candidate>>,
     /// Names that also stand where symbols are visible only while the object is being loaded.
     while_loading: BTreeSet<Vec<u8>>,
+    /// Names in a module's init code and data.
+    init: BTreeSet<Vec<u8>>,
     /// Names that are exported.
     exports: BTreeSet<Vec<u8>>,
 }
@@ -53,6 +68,7 @@ impl ObjectSymbols {
             source,
             names: BTreeMap::new(),
             while_loading: BTreeSet::new(),
+            init: BTreeSet::new(),
             exports: BTreeSet::new(),
         }
     }
@@ -100,6 +116,11 @@ impl ObjectSymbols {
         self.exports.contains(name)
     }
 
+    /// Whether the name stands in a module's init code or data.
+    pub fn is_init(&self, name: &[u8]) -> bool {
+        self.init.contains(name)
+    }
+
     /// Whether the name also stands in a part of the module that is gone once it is loaded.
     pub fn also_while_loading(&self, name: &[u8]) -> bool {
         self.while_loading.contains(name)
@@ -110,7 +131,7 @@ impl ObjectSymbols {
 fn kind(st_type: elf::SymbolType) -> &'static str {
     match st_type {
         elf::STT_FUNC => "function",
-        elf::STT_OBJECT => "object",
+        elf::STT_OBJECT => DATA,
         _ => "symbol",
     }
 }

@@ -72,6 +72,9 @@ fn collect(symbols: &mut ObjectSymbols, file: &ElfFile) -> Result<()> {
                 },
             ),
             None => {
+                if section.is_some_and(|section| section.is_alloc()) {
+                    symbols.init.insert(symbol.name.clone());
+                }
                 symbols.while_loading.insert(symbol.name.clone());
             }
         }

@@ -48,7 +48,8 @@ static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objects, .replace 
 const TARGET: &str = r#"
 static __noinline int shared(int x) { return x * X; }
 static void *site __attribute__((section("__mcount_loc"), used)) = shared;
-int user_X(int x) { return shared(x); }
+int user_X(int x) { static int calls_X; return shared(x) + calls_X++; }
+static void *user __attribute__((section("__mcount_loc"), used)) = user_X;
 static __noinline __attribute__((used)) int untraced_X(int x) { return x + X; }
 static int copied_X(int x) { return x * 77 + X; }
 int (*volatile pointer_X)(int) = copied_X;
@@ -62,11 +63,19 @@ extern void *__start_mcount_loc[], *__stop_mcount_loc[];
 void **const call_sites[] = { __start_mcount_loc, __stop_mcount_loc };
 static const char __attribute__((used)) vermagic[] = "7.3.4 SMP mod_unload ";
 int counter = 5;
-__noinline int lonely(int x) { return x * 3; }
+__noinline int lonely(int x) { static int calls; return x * 3 + calls++; }
 __noinline int untraced(int x) { return x * 5; }
 static int copied(int x) { return x * 77 + counter; }
 int (*volatile pointer)(int) = copied;
 int caller(int x) { return copied(x) - 1; }
+static inline int everywhere(int x) { return x * 99 + counter; }
+int user(int x) { return everywhere(x) - 2; }
+static __attribute__((noinline)) int shrunk(int x, int unused, int y) { return x / y + counter; }
+int shrinker(int x, int y) { return shrunk(x, y + 7, y) + 1; }
+__noinline int do_idle(int x) { return x + counter; }
+static void *idle __attribute__((section("mcount_loc"), used)) = do_idle;
+int __x64_sys_pause(void *regs) { return counter; }
+int __s390x_sys_pause(void *regs) { return counter; }
 static void *site __attribute__((section("mcount_loc"), used)) = lonely;
 static void *other __attribute__((section("mcount_loc"), used)) = copied;
 "#;
@@ -74,14 +83,16 @@ static void *other __attribute__((section("mcount_loc"), used)) = copied;
 const TWIN: &str = "static __noinline __attribute__((used)) int twin(int x) { return x - X; }\n";
 
 impl Case {
-    /// Compiles and converts a patch, for the kernel and `target.ko`, to `out.ko`.
+    /// Compiles and converts a patch, for the kernel and `target.ko`, to `out.ko`, whatever is
+    /// wrong with it.
     pub fn livepatch(&self, text: &str) -> Vec<u8> {
         self.targets();
         let module = self.module("patch");
         let text = format!("{LIVEPATCH_H}{text}");
         self.write("patch.ko", module.source("patch.c", &text).build());
         self.run(
-            "--kernel System.map --symvers Module.symvers --module target.ko -o out.ko patch.ko",
+            "--kernel System.map --symvers Module.symvers --module target.ko --no-lint -o out.ko \
+             patch.ko",
         )
         .success();
         self.read("out.ko")

@@ -30,6 +30,15 @@ ffffffff81000050 t shrunk.isra.0
 ffffffff82000000 D counter
 ffffffff82000010 d twin
 ffffffff82000020 r __ksymtab_exported
+ffffffff83000000 B __init_begin
+ffffffff83000000 T _sinittext
+ffffffff83000010 t starts
+ffffffff83000020 T _einittext
+ffffffff83000030 D early_line
+ffffffff83001000 D __per_cpu_start
+ffffffff83001010 d of_each
+ffffffff83002000 D __per_cpu_end
+ffffffff83003000 R __init_end
 ";
 
 /// What it exports.

@@ -207,6 +207,22 @@ def fault_target_position(module):
     module.rename_symbol(b".klp.sym.klp_test_target.shared_counter,2", b".klp.sym.klp_test_target.shared_counter,4")
 
 
+def fault_symbol_freed(module):
+    module.rename_symbol(b".klp.sym.vmlinux.saved_command_line", b".klp.sym.vmlinux.boot_command_line,0")
+
+
+def fault_object_not_patched(module):
+    """The patch's only object has another name, and its relocations wait for the one that it had."""
+    section = next(s for s in module.sections if module.name(s).startswith(b".rodata") and name_in(module, s) >= 0)
+    start = name_in(module, section)
+    module.data[start : start + 15] = b"klp_test_targex"
+
+
+def name_in(module, section):
+    """Where the name of the patched object is in a section, else -1."""
+    return module.data.find(b"klp_test_target\0", section[4], section[4] + section[5])
+
+
 def fault_truncated(module):
     del module.data[len(module.data) // 2 :]
 

@@ -10,7 +10,7 @@
 
 extern int counter_2 KLP_SYM(klp_test_target, shared_counter, 2);
 extern int counter_3 KLP_SYM(klp_test_target, shared_counter, 3);
-extern int value_3(void) KLP_SYM(klp_test_target, shared_value, 3);
+extern int value_3(void) KLP_SYM_FILE(klp_test_target, shared_value, "klp_test_target_3.c");
 extern int unique KLP_SYM(klp_test_target, klp_test_unique, 0);
 
 /* 64-bit data that is relocated late, and that the compiler has to read. */

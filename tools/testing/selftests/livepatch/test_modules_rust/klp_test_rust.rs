@@ -13,7 +13,7 @@ livepatch::bindings!();
 livepatch::symbols! {
     // SAFETY: They are the target's, and used by its functions and those that replace them.
     unsafe {
-        fn value_3() -> c_int = klp_test_target.shared_value[3];
+        fn value_3() -> c_int = klp_test_target.shared_value["klp_test_target_3.c"];
         static unique: Atomic<i32> = klp_test_target.klp_test_unique[0];
         static counter_1: Atomic<i32>;
         static counter_2: Atomic<i32> = klp_test_target.shared_counter[2];

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which functions the compiler copied into others, as DWARF tells.
-//!
-//! A function that is compiled on its own has an entry with its address; where it was also
-//! copied into others, these have `DW_TAG_inlined_subroutine` entries, and all of them refer to
-//! one abstract entry (DWARF 5, section 3.3.8).
+//! What the debug information of a kernel or a module tells of its functions and variables, as
+//! DWARF 5 has it.
+
+mod inlined;
+mod origin;
+
+pub use origin::Parameter;
 
 use crate::module::Module;
 use anyhow::Result;
@@ -18,7 +20,7 @@ use object::elf;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use object::Endianness;
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 type Slice<'a> = EndianSlice<'a, RunTimeEndian>;
 
@@ -78,58 +80,11 @@ impl<'a> DebugInfo<'a> {
         has_info.then_some(DebugInfo { sections, endian })
     }
 
-    /// For every function, by its address, the functions that have a copy of it. `functions` are
-    /// addresses in a vmlinux, or what [`address`] makes of those in a module.
-    pub fn copies(&self, functions: &BTreeSet<u64>) -> Result<BTreeMap<u64, BTreeSet<String>>> {
-        let dwarf = Dwarf::load(|id| -> Result<Slice<'_>, gimli::Error> {
+    fn dwarf(&self) -> Result<Dwarf<Slice<'_>>> {
+        Ok(Dwarf::load(|id| -> Result<Slice<'_>, gimli::Error> {
             let data = self.sections.get(id.name()).map_or(&[][..], |data| data);
             Ok(EndianSlice::new(data, self.endian))
-        })?;
-        let mut origins = BTreeMap::new();
-        for_each_unit(&dwarf, |unit| {
-            let mut entries = unit.entries();
-            while let Some(entry) = entries.next_dfs()? {
-                if entry.tag() != gimli::DW_TAG_subprogram {
-                    continue;
-                }
-                let Some(low) = entry.attr_value(gimli::DW_AT_low_pc) else {
-                    continue;
-                };
-                let Some(low) = dwarf.attr_address(unit, low)? else {
-                    continue;
-                };
-                if functions.contains(&low) {
-                    let own = offset(unit, entry);
-                    let origin = reference(unit, entry, gimli::DW_AT_abstract_origin).or(own);
-                    origins.extend(origin.map(|origin| (origin, low)));
-                }
-            }
-            Ok(())
-        })?;
-        let mut copies: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        if origins.is_empty() {
-            return Ok(copies);
-        }
-        for_each_unit(&dwarf, |unit| {
-            let mut entries = unit.entries();
-            let mut outer = String::from("?");
-            while let Some(entry) = entries.next_dfs()? {
-                match entry.tag() {
-                    gimli::DW_TAG_subprogram => {
-                        outer = name(&dwarf, unit, entry)?.unwrap_or_else(|| "?".into());
-                    }
-                    gimli::DW_TAG_inlined_subroutine => {
-                        let origin = reference(unit, entry, gimli::DW_AT_abstract_origin);
-                        if let Some(function) = origin.and_then(|origin| origins.get(&origin)) {
-                            copies.entry(*function).or_default().insert(outer.clone());
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
-        })?;
-        Ok(copies)
+        })?)
     }
 }
 
@@ -140,12 +95,14 @@ pub fn address(section: SectionIndex, offset: u64) -> u64 {
 
 /// The section, if it is one of debug information.
 fn id(name: &[u8]) -> Option<&'static str> {
-    const USED: [SectionId; 10] = [
+    const USED: [SectionId; 12] = [
         SectionId::DebugAbbrev,
         SectionId::DebugAddr,
         SectionId::DebugInfo,
         SectionId::DebugLine,
         SectionId::DebugLineStr,
+        SectionId::DebugLoc,
+        SectionId::DebugLocLists,
         SectionId::DebugRngLists,
         SectionId::DebugRanges,
         SectionId::DebugStr,

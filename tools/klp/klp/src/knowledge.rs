@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is known of the kernel and of the modules that a patch is for.
+//! What is known of the kernel and of the modules that a patch is for: what `klp convert` looks
+//! symbols up in, and `klp lint` checks a patch against.
 
 use crate::callsites::CallSites;
-use crate::inlined::{self, DebugInfo};
+use crate::debug_info::{self, DebugInfo, Parameter};
 use crate::module::{self, Module};
 use crate::object_name::ObjectNameBuf;
-use crate::similar::similar;
+use crate::similar::{self, similar};
 use crate::symbols::{of_running, Candidate, ObjectSymbols};
 use crate::symvers::Symvers;
 use crate::vermagic::Vermagic;
 use anyhow::{bail, Context, Result};
 use livepatch_format::elf::{Machine, SectionIndex};
+use livepatch_format::init::InitMemory;
 use livepatch_format::modinfo;
 use livepatch_format::name::{ObjectName, SymPos};
 use livepatch_format::refusal::Unresolved;
@@ -31,6 +33,8 @@ pub struct Known {
     data: Option<Vec<u8>>,
     /// Whether its symbols' addresses are known.
     has_addresses: bool,
+    /// Where its init code and data are; `None` for a module, or where that is not known.
+    init: Option<InitMemory>,
 }
 
 /// Everything that is known.
@@ -47,7 +51,12 @@ pub struct Knowledge {
 impl Known {
     fn new(symbols: ObjectSymbols) -> Self {
         let has_addresses = symbols.all().any(|candidate| candidate.address != 0);
+        let init = InitMemory::find(|name| match symbols.get(name.to_bytes()) {
+            [only] if has_addresses => Some(only.address),
+            _ => None,
+        });
         Known {
+            init: init.filter(|_| symbols.object.is_vmlinux()),
             symbols,
             sites: None,
             data: None,
@@ -72,31 +81,28 @@ impl Known {
                 break;
             }
         }
-        search.result(object, name)
+        match search.result(object, name) {
+            Ok(found) if self.is_freed(name, found) => Err(Unresolved::Freed {
+                symbol: name,
+                object,
+            }),
+            Err(Unresolved::NotFound { symbol }) if self.symbols.is_init(symbol) => {
+                Err(Unresolved::Freed { symbol, object })
+            }
+            result => result,
+        }
+    }
+
+    /// Whether a symbol of the kernel is of its init code and data.
+    fn is_freed(&self, name: &[u8], found: &Candidate) -> bool {
+        let init = self.init.as_ref();
+        init.is_some_and(|init| init.frees(name, found.address))
     }
 
     /// Names that are nearly the same, in words.
     pub fn similar(&self, name: &[u8]) -> Option<String> {
         let names = similar(name, std::iter::once(&self.symbols));
-        (!names.is_empty()).then(|| format!("similar names: {}", names.join(", ")))
-    }
-
-    /// Whether a function's code is freed once its object is up, or is no code at all; going by
-    /// what a list of symbols tells.
-    pub fn is_out_of_reach(&self, function: &Candidate) -> bool {
-        if let [kind] = function.kind.as_bytes() {
-            if !b"tTwWiI".contains(kind) {
-                return true;
-            }
-        }
-        let edge = |name: &[u8]| match self.symbols.get(name) {
-            [only] if self.has_addresses => Some(only.address),
-            _ => None,
-        };
-        match (edge(b"_sinittext"), edge(b"_einittext")) {
-            (Some(start), Some(end)) => (start..end).contains(&function.address),
-            _ => false,
-        }
+        similar::shown(&names)
     }
 
     /// Whether two symbols of the object are one.
@@ -106,35 +112,117 @@ impl Known {
 
     /// For each of these functions, by its index, the functions that have a copy of it; `None`
     /// without debug information.
+    ///
+    /// # Errors
+    ///
+    /// The debug information is damaged.
     pub fn copies(&self, functions: &[&Candidate]) -> Result<Option<Vec<BTreeSet<String>>>> {
+        self.ask(functions, |info, addresses| {
+            let mut copies = info.copies(&addresses.iter().copied().collect())?;
+            let each = addresses.iter();
+            Ok(each
+                .map(|address| copies.remove(address).unwrap_or_default())
+                .collect())
+        })
+    }
+
+    /// The functions that have a copy of the one that is called `name`, which is not compiled on
+    /// its own; `None` without debug information.
+    ///
+    /// # Errors
+    ///
+    /// The debug information is damaged.
+    pub fn copies_of(&self, name: &str) -> Result<Option<BTreeSet<String>>> {
+        self.ask(&[], |info, _| info.copies_of(name))
+    }
+
+    /// The parameters of a function; `None` where no debug information tells them.
+    ///
+    /// # Errors
+    ///
+    /// The debug information is damaged.
+    pub fn parameters(&self, function: &Candidate) -> Result<Option<Vec<Parameter>>> {
+        let parameters = self.ask(&[function], |info, addresses| match addresses {
+            [address] => info.parameters(*address),
+            _ => Ok(None),
+        })?;
+        Ok(parameters.flatten())
+    }
+
+    /// The symbols, each with its source file where debug information tells that: with directories
+    /// then. Symbols by themselves tell no directories, and nothing of what is not static.
+    pub fn with_files(&self, mut symbols: Vec<Candidate>) -> Vec<Candidate> {
+        let all: Vec<_> = symbols.iter().collect();
+        let files = self.ask(&all, |info, addresses| {
+            let mut files = info.files(&addresses.iter().copied().collect())?;
+            let each = addresses.iter();
+            Ok(each
+                .map(|address| files.remove(address))
+                .collect::<Vec<_>>())
+        });
+        // What cannot be read tells nothing.
+        for (symbol, file) in symbols
+            .iter_mut()
+            .zip(files.ok().flatten().unwrap_or_default())
+        {
+            symbol.file = file.or(symbol.file.take());
+        }
+        symbols
+    }
+
+    /// The source files of symbols, as far as they are known: by debug information, by the symbols
+    /// before and after them where both are of one file, or by themselves.
+    pub fn files_of(&self, symbols: Vec<Candidate>) -> Vec<Option<String>> {
+        let symbols = self.with_files(symbols).into_iter();
+        symbols
+            .map(|symbol| symbol.file.clone().or_else(|| self.file_around(&symbol)))
+            .collect()
+    }
+
+    /// The file of the symbols before and after this one: what is of one file stands together.
+    fn file_around(&self, symbol: &Candidate) -> Option<String> {
+        let others = || {
+            let all = self
+                .symbols
+                .all()
+                .filter(|other| other.section == symbol.section);
+            all.filter_map(|other| Some((other.address, other.file.as_ref()?)))
+        };
+        let before = others().filter(|(address, _)| *address < symbol.address);
+        let after = others().filter(|(address, _)| *address > symbol.address);
+        let (_, before) = before.max_by_key(|(address, _)| *address)?;
+        let (_, after) = after.min_by_key(|(address, _)| *address)?;
+        (self.has_addresses && before == after).then(|| before.clone())
+    }
+
+    /// Asks the debug information, which knows these symbols by the addresses that go with them;
+    /// `None` where there is none.
+    fn ask<R>(
+        &self,
+        symbols: &[&Candidate],
+        question: impl FnOnce(&DebugInfo<'_>, &[u64]) -> Result<R>,
+    ) -> Result<Option<R>> {
         let Some(data) = &self.data else {
             return Ok(None);
         };
         let (info, addresses): (_, Vec<u64>) = if self.symbols.object.is_vmlinux() {
-            let addresses = functions.iter().map(|function| function.address);
+            let addresses = symbols.iter().map(|symbol| symbol.address);
             (DebugInfo::of_vmlinux(data)?, addresses.collect())
         } else {
             let module = Module::parse(data)?;
-            let index = |function: &Candidate| {
+            let index = |symbol: &Candidate| {
                 let mut all = module.sections();
-                let name = function.section.as_deref().unwrap_or_default();
+                let name = symbol.section.as_deref().unwrap_or_default();
                 all.find(|(_, _, found)| found.escape_ascii().to_string() == name)
                     .map_or(SectionIndex(0), |(index, ..)| index)
             };
-            let addresses = functions
+            let addresses = symbols
                 .iter()
-                .map(|function| inlined::address(index(function), function.address));
-            (DebugInfo::of_module(&module), addresses.collect())
+                .map(|symbol| debug_info::address(index(symbol), symbol.address));
+            let addresses = addresses.collect();
+            (DebugInfo::of_module(&module), addresses)
         };
-        let Some(info) = info else {
-            return Ok(None);
-        };
-        let mut copies = info.copies(&addresses.iter().copied().collect())?;
-        let each = addresses.iter();
-        Ok(Some(
-            each.map(|address| copies.remove(address).unwrap_or_default())
-                .collect(),
-        ))
+        info.map(|info| question(&info, &addresses)).transpose()
     }
 }
 
@@ -142,6 +230,39 @@ impl Knowledge {
     /// What is known of an object.
     pub fn get(&self, object: &[u8]) -> Option<&Known> {
         self.objects.get(&ObjectNameBuf::new(object).ok()?)
+    }
+
+    /// The symbols of all objects, those of the kernel first.
+    pub fn all(&self) -> impl Iterator<Item = &ObjectSymbols> {
+        self.known().map(|known| &known.symbols)
+    }
+
+    /// All objects, the kernel first.
+    pub fn known(&self) -> impl Iterator<Item = &Known> {
+        let known = |is_kernel| {
+            let all = self.objects.values();
+            all.filter(move |known| known.symbols.object.is_vmlinux() == is_kernel)
+        };
+        known(true).chain(known(false))
+    }
+
+    /// The symbols of the modules.
+    pub fn targets(&self) -> impl Iterator<Item = &ObjectSymbols> {
+        self.all().filter(|symbols| !symbols.object.is_vmlinux())
+    }
+
+    /// The module, or `vmlinux`, that exports a symbol, as a `Module.symvers` says.
+    pub fn exporter(&self, symbol: &[u8]) -> Option<&str> {
+        self.symvers.as_ref()?.exporter(symbol)
+    }
+
+    /// Adds what a `Module.symvers` says.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn add_symvers(&mut self, path: &Path) -> Result<()> {
+        self.symvers.get_or_insert_with(Symvers::default).read(path)
     }
 
     /// What is known of the kernel itself.
@@ -205,8 +326,11 @@ impl Knowledge {
     ) -> Result<()> {
         let symbols = ObjectSymbols::of_module(path, machine)?;
         if !given.insert(symbols.object.clone()) {
+            let other = self.objects.get(&symbols.object);
+            let other = other.map_or(path, |known| &known.symbols.source);
             bail!(
-                "{}: another module given is called {} as well",
+                "{} and {} are both called {}",
+                other.display(),
                 path.display(),
                 symbols.object
             );
