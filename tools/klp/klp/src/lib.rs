@@ -10,6 +10,7 @@ pub mod description;
 pub mod elf;
 pub mod inlined;
 pub mod inspect;
+pub mod kernel;
 pub mod knowledge;
 pub mod lint;
 pub mod module;

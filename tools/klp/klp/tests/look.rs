@@ -6,10 +6,11 @@ mod common;
 
 use common::livepatch::{ENABLE, GOOD};
 use common::Case;
+use klp::inspect;
+use klp::kernel::Kernel;
 use klp::knowledge::Knowledge;
 use klp::lint;
 use klp::module::Module;
-use klp::{callsites, inspect, symbols::ObjectSymbols};
 use livepatch_fixtures::ARCHES;
 use livepatch_format::elf::{Header, SHDR_SIZE};
 use proptest::prelude::*;
@@ -154,7 +155,6 @@ proptest! {
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
-        let _ = callsites::CallSites::of_vmlinux(&bytes);
-        let _ = ObjectSymbols::of_kernel(&path, machine);
+        let _ = Kernel::read(&path, machine);
     }
 }
