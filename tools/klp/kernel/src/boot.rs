@@ -143,7 +143,9 @@ fn s390(file: &[u8], limit: u64) -> Result<Image> {
                 failure = Error::NoBase;
             }
             Ok(_) => {}
-            Err(error) => failure = error,
+            Err(error @ Error::TooLong(_)) => failure = error,
+            // It only looks as if it were something compressed.
+            Err(_) => {}
         }
     }
     Err(failure)

@@ -39,7 +39,7 @@ pub enum Error {
     #[error("the boot image is cut off, or damaged: {0}")]
     Damaged(&'static str),
     /// A boot image that holds nothing that is compressed in a way that kernels are.
-    #[error("the boot image holds no kernel that is compressed as kernels are")]
+    #[error("the boot image holds no kernel that is compressed as kernels are, or a damaged one")]
     NotCompressed,
     /// What is compressed cannot be unpacked.
     #[error("the kernel in the boot image cannot be unpacked with {method}: {why}")]

@@ -4,7 +4,7 @@
 //!
 //! `scripts/Makefile.lib` of the kernel source says with which commands, and `lib/decompress_*.c`
 //! what is read of their formats. After all but gzip's own, four bytes follow, which tell how
-//! long the kernel is; nothing here needs them.
+//! long the kernel is.
 
 use crate::{Error, Result};
 use std::fmt;
@@ -172,8 +172,8 @@ fn add(unpacked: &mut Vec<u8>, block: &[u8], limit: u64) -> bool {
     unpacked.len() as u64 <= limit
 }
 
-/// Blocks, each with its packed length before it. Where they end is not said: the length of the
-/// whole kernel that follows them is taken for a length of nothing.
+/// Blocks, each with its packed length before it. That they end is not said, but the length of
+/// all that they unpack to follows.
 fn lz4(data: &[u8], limit: u64) -> Unpacked {
     let mut input = Cursor(data);
     let mut unpacked = Vec::new();
@@ -182,6 +182,9 @@ fn lz4(data: &[u8], limit: u64) -> Unpacked {
         let length = input.array().map(u32::from_le_bytes)?;
         if length == LZ4_MAGIC {
             continue;
+        }
+        if length as usize == unpacked.len() {
+            break;
         }
         let packed = input.bytes(length as usize)?;
         let count =
