@@ -349,7 +349,9 @@ impl<'a> Tokens<'a> {
     fn around(data: Bytes<'a>, digits: usize) -> Option<Self> {
         let zero = usize::from(b'0');
         // Backwards, the end of each token before; the first begins somewhere before its end.
-        let before = data.bytes.get(digits.saturating_sub(zero * NAME_MAX)..digits)?;
+        let before = data
+            .bytes
+            .get(digits.saturating_sub(zero * NAME_MAX)..digits)?;
         let from = digits - before.len();
         let mut ends: Vec<usize> = memchr::memrchr_iter(0, before)
             .take(zero)

@@ -178,7 +178,10 @@ fn says_what_is_wrong() {
         wrong(&|file| file.truncate(0x1420)),
         Error::Damaged(_)
     ));
-    assert!(matches!(wrong(&|file| file[0x1401] ^= 1), Error::NotCompressed));
+    assert!(matches!(
+        wrong(&|file| file[0x1401] ^= 1),
+        Error::NotCompressed
+    ));
     assert!(matches!(
         wrong(&|file| file[0x1420] ^= 1),
         Error::Unpack { .. }

@@ -122,9 +122,11 @@ pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Optio
     match unresolved {
         Unresolved::NotFound { symbol } => {
             let all = || knowledge.objects.values();
-            all()
-                .find_map(|known| known.similar(symbol))
-                .or_else(|| all().any(|known| known.symbols.functions_only).then(no_variables))
+            all().find_map(|known| known.similar(symbol)).or_else(|| {
+                all()
+                    .any(|known| known.symbols.functions_only)
+                    .then(no_variables)
+            })
         }
         Unresolved::Ambiguous { symbol, object } | Unresolved::Position { symbol, object, .. } => {
             there_are(object, symbol)
