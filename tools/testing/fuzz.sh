@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Fuzz rust/format on the host: every target of tools/klp/fuzz, one after the other,
-# for MINUTES in all (SECONDS_EACH= for each). Starts from the seeds in the
-# repository, from the modules that are built, and from what earlier runs have found,
-# which stays in the cache. Prints the executions of each target, and ends with
+# Fuzz rust/format and tools/klp/kernel on the host: every target of tools/klp/fuzz, one
+# after the other, for MINUTES in all (SECONDS_EACH= for each). Starts from the seeds in
+# the repository, from the modules that are built, from small kernels that are made here,
+# and from what earlier runs have found, which stays in the cache. Prints the executions of each target, and ends with
 # `N passed, N failed`.
 #
 #   fuzz.sh [TARGET...]
@@ -23,9 +23,13 @@ EACH=${SECONDS_EACH:-$((MINUTES * 60 / ${#TARGETS[@]}))}
 TARGET=$CACHE/cargo-target/$(key "$TOP")/fuzz
 # In the toolchain tree.
 TRIPLE=$(uname -m)-unknown-linux-gnu
-# Longer inputs find little more, and slowly. Of whole files the samples should fit.
+# Longer inputs find little more, and slowly. Of whole files the samples should fit; on
+# s390x a boot image says far behind its start that it is one.
 LENGTH=4096
 FILE_LENGTH=16384
+KERNEL_LENGTH=81920
+# Kernels as inputs.
+KERNELS=$CACHE/fuzz/kernels
 
 # build: what cargo-fuzz asks of the compiler, but for its sanitizers: they look for
 # faults of unsafe code, and there is none. The instrumentation is an unstable option.
@@ -36,6 +40,9 @@ build() {
 			-Cllvm-args=-sanitizer-coverage-pc-table \
 			-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing" \
 		cargo build --release --locked --target "$TRIPLE" --manifest-path "$FUZZ/Cargo.toml"
+	rm -rf "$KERNELS"
+	cargo run --locked --manifest-path "$TOP/tools/klp/Cargo.toml" --package livepatch-fixtures \
+		--example kernels "$KERNELS"
 }
 
 if [ "${1:-}" = --build ]; then
@@ -66,10 +73,16 @@ for target in "${TARGETS[@]}"; do
 	rm -rf "$seeds"
 	mkdir -p "$corpus" "$seeds" "$artifacts"
 	length=$LENGTH
-	if [ "$target" = image ]; then
+	case "$target" in
+	image)
 		length=$FILE_LENGTH
 		modules "$seeds"
-	fi
+		;;
+	kernel)
+		length=$KERNEL_LENGTH
+		cp "$KERNELS"/* "$seeds"
+		;;
+	esac
 	[ ! -d "$FUZZ/seeds/$target" ] || cp "$FUZZ/seeds/$target"/* "$seeds"
 	status=0
 	"$TOP/scripts/enter" "$BINARIES/$target" "$corpus" "$seeds" -max_total_time="$EACH" -max_len="$length" \

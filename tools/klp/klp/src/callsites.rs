@@ -6,12 +6,10 @@
 //! section. A function can be patched if a call site lies within it (`ftrace_location()` in
 //! `kernel/trace/ftrace.c` of the kernel source).
 
+use crate::kernel::Kernel;
 use crate::module::{Module, Place};
 use crate::symbols::{Candidate, ObjectSymbols};
-use anyhow::Result;
-use object::elf;
-use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
-use object::Endianness;
+use livepatch_format::elf::Machine;
 use std::collections::BTreeSet;
 
 /// The section of a module that lists its call sites. On x86_64 a section
@@ -26,25 +24,24 @@ pub struct CallSites {
 }
 
 impl CallSites {
-    /// Those of a vmlinux; `None` where it lists none.
-    pub fn of_vmlinux(data: &[u8]) -> Result<Option<Self>> {
-        let Some(range) = symbol_pair(data, b"__start_mcount_loc", b"__stop_mcount_loc")? else {
-            return Ok(None);
-        };
-        let bytes = bytes_at(data, range.0, range.1.saturating_sub(range.0))?;
-        let endian = elf::FileHeader64::<Endianness>::parse(data)?.endian()?;
+    /// Those of a kernel; `None` where it lists none.
+    pub fn of_kernel(kernel: &Kernel) -> Option<Self> {
+        let start = kernel.address(b"__start_mcount_loc")?;
+        let end = kernel.address(b"__stop_mcount_loc")?;
+        let bytes = kernel.bytes(start, end.checked_sub(start)?)?;
+        let machine = kernel.machine()?;
         let sites = bytes.chunks_exact(8).filter_map(|chunk| {
             let chunk = *chunk.first_chunk()?;
-            let address = match endian {
-                Endianness::Little => u64::from_le_bytes(chunk),
-                Endianness::Big => u64::from_be_bytes(chunk),
+            let address = match machine {
+                Machine::X86_64 => u64::from_le_bytes(chunk),
+                Machine::S390 => u64::from_be_bytes(chunk),
             };
             // What the build has crossed out is 0.
             (address != 0).then_some((None, address))
         });
-        Ok(Some(CallSites {
+        Some(CallSites {
             sites: sites.collect(),
-        }))
+        })
     }
 
     /// Those of a module. Where it lists none, ftrace can reach none of its functions.
@@ -97,46 +94,4 @@ impl CallSites {
         let last = (section.clone(), end);
         self.sites.range((section, start)..last).next().is_some()
     }
-}
-
-/// The addresses of two symbols of a vmlinux.
-fn symbol_pair(data: &[u8], first: &[u8], second: &[u8]) -> Result<Option<(u64, u64)>> {
-    let start = symbol(data, first)?.map(|(address, _)| address);
-    let end = symbol(data, second)?.map(|(address, _)| address);
-    Ok(start.zip(end))
-}
-
-/// Address and size of a symbol of a vmlinux.
-pub fn symbol(data: &[u8], name: &[u8]) -> Result<Option<(u64, u64)>> {
-    let header = elf::FileHeader64::<Endianness>::parse(data)?;
-    let endian = header.endian()?;
-    let sections = header.sections(endian, data)?;
-    let table = sections.symbols(endian, data, elf::SHT_SYMTAB)?;
-    for symbol in table.iter() {
-        if table.symbol_name(endian, symbol)? == name {
-            return Ok(Some((symbol.st_value(endian), symbol.st_size(endian))));
-        }
-    }
-    Ok(None)
-}
-
-/// What is at an address of a vmlinux.
-pub fn bytes_at(data: &[u8], address: u64, size: u64) -> Result<&[u8]> {
-    let header = elf::FileHeader64::<Endianness>::parse(data)?;
-    let endian = header.endian()?;
-    for section in header.sections(endian, data)?.iter() {
-        let offset = address.checked_sub(section.sh_addr(endian));
-        if !section.sh_flags(endian).contains(elf::SHF_ALLOC) {
-            continue;
-        }
-        let found = offset.and_then(|offset| {
-            let start = usize::try_from(offset).ok()?;
-            let end = start.checked_add(usize::try_from(size).ok()?)?;
-            section.data(endian, data).ok()?.get(start..end)
-        });
-        if let Some(bytes) = found {
-            return Ok(bytes);
-        }
-    }
-    anyhow::bail!("no section of it holds address {address:#x}")
 }

@@ -102,6 +102,11 @@ impl Section {
         self.flags.contains(elf::SHF_ALLOC)
     }
 
+    /// Whether it holds code.
+    pub fn is_code(&self) -> bool {
+        self.is_alloc() && self.flags.contains(elf::SHF_EXECINSTR)
+    }
+
     /// The size of its contents in bytes, where they are opaque.
     pub fn size(&self) -> Option<u64> {
         match &self.contents {

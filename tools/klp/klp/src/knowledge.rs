@@ -5,10 +5,11 @@
 
 use crate::callsites::CallSites;
 use crate::debug_info::{self, DebugInfo, Parameter};
+use crate::kernel::Kernel;
 use crate::module::{self, Module};
 use crate::object_name::ObjectNameBuf;
 use crate::similar::{self, similar};
-use crate::symbols::{of_running, Candidate, ObjectSymbols};
+use crate::symbols::{Candidate, ObjectSymbols};
 use crate::symvers::Symvers;
 use crate::vermagic::Vermagic;
 use anyhow::{bail, Context, Result};
@@ -18,7 +19,6 @@ use livepatch_format::modinfo;
 use livepatch_format::name::{ObjectName, SymPos};
 use livepatch_format::refusal::Unresolved;
 use livepatch_format::search::Search;
-use object::elf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -274,26 +274,23 @@ impl Knowledge {
         self.objects.insert(known.symbols.object.clone(), known);
     }
 
-    /// Reads a `vmlinux` or a `System.map`.
+    /// Reads a kernel: a boot image, a `vmlinux` or a list of symbols.
     pub fn add_kernel(&mut self, path: &Path, machine: Machine) -> Result<()> {
-        let mut known = Known::new(ObjectSymbols::of_kernel(path, machine)?);
-        let data = fs::read(path)?;
-        if data.starts_with(&elf::ELFMAG) {
-            let read = || -> Result<_> {
-                Ok((CallSites::of_vmlinux(&data)?, Vermagic::of_vmlinux(&data)?))
-            };
-            let (sites, vermagic) = read().with_context(|| path.display().to_string())?;
-            known.sites = sites;
-            self.vermagic = vermagic;
-            known.data = Some(data);
-        }
-        self.add(known);
+        let kernel = Kernel::read(path, machine)?;
+        let sites = CallSites::of_kernel(&kernel);
+        self.vermagic = Vermagic::of_kernel(&kernel);
+        let (symbols, vmlinux) = kernel.into_parts();
+        self.add(Known {
+            sites,
+            data: vmlinux,
+            ..Known::new(symbols)
+        });
         Ok(())
     }
 
     /// Looks at the running kernel, whose files are under `root`.
     pub fn add_running(&mut self, root: &Path) -> Result<()> {
-        let (kernel, modules) = of_running(&root.join("proc/kallsyms"))?;
+        let (kernel, modules) = Kernel::running(&root.join("proc/kallsyms"))?;
         let release = root.join("proc/sys/kernel/osrelease");
         let text =
             fs::read(&release).with_context(|| format!("cannot read {}", release.display()))?;
@@ -307,7 +304,7 @@ impl Knowledge {
         // Only root can read it, and see addresses.
         let sites = root.join("sys/kernel/tracing/available_filter_functions_addrs");
         let sites = fs::read(sites).ok();
-        for symbols in std::iter::once(kernel).chain(modules) {
+        for symbols in std::iter::once(kernel.symbols).chain(modules) {
             let mut known = Known::new(symbols);
             if known.has_addresses {
                 known.sites = sites.as_deref().map(CallSites::of_running);
@@ -324,7 +321,9 @@ impl Knowledge {
         machine: Machine,
         given: &mut BTreeSet<ObjectNameBuf>,
     ) -> Result<()> {
-        let symbols = ObjectSymbols::of_module(path, machine)?;
+        let kernel = self.kernel();
+        let functions_only = kernel.is_some_and(|known| known.symbols.functions_only);
+        let symbols = ObjectSymbols::of_module(path, machine, functions_only)?;
         if !given.insert(symbols.object.clone()) {
             let other = self.objects.get(&symbols.object);
             let other = other.map_or(path, |known| &known.symbols.source);

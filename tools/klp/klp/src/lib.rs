@@ -11,6 +11,7 @@ pub mod debug_info;
 pub mod description;
 pub mod elf;
 pub mod inspect;
+pub mod kernel;
 pub mod knowledge;
 pub mod lint;
 pub mod module;

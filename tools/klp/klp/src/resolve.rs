@@ -304,9 +304,14 @@ impl Knowledge {
             // Writing to a string does not fail.
             let _ = write!(
                 text,
-                "{separator}{} ({} names, {source})",
+                "{separator}{} ({} names{}, {source})",
                 object.object,
-                object.len()
+                object.len(),
+                if object.functions_only {
+                    ", no variables, as the kernel is built without CONFIG_KALLSYMS_ALL"
+                } else {
+                    ""
+                }
             );
         }
         if self.kernel().is_none() {

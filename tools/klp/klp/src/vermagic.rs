@@ -2,8 +2,7 @@
 
 //! What a kernel wants its modules to be built for.
 
-use crate::callsites::{bytes_at, symbol};
-use anyhow::Result;
+use crate::kernel::Kernel;
 
 /// What is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,17 +14,11 @@ pub enum Vermagic {
 }
 
 impl Vermagic {
-    /// That of a vmlinux; `None` where it does not show.
-    pub fn of_vmlinux(data: &[u8]) -> Result<Option<Self>> {
+    /// That of a kernel; `None` where it does not show.
+    pub fn of_kernel(kernel: &Kernel) -> Option<Self> {
         // static const char vermagic[] in kernel/module/main.c
-        let Some((address, size)) = symbol(data, b"vermagic")? else {
-            return Ok(None);
-        };
-        let text = bytes_at(data, address, size)?;
-        let end = text.iter().position(|&byte| byte == 0);
-        Ok(end
-            .and_then(|end| text.get(..end))
-            .map(|text| Vermagic::Whole(text.to_vec())))
+        let text = kernel.string(kernel.address(b"vermagic")?)?;
+        Some(Vermagic::Whole(text.to_vec()))
     }
 
     /// Whether a module's is the kernel's. Where symbols have versions, the kernel does not

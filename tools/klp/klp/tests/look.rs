@@ -4,12 +4,13 @@
 
 mod common;
 
-use common::livepatch::{ENABLE, GOOD};
+use common::livepatch::{BUILDERS, ENABLE, GOOD};
 use common::Case;
+use klp::inspect;
+use klp::kernel::Kernel;
 use klp::knowledge::Knowledge;
 use klp::lint;
 use klp::module::Module;
-use klp::{callsites, inspect, symbols::ObjectSymbols};
 use livepatch_fixtures::ARCHES;
 use livepatch_format::elf::{Header, SHDR_SIZE};
 use proptest::prelude::*;
@@ -30,6 +31,21 @@ fn fixtures() -> &'static [Fixture] {
             (module, case.read("target.ko"), case.read("vmlinux"))
         };
         ARCHES.iter().map(build).collect()
+    })
+}
+
+/// Livepatches of other builders, with the number of their architecture.
+fn described() -> &'static [(usize, Vec<u8>)] {
+    static MODULES: OnceLock<Vec<(usize, Vec<u8>)>> = OnceLock::new();
+    MODULES.get_or_init(|| {
+        let mut modules = Vec::new();
+        for (which, arch) in ARCHES.into_iter().enumerate() {
+            for builder in BUILDERS {
+                let case = Case::new(arch);
+                modules.push((which, case.livepatch(&builder.source(true))));
+            }
+        }
+        modules
     })
 }
 
@@ -107,6 +123,20 @@ proptest! {
     }
 
     #[test]
+    fn mutated_modules_of_other_builders(
+        number in 0usize..4,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let (which, module) = &described()[number];
+        let mut module = module.clone();
+        for (at, byte) in changes {
+            let at = at.index(module.len());
+            module[at] = byte;
+        }
+        look(*which, &module);
+    }
+
+    #[test]
     fn mutated_section_headers(
         which in 0usize..2,
         changes in prop::collection::vec(
@@ -154,7 +184,6 @@ proptest! {
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
-        let _ = callsites::CallSites::of_vmlinux(&bytes);
-        let _ = ObjectSymbols::of_kernel(&path, machine);
+        let _ = Kernel::read(&path, machine);
     }
 }

@@ -35,7 +35,8 @@ use std::path::PathBuf;
 /// converted.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The kernel's symbols: System.map, text as in /proc/kallsyms, or a vmlinux
+    /// The kernel: its System.map or vmlinux, its boot image (/boot/vmlinuz-RELEASE), or text as
+    /// in /proc/kallsyms
     #[arg(long, value_name = "SYMBOLS")]
     kernel: Option<PathBuf>,
 

@@ -45,8 +45,8 @@ pub struct Report {
 pub struct PatchReport {
     /// The variable.
     pub variable: Option<String>,
-    /// Whether it replaces all earlier patches.
-    pub replace: bool,
+    /// Whether it replaces all earlier patches, where the file tells.
+    pub replace: Option<bool>,
     /// What the module's code may change before it is used.
     pub changeable: Option<&'static str>,
     /// What is patched.

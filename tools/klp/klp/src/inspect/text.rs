@@ -77,10 +77,10 @@ fn unknown(out: &mut impl Write, why: &str) -> io::Result<()> {
 fn write_patch(out: &mut impl Write, patch: &PatchReport) -> io::Result<()> {
     let name = patch.variable.as_deref();
     let name = name.map_or(String::new(), |name| format!(" of '{name}'"));
-    let replace = if patch.replace {
-        ", which replaces all earlier patches"
-    } else {
-        ""
+    let replace = match patch.replace {
+        Some(true) => ", which replaces all earlier patches",
+        Some(false) => "",
+        None => ", which may replace all earlier patches",
     };
     heading(out, &format!("patched functions{name}{replace}"))?;
     if let Some(why) = &patch.objects_unknown {

@@ -122,15 +122,24 @@ pub(super) fn advice(knowledge: &Knowledge, unresolved: Unresolved<'_>) -> Optio
         Some(format!("there are{all}"))
     };
     match unresolved {
-        Unresolved::NotFound { symbol } => knowledge
-            .objects
-            .values()
-            .find_map(|known| known.similar(symbol)),
+        Unresolved::NotFound { symbol } => {
+            let all = || knowledge.objects.values();
+            all().find_map(|known| known.similar(symbol)).or_else(|| {
+                all()
+                    .any(|known| known.symbols.functions_only)
+                    .then(no_variables)
+            })
+        }
         Unresolved::Ambiguous { symbol, object } | Unresolved::Position { symbol, object, .. } => {
             there_are(object, symbol)
         }
         Unresolved::Freed { .. } => None,
     }
+}
+
+/// What to know where a variable is not found.
+fn no_variables() -> String {
+    "variables are not found in this kernel, which is built without CONFIG_KALLSYMS_ALL".to_owned()
 }
 
 fn place_of(section: &[u8], error: Error) -> Place {

@@ -41,8 +41,9 @@ const TROUBLE: u8 = 2;
 /// The exit status is 0 if nothing is found, 1 if something is, 2 if the check was not possible.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The kernel that it is for: its vmlinux or System.map, or text as in /proc/kallsyms. Only
-    /// a vmlinux tells which functions can be traced, which are inlined, and the vermagic
+    /// The kernel that it is for: its vmlinux, its boot image (/boot/vmlinuz-RELEASE), its
+    /// System.map, or text as in /proc/kallsyms. Only the first two tell which functions can be
+    /// traced, and the vermagic; only a vmlinux which functions are inlined
     #[arg(long, value_name = "SYMBOLS", conflicts_with = "running")]
     kernel: Option<PathBuf>,
 

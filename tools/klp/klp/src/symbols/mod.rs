@@ -2,10 +2,7 @@
 
 //! Which symbols an object has, and in which order the kernel counts those of one name.
 
-mod kernel;
 mod module;
-
-pub use kernel::of_running;
 
 use crate::object_name::ObjectNameBuf;
 use object::elf;
@@ -59,10 +56,12 @@ pub struct ObjectSymbols {
     init: BTreeSet<Vec<u8>>,
     /// Names that are exported.
     exports: BTreeSet<Vec<u8>>,
+    /// Whether the kernel has no list of variables: it is built without `CONFIG_KALLSYMS_ALL`.
+    pub functions_only: bool,
 }
 
 impl ObjectSymbols {
-    fn new(object: ObjectNameBuf, source: PathBuf) -> Self {
+    pub(crate) fn new(object: ObjectNameBuf, source: PathBuf) -> Self {
         ObjectSymbols {
             object,
             source,
@@ -70,15 +69,20 @@ impl ObjectSymbols {
             while_loading: BTreeSet::new(),
             init: BTreeSet::new(),
             exports: BTreeSet::new(),
+            functions_only: false,
         }
     }
 
     /// Adds the next symbol, in the order in which positions are counted.
-    fn push(&mut self, name: &[u8], candidate: Candidate) {
-        if let Some(exported) = name.strip_prefix(EXPORT_PREFIX) {
-            self.exports.insert(exported.to_vec());
-        }
+    pub(crate) fn push(&mut self, name: &[u8], candidate: Candidate) {
+        self.add_exports(std::iter::once(name));
         self.names.entry(name.to_vec()).or_default().push(candidate);
+    }
+
+    /// Adds what symbols of these names say is exported.
+    pub(crate) fn add_exports<'a>(&mut self, names: impl Iterator<Item = &'a [u8]>) {
+        let exported = names.filter_map(|name| name.strip_prefix(EXPORT_PREFIX));
+        self.exports.extend(exported.map(<[u8]>::to_vec));
     }
 
     /// The symbols of that name, in the order in which positions are counted.
@@ -128,7 +132,7 @@ impl ObjectSymbols {
 }
 
 /// A word for the type of an ELF symbol.
-fn kind(st_type: elf::SymbolType) -> &'static str {
+pub(crate) fn kind(st_type: elf::SymbolType) -> &'static str {
     match st_type {
         elf::STT_FUNC => "function",
         elf::STT_OBJECT => DATA,

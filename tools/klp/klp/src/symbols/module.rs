@@ -3,8 +3,9 @@
 //! The symbols of a target module.
 //!
 //! A loaded module keeps those that are defined in sections which stay in memory
-//! (`is_core_symbol()` in `kernel/module/kallsyms.c` of the kernel source, with
-//! `CONFIG_KALLSYMS_ALL`), and counts positions in the order of its symbol table.
+//! (`is_core_symbol()` in `kernel/module/kallsyms.c` of the kernel source), without
+//! `CONFIG_KALLSYMS_ALL` only those in sections of code, and counts positions in the order of its
+//! symbol table. While it is being loaded, it has them all.
 
 use super::{kind, Candidate, ObjectSymbols};
 use crate::elf::{ElfFile, Place};
@@ -17,8 +18,9 @@ use std::fs;
 use std::path::Path;
 
 impl ObjectSymbols {
-    /// Reads the symbols of a target module for `machine`.
-    pub fn of_module(path: &Path, machine: Machine) -> Result<Self> {
+    /// Reads the symbols of a target module for `machine`, and for a kernel with or without
+    /// `CONFIG_KALLSYMS_ALL`.
+    pub fn of_module(path: &Path, machine: Machine, functions_only: bool) -> Result<Self> {
         let read = || {
             let file = ElfFile::parse(&fs::read(path)?)?;
             ensure!(
@@ -26,6 +28,7 @@ impl ObjectSymbols {
                 "it is a module for another machine"
             );
             let mut symbols = ObjectSymbols::new(module_name(&file, path)?, path.to_owned());
+            symbols.functions_only = functions_only;
             collect(&mut symbols, &file)?;
             Ok(symbols)
         };
@@ -60,7 +63,13 @@ fn collect(symbols: &mut ObjectSymbols, file: &ElfFile) -> Result<()> {
             Place::Section(index) => Some(file.section(index)?),
             _ => None,
         };
-        match section.filter(|section| section.is_alloc() && !section.name.starts_with(b".init")) {
+        symbols.add_exports(std::iter::once(&symbol.name[..]));
+        let is_init = section.is_some_and(|section| section.name.starts_with(b".init"));
+        let stays = section.filter(|section| {
+            let is_listed = section.is_code() || !symbols.functions_only;
+            section.is_alloc() && is_listed && !is_init
+        });
+        match stays {
             Some(section) => symbols.push(
                 &symbol.name,
                 Candidate {
@@ -72,7 +81,7 @@ fn collect(symbols: &mut ObjectSymbols, file: &ElfFile) -> Result<()> {
                 },
             ),
             None => {
-                if section.is_some_and(|section| section.is_alloc()) {
+                if is_init && section.is_some_and(|section| section.is_alloc()) {
                     symbols.init.insert(symbol.name.clone());
                 }
                 symbols.while_loading.insert(symbol.name.clone());

@@ -44,6 +44,86 @@ static struct klp_object objects[] = {
 static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objects, .replace = 1 };
 "#;
 
+/// What both of the following have: new functions, and init code that makes a patch of what
+/// `REPLACE` and the sections say.
+const DESCRIBED: &str = r#"
+extern int counter, second(int) KLP_SYM(vmlinux, twin, 2);
+extern int there(int) KLP_SYM(target, shared, 2);
+extern void *exported(unsigned long);
+static __noinline int new_lonely(int x) { return x + counter + second(x); }
+static __noinline int new_shared(int x) { return there(x) + 1; }
+static int before(void *object) { return object == NULL; }
+static void after(void *object) { (void)object; }
+int __section(".init.text") init_module(void)
+{
+	struct klp_patch *patch = exported(sizeof(*patch));
+
+	if (!patch)
+		return -12;
+	patch->mod = THIS_MODULE;
+	patch->objs = exported(3 * sizeof(*patch->objs));
+	patch->replace = REPLACE;
+	return klp_enable_patch(patch);
+}
+"#;
+
+/// What mainline's pipeline makes.
+const MAINLINE: &str = r#"
+struct klp_func_ext { const char *old_name; void *new_func; unsigned long sympos; };
+struct klp_object_ext {
+	const char *name; struct klp_func_ext *funcs; struct klp_callbacks callbacks; unsigned nr_funcs;
+};
+static struct klp_func_ext functions[] __section(".init.klp_funcs") = {
+	{ "lonely", new_lonely }, { "twin", new_lonely, 2 }, { "shared", new_shared, 2 },
+};
+static struct klp_object_ext objects[] __section(".init.klp_objects") = {
+	{ .funcs = functions, .nr_funcs = 2, .callbacks = { .pre_patch = before } },
+	{ "target", functions + 2, { .post_patch = after, .post_unpatch = after }, 1 },
+};
+"#;
+
+/// What kpatch-build makes, of the same. Its linker script leaves something in every section.
+const KPATCH: &str = r#"
+struct kpatch_patch_func {
+	void *new_addr; unsigned long new_size, old_addr, old_size, sympos;
+	const char *name, *objname;
+};
+struct kpatch_callback { void *callback; const char *objname; };
+static struct kpatch_patch_func functions[] __section(".kpatch.funcs") = {
+	{ new_lonely, 16, 0, 16, 0, "lonely", "vmlinux" },
+	{ new_shared, 16, 0, 16, 2, "shared", "target" },
+	{ new_lonely, 16, 0, 16, 2, "twin", "vmlinux" },
+};
+static struct kpatch_callback pre_patch __section(".kpatch.callbacks.pre_patch") =
+	{ before, "vmlinux" };
+static struct kpatch_callback post_patch __section(".kpatch.callbacks.post_patch") =
+	{ after, "target" };
+static unsigned long pre_unpatch __section(".kpatch.callbacks.pre_unpatch");
+static struct kpatch_callback post_unpatch[2] __section(".kpatch.callbacks.post_unpatch") =
+	{ { after, "target" } };
+"#;
+
+/// Who makes a description from which the module's init code makes a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    Mainline,
+    Kpatch,
+}
+
+pub const BUILDERS: [Builder; 2] = [Builder::Mainline, Builder::Kpatch];
+
+impl Builder {
+    /// The source of a patch.
+    pub fn source(self, replace: bool) -> String {
+        let description = match self {
+            Builder::Mainline => MAINLINE,
+            Builder::Kpatch => KPATCH,
+        };
+        let code = DESCRIBED.replace("REPLACE", if replace { "1" } else { "0" });
+        format!("{code}{description}")
+    }
+}
+
 /// Two files of a module `target`, each with a function `shared`, which ftrace reaches.
 const TARGET: &str = r#"
 static __noinline int shared(int x) { return x * X; }

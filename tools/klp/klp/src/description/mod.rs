@@ -4,7 +4,10 @@
 //!
 //! Layout: `include/linux/livepatch.h`. The structure is the argument of a call of
 //! `klp_enable_patch()`, which its relocation and the instruction before it show. What a module
-//! only fills in when it runs cannot be told, and is said to be so.
+//! only fills in when it runs cannot be told, and is said to be so; but what some builders make
+//! is filled in from a description in the file, which [`sections`] reads.
+
+mod sections;
 
 use crate::module::{is_code, is_empty_in_file, Module, Place};
 use livepatch_format::elf::{Machine, Relocation, Section, SectionIndex, SHN_LIVEPATCH};
@@ -40,8 +43,8 @@ pub struct Patch {
     pub symbol: Option<Vec<u8>>,
     /// Whether it names its module.
     pub has_module: bool,
-    /// Whether it replaces all earlier ones.
-    pub replace: bool,
+    /// Whether it replaces all earlier ones; `None` where the file does not tell.
+    pub replace: Option<bool>,
     /// Its objects; `None` for no list of them.
     pub objects: Told<Option<Vec<Object>>>,
     /// What of it the module's code refers to, so that it may be changed before it is used.
@@ -85,6 +88,9 @@ pub fn patches(module: &Module<'_>) -> Told<Vec<Patch>> {
         return Ok(Vec::new());
     }
     let reader = Reader::new(module);
+    if let Some(described) = sections::patch(&reader) {
+        return described.map(|patch| vec![patch]);
+    }
     let mut places = reader.arguments();
     if places.is_empty() {
         places = reader.candidates();
@@ -172,36 +178,39 @@ impl<'m, 'a> Reader<'m, 'a> {
         }
     }
 
-    /// The arguments of all calls that enable a patch, as far as the code shows them.
-    fn arguments(&self) -> Vec<Place> {
+    /// Where the code calls what enables a patch.
+    fn calls(&self) -> Vec<Place> {
         let mut found = Vec::new();
         for (section, header, table) in self.module.ordinary_relocations() {
             if !is_code(&header) {
                 continue;
             }
             for (_, rela) in table.iter() {
-                let Ok(symbol) = self.module.symbols().get(rela.symbol) else {
-                    continue;
-                };
-                if self.module.symbol_name(&symbol) != ENABLE {
-                    continue;
+                let symbol = self.module.symbols().get(rela.symbol);
+                if symbol.is_ok_and(|symbol| self.module.symbol_name(&symbol) == ENABLE) {
+                    let offset = rela.r_offset;
+                    found.push(Place { section, offset });
                 }
-                let call = Place {
-                    section,
-                    offset: rela.r_offset,
-                };
-                let start = match self.module.function_around(call) {
-                    Some((start, _)) => start,
-                    None => call.offset.saturating_sub(NEAR),
-                };
-                let argument = self
-                    .uses
-                    .iter()
-                    .filter(|one| one.is_argument && one.from.section == section)
-                    .filter(|one| (start..call.offset).contains(&one.from.offset))
-                    .max_by_key(|one| one.from.offset);
-                found.extend(argument.map(|one| one.to));
             }
+        }
+        found
+    }
+
+    /// The arguments of all calls that enable a patch, as far as the code shows them.
+    fn arguments(&self) -> Vec<Place> {
+        let mut found = Vec::new();
+        for call in self.calls() {
+            let start = match self.module.function_around(call) {
+                Some((start, _)) => start,
+                None => call.offset.saturating_sub(NEAR),
+            };
+            let argument = self
+                .uses
+                .iter()
+                .filter(|one| one.is_argument && one.from.section == call.section)
+                .filter(|one| (start..call.offset).contains(&one.from.offset))
+                .max_by_key(|one| one.from.offset);
+            found.extend(argument.map(|one| one.to));
         }
         found.sort();
         found.dedup();
@@ -401,7 +410,7 @@ impl<'m, 'a> Reader<'m, 'a> {
         Ok(Patch {
             symbol: self.module.name_at(place).map(<[u8]>::to_vec),
             has_module,
-            replace: replace != 0,
+            replace: Some(replace != 0),
             objects,
             changeable,
         })
@@ -472,20 +481,7 @@ impl<'m, 'a> Reader<'m, 'a> {
                 .map(Some),
             Err(why) => Err(why),
         };
-        let names = ["pre_patch", "post_patch", "pre_unpatch", "post_unpatch"];
-        let mut callbacks = Vec::new();
-        for (number, name) in (0..).zip(names) {
-            match self.word(at(place, 16 + 8 * number))? {
-                Word::Number(0) => {}
-                Word::Number(_) => {
-                    return Err(format!(
-                        "{} is no struct klp_object of livepatch.ko",
-                        self.describe(place)
-                    ))
-                }
-                Word::Pointer(_) | Word::Elsewhere(_) => callbacks.push(name),
-            }
-        }
+        let callbacks = self.callbacks(at(place, 16))?;
         Ok(Some(Object {
             name,
             functions,
@@ -493,34 +489,59 @@ impl<'m, 'a> Reader<'m, 'a> {
         }))
     }
 
-    fn function(&self, place: Place) -> Told<Option<Function>> {
-        let name = self.string(place, "a function's name")?;
-        let new = match self.word(at(place, 8))? {
-            Word::Number(0) => None,
-            Word::Number(_) => {
-                return Err(format!(
-                    "the new function at {} is no address",
-                    self.describe(place)
-                ))
+    /// Which callbacks a `struct klp_callbacks` has.
+    fn callbacks(&self, place: Place) -> Told<Vec<&'static str>> {
+        let names = ["pre_patch", "post_patch", "pre_unpatch", "post_unpatch"];
+        let mut callbacks = Vec::new();
+        for (number, name) in (0..).zip(names) {
+            match self.word(at(place, 8 * number))? {
+                Word::Number(0) => {}
+                Word::Number(_) => {
+                    return Err(format!(
+                        "{} is no struct klp_callbacks",
+                        self.describe(place)
+                    ))
+                }
+                Word::Pointer(_) | Word::Elsewhere(_) => callbacks.push(name),
             }
-            Word::Pointer(target) => Some(NewFunction {
+        }
+        Ok(callbacks)
+    }
+
+    /// What runs in place of a function, whose address is at a place.
+    fn new_function(&self, place: Place) -> Told<Option<NewFunction>> {
+        match self.word(place)? {
+            Word::Number(0) => Ok(None),
+            Word::Number(_) => Err(format!(
+                "the new function at {} is no address",
+                self.describe(place)
+            )),
+            Word::Pointer(target) => Ok(Some(NewFunction {
                 symbol: self.module.name_at(target).map(<[u8]>::to_vec),
                 section: Some(self.module.section_name(target.section).to_vec()),
-            }),
-            Word::Elsewhere(name) => Some(NewFunction {
+            })),
+            Word::Elsewhere(name) => Ok(Some(NewFunction {
                 symbol: Some(name),
                 section: None,
-            }),
-        };
-        let position = match self.word(at(place, 16))? {
-            Word::Number(position) => position,
-            _ => {
-                return Err(format!(
-                    "the position at {} is an address: it is built for another livepatch core",
-                    self.describe(place)
-                ))
-            }
-        };
+            })),
+        }
+    }
+
+    /// A number that no relocation changes.
+    fn number(&self, place: Place) -> Told<u64> {
+        match self.word(place)? {
+            Word::Number(number) => Ok(number),
+            _ => Err(format!(
+                "the position at {} is an address: it is built for another livepatch core",
+                self.describe(place)
+            )),
+        }
+    }
+
+    fn function(&self, place: Place) -> Told<Option<Function>> {
+        let name = self.string(place, "a function's name")?;
+        let new = self.new_function(at(place, 8))?;
+        let position = self.number(at(place, 16))?;
         if name.is_none() && new.is_none() && position == 0 {
             return Ok(None);
         }
