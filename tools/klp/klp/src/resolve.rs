@@ -7,7 +7,8 @@ use crate::object_name::ObjectNameBuf;
 use crate::reference::{is_same_file, Reference, Stated, Which};
 use crate::similar::{self, similar};
 use crate::symbols::{Candidate, ObjectSymbols};
-use livepatch_format::name::{SymPos, Text};
+use livepatch_format::name::{ObjectName, SymPos, Text};
+use livepatch_format::refusal::Unresolved;
 use std::fmt::{self, Write as _};
 use thiserror::Error;
 
@@ -115,6 +116,9 @@ pub enum Problem {
         /// Those in a file of that name.
         candidates: Candidates,
     },
+    /// It is of a module's init code or data.
+    #[error("{0}")]
+    Freed(String),
     /// The object is not known, and so neither are its files.
     #[error(
         "{stated}: the symbols of {} were not given, which tell the files that they are from\n    \
@@ -215,11 +219,14 @@ impl Knowledge {
             [] if name.starts_with(b"klp_") => Err(Problem::Api {
                 symbol: name.to_vec(),
             }),
-            [] => Err(Problem::NotFound {
-                symbol: name.to_vec(),
-                searched: self.searched(None),
-                similar: similar(name, self.all()),
-            }),
+            [] => {
+                self.targets().try_for_each(|target| freed(target, name))?;
+                Err(Problem::NotFound {
+                    symbol: name.to_vec(),
+                    searched: self.searched(None),
+                    similar: similar(name, self.all()),
+                })
+            }
             [known] if known.symbols.get(name).len() == 1 => Ok(Some(Reference {
                 object: known.symbols.object.clone(),
                 symbol: name.to_vec(),
@@ -240,9 +247,10 @@ impl Knowledge {
                 Which::File(_) => Err(Problem::UnknownObject { stated }),
             };
         };
-        let all = candidates(std::iter::once(known), &stated.symbol);
-        let count = all.0.len() as u64;
+        let all = || candidates(std::iter::once(known), &stated.symbol);
+        let count = known.symbols.get(&stated.symbol).len() as u64;
         if count == 0 {
+            freed(&known.symbols, &stated.symbol)?;
             return Err(Problem::NotInObject {
                 searched: self.searched(Some(&stated.object)),
                 similar: similar(&stated.symbol, std::iter::once(&known.symbols)),
@@ -251,12 +259,12 @@ impl Knowledge {
         }
         match &stated.which {
             Which::Position(SymPos(0)) if count != 1 => Err(Problem::NotUnique {
-                candidates: all,
+                candidates: all(),
                 stated,
             }),
             &Which::Position(position) if position.0 <= count => Ok(stated.at(position)),
             &Which::Position(position) => Err(Problem::NoSuchPosition {
-                candidates: all,
+                candidates: all(),
                 position,
                 stated,
             }),
@@ -265,6 +273,7 @@ impl Knowledge {
                     let known = candidate.file.as_ref();
                     known.is_some_and(|known| is_same_file(file, known))
                 };
+                let all = all();
                 let mut found = all.0.clone();
                 found.retain(|(.., candidate)| is_in_file(candidate));
                 match found[..] {
@@ -322,6 +331,17 @@ impl Knowledge {
             );
         }
         text
+    }
+}
+
+/// Refuses a symbol of a module's init code or data, in the words in which the kernel does so.
+fn freed(module: &ObjectSymbols, symbol: &[u8]) -> Result<(), Problem> {
+    match ObjectName::new(module.object.as_str().as_bytes()) {
+        Ok(object) if module.is_init(symbol) => {
+            let freed = Unresolved::Freed { symbol, object };
+            Err(Problem::Freed(freed.to_string()))
+        }
+        _ => Ok(()),
     }
 }
 

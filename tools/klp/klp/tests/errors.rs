@@ -377,3 +377,27 @@ fn an_output_that_cannot_be_written_leaves_nothing_behind() {
         ["Module.symvers", "System.map", "out.ko", "patch.ko"]
     );
 }
+
+#[test]
+fn init_code_of_a_target_is_refused_as_the_kernel_would() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        let target = "int __section(\".init.text\") early(int x) { return x; }";
+        let target = case.module("my_target").source("a.c", target);
+        case.write("target.ko", target.build());
+        for declared in [
+            "",
+            "KLP_SYM(my_target, early, 0)",
+            "KLP_SYM_FILE(my_target, early, \"a.c\")",
+        ] {
+            case.patch(&format!(
+                "#include <klp_sym.h>
+                 extern int early(int) {declared}; int f(int x) {{ return early(x) + 1; }}"
+            ));
+            assert_all(
+                &case.refuse("--module target.ko"),
+                &["symbol 'early' in object 'my_target' is init code or data, which is freed"],
+            );
+        }
+    }
+}

@@ -181,6 +181,15 @@ proptest! {
         match read {
             Ok(()) => {
                 lint::check(Path::new("x.ko"), module, &knowledge);
+                for known in knowledge.known() {
+                    let symbols: Vec<_> = known.symbols.all().cloned().collect();
+                    let _ = known.copies_of("everywhere");
+                    for symbol in symbols.iter().filter(|one| one.may_be_code()).take(4) {
+                        let _ = known.parameters(symbol);
+                    }
+                    let count = symbols.len();
+                    prop_assert_eq!(known.files_of(symbols).len(), count);
+                }
             }
             Err(error) => prop_assert!(!error.to_string().is_empty()),
         }
