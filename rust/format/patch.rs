@@ -18,7 +18,7 @@ const PATCH_FILES: [&[u8]; 5] = [
 /// What is wrong with a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault<'a> {
-    /// No list of objects, or an empty one.
+    /// No list of objects, or an empty one in a patch that does not replace others.
     NoObjects,
     /// The name of an object is longer than a module name can be.
     ObjectNameTooLong,
@@ -75,6 +75,20 @@ impl fmt::Display for Fault<'_> {
                 Text(object)
             ),
         }
+    }
+}
+
+/// Checks how many objects a patch has, `None` where it has no list of them. One that replaces all
+/// earlier patches may have an empty list: it takes back what they do.
+///
+/// # Errors
+///
+/// [`Fault::NoObjects`]
+pub fn objects(count: Option<usize>, replace: bool) -> core::result::Result<(), Fault<'static>> {
+    match count {
+        Some(0) if replace => Ok(()),
+        Some(0) | None => Err(Fault::NoObjects),
+        Some(_) => Ok(()),
     }
 }
 
