@@ -20,7 +20,7 @@ OTHERS=$TOP/tools/testing/others
 HEADERS=()
 INCLUDES=()
 if [ -n "$SYMVERS" ]; then
-	HEADERS=("NOSTDINC_INCLUDES=-nostdinc -I$TOP/include" "KBUILD_EXTRA_SYMBOLS=$SYMVERS")
+	HEADERS=("NOSTDINC_FLAGS=-nostdinc -I$TOP/include" "KBUILD_EXTRA_SYMBOLS=$SYMVERS")
 	INCLUDES=("-I$TOP/include")
 fi
 

@@ -5,6 +5,7 @@
  * them work is what it prints. To be read where there is a variable warn.
  */
 #include <linux/jump_label.h>
+#include <linux/seq_file.h>
 #include <linux/static_call.h>
 #include <linux/uaccess.h>
 #include <asm/alternative.h>
@@ -46,6 +47,8 @@ static __always_inline int exception_value(void)
 fault:
 	return -EFAULT;
 }
+
+void klp_others_special(struct seq_file *file);
 
 noinline void klp_others_special(struct seq_file *file)
 {
