@@ -44,6 +44,16 @@ has_sections() {
 	done
 }
 
+# damaged MODULE FAULT...: copies that livepatch.ko must refuse, in a directory of their own.
+damaged() {
+	local module=$1 fault
+	shift
+	for fault; do
+		python3 "$TOP/tools/testing/selftests/livepatch/test_modules/damage.py" "$fault" \
+			"$OUT/$module.ko" "$OUT/damaged/$module-$fault.ko"
+	done
+}
+
 # What klp_others_special.h has entries in.
 TABLES=(__jump_table __bug_table __ex_table .altinstructions)
 
@@ -56,6 +66,7 @@ mainline() {
 	module_objects "$OUT/fix" "$OTHERS/target" klp_others_target
 	# Without the flag it replaces all others, as klp-build's do.
 	mainline_livepatch "$OUT/fix" klp_others_fix
+	damaged klp_others_fix switched-on renamed-objtool-section
 	has_sections klp_others_fix __klp_relocs.klp_others_target \
 		.klp.rela.klp_others_target..text "${TABLES[@]}" .static_call_sites
 }
@@ -78,7 +89,7 @@ alone() {
 }
 
 rm -rf "$OUT"
-mkdir -p "$OUT"
+mkdir -p "$OUT/damaged"
 kbuild "$OTHERS/target" "$OUT/target" modules
 cp "$OUT/target/klp_others_target.ko" "$OUT/"
 [ -z "$OBJTOOL" ] || mainline

@@ -94,4 +94,17 @@ replaces() {
 }
 test_case "what klp-build makes replaces all others, if it is not told otherwise" replaces
 
+# The C core takes the kernel's loader at its word.
+if [ -z "$PEER" ]; then
+	damaged() {
+		local is="is a livepatch symbol, but this is no livepatch relocation section"
+		core
+		load_refused $PATCH-switched-on ENOEXEC "$PATCH': section .rela.text: relocation [0-9]+: symbol [0-9]+ $is"
+		load_refused $PATCH-renamed-objtool-section ENOEXEC "$PATCH': section .rela._klp_relocs.*: relocation [0-9]+: symbol [0-9]+ $is"
+		load_patch $PATCH
+		unload_patch $PATCH
+	}
+	test_case "what would be applied with the address 0, and used, is refused" damaged
+fi
+
 run_tests
