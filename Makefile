@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test tutorial clean
+	fuzz hostile others signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -39,6 +39,8 @@ help:
 	@echo '                            VARIANT=peer SCRIPTS=test-klp.sh: klp on the C core)'
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
+	@echo '  make others               livepatches that others'"'"' tools make: mainline'"'"'s, kpatch-build'"'"'s,'
+	@echo '                            on both cores (VARIANT=plain|peer for one of them)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s; VARIANT=...; DELAYS=1:'
 	@echo '                            livepatch.ko sleeps at random where it takes locks;'
 	@echo '                            FAULTS=1: some of its allocations fail)'
@@ -111,6 +113,9 @@ stress:
 
 fail-nth:
 	@tools/testing/fail-nth.sh
+
+others:
+	@tools/testing/others.sh $(if $(filter file,$(origin VARIANT)),,$(VARIANT))
 
 signatures:
 	@tools/testing/signatures.sh

@@ -5,7 +5,8 @@
 
 use super::elf::{
     Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, Symbol,
-    SymbolTable, RELA_SIZE, SHF_ALLOC, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
+    SymbolTable, RELA_SIZE, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS, SHT_NULL, SHT_PROGBITS, SHT_RELA,
+    SHT_STRTAB, SHT_SYMTAB,
 };
 use super::error::{Error, Result};
 use super::name::{
@@ -356,23 +357,29 @@ pub fn overlap(places: &[Place]) -> core::result::Result<(), (SectionIndex, Erro
     Ok(())
 }
 
+/// What begins the names of the sections in which the kernel's objtool keeps livepatch relocations
+/// while a module is linked (`tools/objtool/include/objtool/klp.h`). `objtool klp post-link` makes
+/// livepatch sections of them and leaves them behind. Nothing reads them any more.
+const OBJTOOL_SECTION_PREFIX: &[u8] = b"__klp_relocs.";
+
 /// Checks, in a file that nobody has looked at, the symbols that relocations name: those of
 /// livepatch sections must be there, as some architectures' loaders count global offset and
 /// procedure linkage table entries by their indices long before livepatch sees the module. Those
 /// of other sections must not be livepatch's: the kernel would relocate with an address of 0.
 ///
+/// Two uses of a livepatch symbol do no harm, and are what `objtool klp post-link` leaves behind. A
+/// relocation of type none writes nothing: that is how objtool switches off those that have
+/// livepatch relocations in their place. An address in one of objtool's own sections
+/// (`__klp_relocs.*`) is read by nobody, which holds because no relocation leads there.
+///
 /// # Errors
 ///
-/// The section at fault, with [`Error::RelocationSymbol`], [`Error::LivepatchSymbol`] or what
-/// keeps it from being read.
+/// The section at fault, with [`Error::RelocationSymbol`], [`Error::LivepatchSymbol`],
+/// [`Error::ObjtoolSection`] or what keeps it from being read.
 pub fn symbol_uses(image: &Image<'_>) -> core::result::Result<(), (SectionIndex, Error)> {
     // What cannot be read is told with the first section that needs it.
     let symbols = image.symbols().map(|(symbols, _)| symbols);
     let readable = symbols.ok();
-    let is_livepatch = |index| {
-        let symbol = readable.and_then(|symbols| symbols.get(index).ok());
-        symbol.is_some_and(|symbol| symbol.is_livepatch())
-    };
     let any =
         readable.is_some_and(|symbols| symbols.iter().any(|(_, symbol)| symbol.is_livepatch()));
     for (index, section) in image.sections.iter() {
@@ -387,29 +394,71 @@ pub fn symbol_uses(image: &Image<'_>) -> core::result::Result<(), (SectionIndex,
                     return Err((index, Error::RelocationSymbol { nr, symbol, count }));
                 }
             }
-        } else if any && is_applied_by_kernel(image, &section) {
-            // One that ends amid a relocation is the kernel's affair, which reads whole ones.
-            let data = image.data(&section).map_err(here)?;
-            let whole = data.len() - data.len() % RELA_SIZE;
-            let data = data.get(..whole).unwrap_or_default();
-            let table = RelocationTable::new(data, image.header.endian).map_err(here)?;
-            for (nr, Relocation { symbol, .. }) in table.iter() {
-                if is_livepatch(symbol) {
-                    // One that lacks its flag only is refused later on, with a better message.
-                    let name = image.name(&section).unwrap_or_default();
-                    if kind(&section, name) == Kind::Unflagged {
-                        break;
-                    }
-                    return Err((index, Error::LivepatchSymbol { nr, symbol }));
-                }
+        } else if let Some(symbols) = readable.filter(|_| any) {
+            if let Some(target) = applied_by_kernel(image, &section) {
+                ordinary_uses(image, &section, &target, &symbols).map_err(here)?;
             }
         }
     }
     Ok(())
 }
 
-/// Whether the module loader applies the section, which is not livepatch's.
-fn is_applied_by_kernel(image: &Image<'_>, section: &Section) -> bool {
-    let target = image.sections.get(SectionIndex(section.sh_info));
-    section.sh_type == SHT_RELA && target.is_ok_and(|target| target.sh_flags & SHF_ALLOC != 0)
+/// What [`symbol_uses`] checks of a section that the kernel applies to `target`.
+fn ordinary_uses(
+    image: &Image<'_>,
+    section: &Section,
+    target: &Section,
+    symbols: &SymbolTable<'_>,
+) -> Result<()> {
+    // One that ends amid a relocation is the kernel's affair, which reads whole ones.
+    let data = image.data(section)?;
+    let whole = data.len() - data.len() % RELA_SIZE;
+    let data = data.get(..whole).unwrap_or_default();
+    // The kernel refuses a module for another machine.
+    let machine = image.header.machine()?;
+    let unread = is_objtools(image, target);
+    for (nr, rela) in RelocationTable::new(data, image.header.endian)?.iter() {
+        // An index that is too large is the kernel's affair, too.
+        let Ok(symbol) = symbols.get(rela.symbol) else {
+            continue;
+        };
+        if reloc::width(machine, rela.r_type) == Some(0) {
+            continue;
+        }
+        if !symbol.is_livepatch() {
+            let defined = image.sections.get(SectionIndex(symbol.st_shndx.into()));
+            if defined.is_ok_and(|section| is_objtools(image, &section)) {
+                return Err(Error::ObjtoolSection {
+                    nr,
+                    symbol: rela.symbol,
+                });
+            }
+        } else if !unread || !reloc::is_address(machine, rela.r_type) {
+            // One that lacks its flag only is refused later on, with a better message.
+            let name = image.name(section).unwrap_or_default();
+            if kind(section, name) == Kind::Unflagged {
+                break;
+            }
+            return Err(Error::LivepatchSymbol {
+                nr,
+                symbol: rela.symbol,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is one of objtool's own sections of data.
+fn is_objtools(image: &Image<'_>, section: &Section) -> bool {
+    section.sh_type == SHT_PROGBITS
+        && section.sh_flags & SHF_EXECINSTR == 0
+        && image
+            .name(section)
+            .is_ok_and(|name| name.starts_with(OBJTOOL_SECTION_PREFIX))
+}
+
+/// The section that the module loader applies this one to, which is not livepatch's.
+fn applied_by_kernel(image: &Image<'_>, section: &Section) -> Option<Section> {
+    let target = image.sections.get(SectionIndex(section.sh_info)).ok()?;
+    (section.sh_type == SHT_RELA && target.sh_flags & SHF_ALLOC != 0).then_some(target)
 }

@@ -17,12 +17,16 @@ pub const SHN_UNDEF: u16 = 0;
 pub const SHN_LORESERVE: u16 = 0xff00;
 /// The section takes memory at run time.
 pub const SHF_ALLOC: u64 = 1 << 1;
+/// The section holds code.
+pub const SHF_EXECINSTR: u64 = 1 << 2;
 /// `sh_info` holds a section index.
 pub const SHF_INFO_LINK: u64 = 1 << 6;
 /// The relocations of this section are applied by livepatch, not by the module loader.
 pub const SHF_RELA_LIVEPATCH: u64 = 0x0010_0000;
 /// A section header that means nothing.
 pub const SHT_NULL: u32 = 0;
+/// Code or data.
+pub const SHT_PROGBITS: u32 = 1;
 /// A section without contents in the file.
 pub const SHT_NOBITS: u32 = 8;
 /// A symbol table.

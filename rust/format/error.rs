@@ -43,6 +43,9 @@ pub enum Error {
     /// A relocation `nr` whose symbol is marked `SHN_LIVEPATCH`, in a section that the kernel
     /// applies before livepatch gives such a symbol its address.
     LivepatchSymbol { nr: u32, symbol: SymbolIndex },
+    /// A relocation `nr` whose symbol is in a section of objtool's, where livepatch symbols have no
+    /// addresses.
+    ObjtoolSection { nr: u32, symbol: SymbolIndex },
     /// A relocation `nr` of a type that its machine's loader does not apply.
     RelocationType { nr: u32, r_type: u32 },
     /// A relocation `nr` that would write outside of its target section.
@@ -150,6 +153,12 @@ impl fmt::Display for Error {
                 f,
                 "relocation {nr}: symbol {} is a livepatch symbol, but this is no livepatch \
                  relocation section",
+                symbol.0
+            ),
+            Error::ObjtoolSection { nr, symbol } => write!(
+                f,
+                "relocation {nr}: symbol {} is in a section that is objtool's own, in which \
+                 livepatch symbols have no addresses",
                 symbol.0
             ),
             Error::RelocationType { nr, r_type } => {

@@ -18,7 +18,7 @@ const PATCH_FILES: [&[u8]; 5] = [
 /// What is wrong with a description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault<'a> {
-    /// No list of objects, or an empty one.
+    /// No list of objects, or an empty one in a patch that does not replace others.
     NoObjects,
     /// The name of an object is longer than a module name can be.
     ObjectNameTooLong,
@@ -119,6 +119,20 @@ fn stem(name: &[u8]) -> &[u8] {
 /// (`KBUILD_MODNAME`): no module that is loaded is called so.
 fn is_file_name(name: &[u8]) -> bool {
     (name.contains(&b'-') || stem(name).len() < name.len()) && ObjectName::new(stem(name)).is_ok()
+}
+
+/// Checks how many objects a patch has, `None` where it has no list of them. One that replaces all
+/// earlier patches may have an empty list: it takes back what they do.
+///
+/// # Errors
+///
+/// [`Fault::NoObjects`]
+pub fn objects(count: Option<usize>, replace: bool) -> core::result::Result<(), Fault<'static>> {
+    match count {
+        Some(0) if replace => Ok(()),
+        Some(0) | None => Err(Fault::NoObjects),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Checks the name of an object, `None` for the kernel itself; returns how it is shown.

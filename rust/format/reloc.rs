@@ -60,6 +60,15 @@ pub mod s390 {
     pub const GOTPLT20: u32 = 59;
 }
 
+/// Whether a relocation of this type writes a whole address, as it is, and nothing else anywhere:
+/// not an entry of a table that other relocations use as well.
+pub fn is_address(machine: Machine, r_type: u32) -> bool {
+    match machine {
+        Machine::X86_64 => r_type == x86_64::ABS64,
+        Machine::S390 => r_type == s390::ABS64,
+    }
+}
+
 /// How many bytes a relocation of this type writes on `machine`; `None` where the loader does
 /// not apply such a relocation.
 pub fn width(machine: Machine, r_type: u32) -> Option<u8> {

@@ -95,8 +95,9 @@ impl Patch {
             })
         };
         let mut objects: KVec<Object> = KVec::new();
-        let specs = spec.objects().ok_or_else(|| incomplete(Fault::NoObjects))?;
-        for spec in specs {
+        let specs = spec.objects();
+        let has_list = specs.is_some();
+        for spec in specs.into_iter().flatten() {
             let object = Object::new(spec, &incomplete)?;
             if objects.iter().any(|other| other.is_named(object.name())) {
                 return Err(incomplete(Fault::ObjectTwice {
@@ -105,9 +106,8 @@ impl Patch {
             }
             objects.push(object, GFP_KERNEL)?;
         }
-        if objects.is_empty() {
-            return Err(incomplete(Fault::NoObjects));
-        }
+        let count = has_list.then_some(objects.len());
+        patch::objects(count, spec.replace()).map_err(incomplete)?;
         let module = module.get()?;
         Ok(KBox::new(
             Patch {

@@ -26,7 +26,7 @@ TRIPLE=$(uname -m)-unknown-linux-gnu
 # Longer inputs find little more, and slowly. Of whole files the samples should fit; on
 # s390x a boot image says far behind its start that it is one.
 LENGTH=4096
-FILE_LENGTH=16384
+FILE_LENGTH=18432
 KERNEL_LENGTH=81920
 # Kernels as inputs.
 KERNELS=$CACHE/fuzz/kernels
@@ -53,13 +53,15 @@ fi
 PROGRESS=30 locked fuzz step "fuzz targets" "1 min when new" "$TOP/scripts/enter" "$0" --build
 BINARIES=$TARGET/$TRIPLE/release
 
-# Modules as inputs: those of the samples, which are small, of all kernels that are there.
+# Modules as inputs: those of the samples, which are small, and one of objtool's making, of all
+# kernels that are there.
 modules() {
 	local file number=0
 	while IFS= read -r file; do
 		number=$((number + 1))
 		cp "$file" "$1/module-$number"
-	done < <(find "$CACHE/modules" -path '*/samples/*' -name 'livepatch-*.ko' -size -$((FILE_LENGTH / 1024))k 2>/dev/null)
+	done < <(find "$CACHE/modules" \( -path '*/samples/*' -name 'livepatch-*.ko' -o -name klp_others_fix.ko \) \
+		-size -$((FILE_LENGTH / 1024))k 2>/dev/null)
 }
 
 passed=0

@@ -40,6 +40,7 @@ for ARCH in "${ARCHS[@]}"; do
 	"$TOP/scripts/guest.sh" >/dev/null
 	is_measured "$ARCH" || continue
 	"$TOP/scripts/kernel.sh" peer >/dev/null
+	"$TOP/tools/testing/others/objtool.sh" >/dev/null
 	"$TOP/tools/testing/modules.sh" lockdep >/dev/null
 	"$TOP/scripts/guest.sh" systemd >/dev/null
 done
@@ -65,6 +66,12 @@ guests() {
 	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
 	part "selftests-smp-$ARCH" selftests --only smp
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
+	# The C core needs a kernel of its own, which is there where it is measured.
+	if is_measured "$ARCH"; then
+		part "others-$ARCH" "$TOP/tools/testing/others.sh"
+	else
+		part "others-$ARCH" "$TOP/tools/testing/others.sh" plain
+	fi
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
 	part "reboot-$ARCH" "$TOP/tools/testing/reboot.sh"
 	part "tutorial-$ARCH" "$TOP/tools/testing/tutorial.sh"

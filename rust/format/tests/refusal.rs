@@ -248,5 +248,14 @@ fn descriptions_lack_nothing() {
     assert!(function(Some(&long[1..]), Some(1)).is_ok());
     assert!(function(Some(long), Some(1)).is_err());
     assert!(patch::is_same_position(SymPos(0), SymPos(1)));
+    for (count, replace, is_good) in [
+        (None, false, false),
+        (None, true, false),
+        (Some(0), false, false),
+        (Some(0), true, true),
+        (Some(1), false, true),
+    ] {
+        assert_eq!(patch::objects(count, replace).is_ok(), is_good);
+    }
     assert!(!patch::is_same_position(SymPos(1), SymPos(2)));
 }

@@ -7,17 +7,61 @@
 
 use libfuzzer_sys::fuzz_target;
 use livepatch_format::check;
-use livepatch_format::elf::{Endian, Image, SHT_NOBITS, SHT_NULL};
-use livepatch_fuzz::is_within;
+use livepatch_format::elf::{
+    Endian, Image, SectionIndex, SHF_ALLOC, SHF_RELA_LIVEPATCH, SHT_NOBITS, SHT_NULL, SHT_RELA,
+    SHT_SYMTAB,
+};
+use livepatch_fuzz::{is_livepatch_symbol, is_within, number};
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use object::{elf, Endianness};
+
+/// The kernel itself writes the address of a livepatch symbol nowhere, but where objtool leaves it.
+fn uses_do_no_harm(image: &Image<'_>) {
+    let endian = image.header.endian;
+    let mut sections = image.sections.iter();
+    let Some((_, symbols)) = sections.find(|(_, section)| section.sh_type == SHT_SYMTAB) else {
+        return;
+    };
+    let symbols = image.data(&symbols).unwrap_or_default();
+    for (_, section) in image.sections.iter() {
+        let Ok(target) = image.sections.get(SectionIndex(section.sh_info)) else {
+            continue;
+        };
+        let name = image.name(&section).unwrap_or_default();
+        if section.sh_type != SHT_RELA
+            || section.sh_flags & SHF_RELA_LIVEPATCH != 0
+            || target.sh_flags & SHF_ALLOC == 0
+            // Refused when it is in memory.
+            || name.starts_with(b".klp.rel")
+        {
+            continue;
+        }
+        let objtools = image
+            .name(&target)
+            .is_ok_and(|name| name.starts_with(b"__klp_relocs."));
+        // R_X86_64_64 and R_390_64.
+        let address = match endian {
+            Endian::Little => 1,
+            Endian::Big => 22,
+        };
+        for rela in image.data(&section).unwrap_or_default().chunks_exact(24) {
+            let info = number::<8>(rela, 8, endian).unwrap_or_default();
+            if is_livepatch_symbol(symbols, info >> 32, endian) {
+                let r_type = info & 0xffff_ffff;
+                assert!(r_type == 0 || objtools && r_type == address);
+            }
+        }
+    }
+}
 
 fuzz_target!(|file: &[u8]| {
     let Ok(image) = Image::parse(file) else {
         return;
     };
     let _ = image.header.machine();
-    let _ = check::symbol_uses(&image);
+    if check::symbol_uses(&image).is_ok() && image.symbols().is_ok() {
+        uses_do_no_harm(&image);
+    }
 
     let endian = match image.header.endian {
         Endian::Little => Endianness::Little,

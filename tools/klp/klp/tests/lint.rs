@@ -572,6 +572,23 @@ fn a_description_that_lacks_something() {
 }
 
 #[test]
+fn a_patch_that_replaces_others_may_have_no_objects() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        let text = one_function("\"target\"", "\"shared\"", 2)
+            .replace("{ \"target\", functions }, ", "")
+            .replace(".objs = objects", ".objs = objects, .replace = 1");
+        case.livepatch(&text);
+        assert_eq!(findings(&case, KNOWN), [] as [Value; 0]);
+        // But not no list of them.
+        case.livepatch(&text.replace(".objs = objects, ", ""));
+        let finding = only(&case, KNOWN, "patch-incomplete");
+        let message = "patch 'patch' is incomplete: it has no objects";
+        assert_eq!(finding["message"], message);
+    }
+}
+
+#[test]
 fn what_code_may_change_is_a_warning() {
     for arch in ARCHES {
         let case = Case::new(arch);

@@ -147,6 +147,7 @@ fn place_of(section: &[u8], error: Error) -> Place {
     match error {
         Error::RelocationSymbol { nr, .. }
         | Error::LivepatchSymbol { nr, .. }
+        | Error::ObjtoolSection { nr, .. }
         | Error::RelocationType { nr, .. }
         | Error::RelocationOffset { nr, .. }
         | Error::RelocationOverlap { nr, .. }

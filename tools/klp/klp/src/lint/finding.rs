@@ -178,7 +178,7 @@ pub fn error_id(error: Error) -> &'static str {
         Error::SectionName(_) => "section-name",
         Error::SymbolName(_) => "symbol-name",
         Error::NotALivepatchSymbol { .. } => "not-livepatch-symbol",
-        Error::LivepatchSymbol { .. } => "livepatch-symbol",
+        Error::LivepatchSymbol { .. } | Error::ObjtoolSection { .. } => "livepatch-symbol",
         Error::RelocationType { .. } => "relocation-type",
         Error::RelocationOffset { .. } => "relocation-offset",
         Error::RelocationOverlap { .. } => "relocation-overlap",

@@ -134,12 +134,13 @@ fn check_patch(lint: &mut Lint<'_>, patch: &Patch) {
         );
     };
     let objects = match &patch.objects {
-        Ok(objects) => objects.as_deref().unwrap_or_default(),
+        Ok(objects) => objects.as_deref(),
         Err(why) => return lint.unchecked(format!("what it patches cannot be told: {why}")),
     };
-    if objects.is_empty() {
-        incomplete(lint, Fault::NoObjects, Place::default());
+    if let Err(fault) = patch::objects(objects.map(<[Object]>::len), patch.replace) {
+        incomplete(lint, fault, Place::default());
     }
+    let objects = objects.unwrap_or_default();
     for (number, object) in objects.iter().enumerate() {
         let shown = match patch::object(object.name.as_deref()) {
             Ok(shown) => shown,

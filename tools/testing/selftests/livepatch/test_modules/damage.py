@@ -171,6 +171,24 @@ def fault_place_occupied(module):
     module.set_rela(where=where, prefix=TARGET_TEXT)
 
 
+def fault_switched_on(module):
+    """What objtool klp post-link has switched off: the kernel's own loader would write there."""
+    _, klp = module.klp_section()
+    ordinary = next(s for s in module.sections if s[1] == 4 and s[7] == klp[7] and not s[2] & 0x00100000)
+    for offset in range(ordinary[4], ordinary[4] + ordinary[5], 24):
+        where, info, addend = module.read(RELA, offset)
+        if info & 0xFFFFFFFF == 0:
+            module.write(RELA, offset, where, info | 2, addend)
+            return
+    sys.exit("no relocation that is switched off")
+
+
+def fault_renamed_objtool_section(module):
+    """Somebody may read it then. Its name may be the end of that of its relocations."""
+    section = next(s for s in module.sections if module.name(s).startswith(b"__klp_relocs."))
+    module.data[module.sections[module.shstrndx][4] + section[0]] = ord("a")
+
+
 def fault_type(module):
     module.set_rela(kind=200)
 
