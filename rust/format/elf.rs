@@ -17,6 +17,12 @@ pub const SHN_UNDEF: u16 = 0;
 pub const SHN_LORESERVE: u16 = 0xff00;
 /// The section takes memory at run time.
 pub const SHF_ALLOC: u64 = 1 << 1;
+/// The section is written while it is used.
+pub const SHF_WRITE: u64 = 1;
+/// The section is code.
+pub const SHF_EXECINSTR: u64 = 1 << 2;
+/// The kernel's own mark of what is read-only once a module's init function is done.
+pub const SHF_RO_AFTER_INIT: u64 = 0x0020_0000;
 /// `sh_info` holds a section index.
 pub const SHF_INFO_LINK: u64 = 1 << 6;
 /// The relocations of this section are applied by livepatch, not by the module loader.
@@ -279,6 +285,8 @@ pub struct Section {
     pub sh_link: u32,
     /// For relocations the section that they change.
     pub sh_info: u32,
+    /// What its address in memory is a multiple of: a power of two, or 0 where it does not matter.
+    pub sh_addralign: u64,
     /// Size of an entry, for tables.
     pub sh_entsize: u64,
 }
@@ -340,6 +348,7 @@ impl<'a> SectionTable<'a> {
             sh_size: entry.u64(what, 32)?,
             sh_link: entry.u32(what, 40)?,
             sh_info: entry.u32(what, 44)?,
+            sh_addralign: entry.u64(what, 48)?,
             sh_entsize: entry.u64(what, 56)?,
         })
     }

@@ -3,10 +3,19 @@
 //! Loaded modules.
 
 use super::{bindings, symbols, Address};
+use crate::format::unchecked;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::rcu;
+
+// What `rust/format` says of the record that a file has of its module.
+const _: () = {
+    let name = unchecked::RECORD_NAME;
+    assert!(offset_of!(bindings::module, name) == name.start);
+    assert!(bindings::LP_MODULE_NAME_LEN as usize == name.end - name.start);
+};
 
 /// Which of a module's regions holds its code.
 const TEXT: usize = bindings::mod_mem_type_MOD_TEXT as usize;

@@ -6,8 +6,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use livepatch_format::check;
 use livepatch_format::elf::{Endian, Image, SHT_NOBITS, SHT_NULL};
+use livepatch_format::{check, unchecked};
 use livepatch_fuzz::is_within;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use object::{elf, Endianness};
@@ -18,6 +18,7 @@ fuzz_target!(|file: &[u8]| {
     };
     let _ = image.header.machine();
     let _ = check::symbol_uses(&image);
+    let _ = unchecked::check(&image);
 
     let endian = match image.header.endian {
         Endian::Little => Endianness::Little,
