@@ -109,22 +109,35 @@ impl<'a> Module<'a> {
 
     /// Where its code is that stays when its init function is done, and its size in bytes.
     pub(crate) fn text(&self) -> (Address, usize) {
-        // SAFETY: The module lives for `'a`; where its text is does not change while it does.
-        let text = unsafe { &raw const (*self.as_ptr()).mem[TEXT] };
-        // SAFETY: As above.
-        unsafe { (Address((*text).base as usize), (*text).size as usize) }
+        self.region(TEXT)
+    }
+
+    /// Where a region of its memory is, and its size in bytes. That of an init region which is
+    /// being freed can be the one or the other: none, or a size of 0.
+    fn region(&self, which: usize) -> (Address, usize) {
+        // SAFETY: The module lives for `'a`. There are as many regions as there are types, of which
+        // `which` is one, or the index panics. Regions of code and data are set before anybody
+        // gets to know the module, and stay. Those of init are cleared by `do_init_module()` when
+        // the init function is done, maybe meanwhile: each field is read once, and not torn.
+        let (base, size) = unsafe {
+            let region = &raw const (*self.as_ptr()).mem[which];
+            (
+                (&raw const (*region).base).read_volatile(),
+                (&raw const (*region).size).read_volatile(),
+            )
+        };
+        (Address(base as usize), size as usize)
     }
 
     fn is_in_first(&self, count: usize, start: Address, size: usize) -> bool {
-        // SAFETY: The module lives for `'a`; its memory regions are set once at load.
-        let regions = unsafe { &(*self.as_ptr()).mem };
-        regions.iter().take(count).any(|region| {
-            let base = region.base as usize;
-            start.0 >= base
+        let all = bindings::mod_mem_type_MOD_MEM_NUM_TYPES as usize;
+        (0..all.min(count)).any(|which| {
+            let (base, length) = self.region(which);
+            start.0 >= base.0
                 && start
                     .0
                     .checked_add(size)
-                    .is_some_and(|end| end <= base.saturating_add(region.size as usize))
+                    .is_some_and(|end| end <= base.0.saturating_add(length))
         })
     }
 
