@@ -148,11 +148,12 @@ fn header(file: &File, section: &Section, name: &[u8]) -> Option<&'static str> {
         if section.flags & (shf::WRITE | shf::EXECINSTR) != shf::WRITE {
             return Some("the record of the module cannot be written");
         }
+        // The kernel refuses one of another length.
+        let (data, name) = data.and_then(|data| Some((data, data.get(NAME)?)))?;
         let other = |(at, &byte): (usize, &u8)| byte != 0 && !NAME.contains(&at);
-        if data.is_none_or(|data| data.iter().enumerate().any(other)) {
+        if data.iter().enumerate().any(other) {
             return Some("the record of the module");
         }
-        let name = data.and_then(|data| data.get(NAME)).unwrap_or_default();
         let length = name.iter().position(|&byte| byte == 0).unwrap_or(0);
         let (name, rest) = name.split_at(length);
         let is_good = |byte: &u8| byte.is_ascii_graphic() && !b"./,".contains(byte);
