@@ -108,7 +108,7 @@ check() {
 			passed=$((passed + 1)) && echo "ok $name is refused: $(grep -m 1 '^error' "$log")"
 			continue
 		else
-			echo "not ok $name: an error${EXPECTED[$name]:+ without '${EXPECTED[$name]}'}"
+			echo "not ok $name: ${EXPECTED[$name]:-no error} was expected:"
 			grep -E -A 12 '^error' "$log" | head -n 40 | sed 's/^/# /'
 		fi
 		failed=$((failed + 1))

@@ -169,11 +169,13 @@ impl Knowledge {
         if let Some(target) = self.exporting_target(name, exporter) {
             return Ok(Some(exported_by(target, name)));
         }
+        // Symbols alone do not tell to whom they are exported.
+        let is_reserved = self.symvers.is_reserved(name);
         if exporter.is_some()
             || self
                 .kernel
                 .as_ref()
-                .is_some_and(|kernel| kernel.exports(name))
+                .is_some_and(|kernel| kernel.exports(name) && !is_reserved)
         {
             return Ok(None);
         }
