@@ -353,6 +353,21 @@ impl<'a> SectionTable<'a> {
         })
     }
 
+    /// The flags of section `index`, for when nothing else of it is of interest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SectionIndex`]
+    pub fn flags(&self, index: SectionIndex) -> Result<u64> {
+        let what = "section header";
+        let entry = self.bytes.entry(what, index.0, SHDR_SIZE);
+        let entry = entry.map_err(|_| Error::SectionIndex {
+            index,
+            count: self.count,
+        })?;
+        entry.u64(what, 8)
+    }
+
     /// The first section of that name, but for the null section.
     pub fn find(&self, names: &StringTable<'_>, name: &[u8]) -> Option<(SectionIndex, Section)> {
         let index = (1..self.count).map(SectionIndex).find(|index| {
@@ -398,6 +413,16 @@ impl<'a> StringTable<'a> {
         let tail = self.0.get(start..).ok_or(error)?;
         let string = CStr::from_bytes_until_nul(tail).map_err(|_| error)?;
         Ok(string.to_bytes())
+    }
+
+    /// How many bytes the table has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether the string at `offset` is `string`, which has no NUL.

@@ -11,9 +11,9 @@
 //! by name, is not looked at.
 
 use super::elf::{
-    Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, SymbolTable,
-    RELA_SIZE, SHDR_SIZE, SHF_ALLOC, SHF_EXECINSTR, SHF_RO_AFTER_INIT, SHF_WRITE, SHN_LORESERVE,
-    SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, SYM_SIZE,
+    Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, SymbolIndex,
+    SymbolTable, RELA_SIZE, SHDR_SIZE, SHF_ALLOC, SHF_EXECINSTR, SHF_RO_AFTER_INIT, SHF_WRITE,
+    SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, SYM_SIZE,
 };
 use super::error::{Error, LoaderFault, Result};
 use super::modinfo;
@@ -205,14 +205,23 @@ fn tables(image: &Image<'_>, (table, symtab): (SectionIndex, &Section)) -> Found
 /// Checks the symbol that the kernel does not, and how much memory the names of all take beside
 /// the `memory` of the sections.
 fn names(symbols: &SymbolTable<'_>, strings: &StringTable<'_>, mut memory: u64) -> Result<()> {
-    for (index, symbol) in symbols.iter() {
-        let shndx = symbol.st_shndx;
-        if index.0 == 0 && shndx != SHN_UNDEF {
+    /// A symbol, its type, and the NUL of its name, twice.
+    const EACH: u64 = SYM_SIZE as u64 + 3;
+    if let Ok(first) = symbols.get(SymbolIndex(0)) {
+        let shndx = first.st_shndx;
+        if shndx != SHN_UNDEF {
             return Err(Error::Unchecked(LoaderFault::NullSymbol { shndx }));
         }
-        // Each is copied, and one name can be that of many.
-        let name = strings.get(symbol.st_name)?;
-        memory = memory.saturating_add(name.len() as u64 + SYM_SIZE as u64 + 3);
+    }
+    // Each name is copied, and one can be that of many. Mostly that cannot be too much.
+    let longest = (strings.len() as u64).saturating_add(EACH);
+    let most = u64::from(symbols.len()).saturating_mul(longest);
+    if memory.saturating_add(most) <= MEMORY_MAX {
+        return Ok(());
+    }
+    for (_, symbol) in symbols.iter() {
+        let length = strings.get(symbol.st_name)?.len() as u64;
+        memory = memory.saturating_add(length).saturating_add(EACH);
         if memory > MEMORY_MAX {
             return Err(Error::Unchecked(LoaderFault::Memory));
         }
@@ -253,9 +262,9 @@ fn relocations(
         place(nr, &rela, width, target)?;
         let defined = SectionIndex(symbol.st_shndx.into());
         if (SHN_UNDEF + 1..SHN_LORESERVE).contains(&symbol.st_shndx) {
-            let defined = image.sections.get(defined);
+            let flags = image.sections.flags(defined);
             // The kernel itself refuses one of a section that is not there.
-            if defined.is_ok_and(|section| !is_allocated(&section)) {
+            if flags.is_ok_and(|flags| flags & SHF_ALLOC == 0) {
                 let symbol = rela.symbol;
                 return Err(Error::Unchecked(LoaderFault::NotInMemory { nr, symbol }));
             }

@@ -164,6 +164,39 @@ fn the_kernel_can_count_what_a_module_takes() {
 }
 
 #[test]
+fn many_symbols_may_have_one_long_name_but_not_too_many() {
+    for arch in ARCHES {
+        // Each symbol's name is copied, so that a small file can ask for more than there is.
+        let file = File::new(arch);
+        let (index, _) = file.find(b".symtab");
+        let (strtab, _) = file.find(b".strtab");
+        let many = |count: usize| {
+            let mut data = file.0.clone();
+            let names = data.len();
+            data.push(0);
+            data.extend(std::iter::repeat_n(b'x', 100_000));
+            data.push(0);
+            let symbols = data.len().next_multiple_of(8);
+            data.resize(symbols + count * SYM_SIZE, 0);
+            let mut file = File(data)
+                .with(strtab, OFFSET, names as u64)
+                .with(strtab, SIZE, 100_002)
+                .with(index, OFFSET, symbols as u64)
+                .with(index, SIZE, (count * SYM_SIZE) as u64);
+            let endian = file.image().header.endian;
+            for number in 1..count {
+                patch(&mut file.0, endian, symbols + number * SYM_SIZE, 1, 4);
+            }
+            // The symbols that relocations name are others now.
+            file.check()
+        };
+        let memory = Err((index, Error::Unchecked(LoaderFault::Memory)));
+        assert_ne!(many(20_000), memory);
+        assert_eq!(many(30_000), memory);
+    }
+}
+
+#[test]
 fn the_kernels_record_holds_a_name_and_nothing_else() {
     for arch in ARCHES {
         let file = File::new(arch);
