@@ -81,6 +81,11 @@ fn copy_of<T: PlainData + Default>(bytes: &[u8]) -> Result<KVVec<T>> {
 
 /// A module that the loader is putting together: everything is in its place and relocated, but
 /// for what livepatch has to relocate.
+///
+/// # Invariants
+///
+/// The loader is in `module_finalize()` for this module during `'a`: `sections` are its headers, with
+/// `sh_addr` where each section with contents is.
 pub(crate) struct Loading<'a> {
     /// The section headers. They lie where the file has them, which need not be aligned.
     sections: &'a [u8],
@@ -98,7 +103,9 @@ impl<'a> Loading<'a> {
         sections: *const bindings::elf64_shdr,
         module: NonNull<bindings::module>,
     ) -> Self {
-        // SAFETY: The loader has checked the header and made as many section headers as it says.
+        // SAFETY: The caller passes what the loader does, for as long as that needs it: it has checked
+        // the header, there are as many section headers as that says, and the module is there.
+        // INVARIANT: The caller says that this is such a call, and that `'a` ends with it.
         unsafe {
             Loading {
                 sections: slice::from_raw_parts(

@@ -39,6 +39,10 @@ pub(crate) enum State {
 }
 
 /// A module, for as long as it cannot go away.
+///
+/// # Invariants
+///
+/// `module` is not freed during `'a`.
 #[derive(Clone, Copy)]
 pub(crate) struct Module<'a> {
     module: NonNull<bindings::module>,
@@ -50,6 +54,7 @@ impl<'a> Module<'a> {
     ///
     /// `module` must be one that is not freed during `'a`.
     pub(crate) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
+        // INVARIANT: The caller says so.
         Module {
             module,
             _lifetime: PhantomData,
@@ -149,6 +154,7 @@ impl<'a> Module<'a> {
     pub(crate) fn get(&self) -> Result<ModuleRef> {
         // SAFETY: The module lives for `'a`.
         if unsafe { bindings::try_module_get(self.as_ptr()) } {
+            // INVARIANT: It was just counted.
             Ok(ModuleRef(self.module))
         } else {
             Err(ENODEV)
@@ -157,6 +163,10 @@ impl<'a> Module<'a> {
 }
 
 /// A reference that keeps a module from being unloaded.
+///
+/// # Invariants
+///
+/// It counts among the references to the module.
 pub(crate) struct ModuleRef(NonNull<bindings::module>);
 
 // SAFETY: A module reference may be dropped by any task.
@@ -167,14 +177,15 @@ unsafe impl Sync for ModuleRef {}
 impl ModuleRef {
     /// The module.
     pub(crate) fn module(&self) -> Module<'_> {
-        // SAFETY: The reference keeps it from being freed.
+        // SAFETY: By the type's invariant it is counted: the module is not freed before it is given
+        // back, which the borrow does not outlast.
         unsafe { Module::from_raw(self.0) }
     }
 }
 
 impl Drop for ModuleRef {
     fn drop(&mut self) {
-        // SAFETY: The reference was taken in `get`.
+        // SAFETY: By the type's invariant it is counted, and it is given back here only.
         unsafe { bindings::module_put(self.0.as_ptr()) };
     }
 }

@@ -34,6 +34,10 @@ extern "C" {
 }
 
 /// The writers' lock, while it is held.
+///
+/// # Invariants
+///
+/// This processor has taken it, with interrupts off, and the flags are what that returned.
 struct Writing(c_ulong);
 
 impl Writing {
@@ -42,6 +46,7 @@ impl Writing {
         // interrupts off, so that nothing on this processor takes it within itself but a
         // constructor or destructor that uses shadow variables, or an NMI. Such a one would stand
         // still, and touch nothing.
+        // INVARIANT: It was just taken.
         Writing(unsafe { livepatch_shadow_lock() })
     }
 
@@ -67,8 +72,7 @@ impl Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        // SAFETY: `lock()`, the only one who makes this, has taken the lock on this processor, and
-        // the flags are what that returned.
+        // SAFETY: By the type's invariant it is held here, and these are the flags that go with it.
         unsafe { livepatch_shadow_unlock(self.0) };
     }
 }

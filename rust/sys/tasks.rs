@@ -75,6 +75,10 @@ impl Mark {
 }
 
 /// A stack that is kept.
+///
+/// # Invariants
+///
+/// It counts among the references to the task's stack, which is not freed before all are given back.
 struct HeldStack<'a>(&'a Task<'a>);
 
 impl HeldStack<'_> {
@@ -125,8 +129,8 @@ impl HeldStack<'_> {
 
 impl Drop for HeldStack<'_> {
     fn drop(&mut self) {
-        // SAFETY: `Task::hold_stack`, the only one who makes this, has taken the reference that is
-        // given back. The task lives for as long as the borrow of it.
+        // SAFETY: By the type's invariant the reference is counted, and it is given back here only.
+        // The task lives for as long as the borrow of it.
         unsafe { symbols::put_task_stack(self.0.task) };
     }
 }
@@ -151,6 +155,10 @@ pub(crate) enum Depth<'a> {
 }
 
 /// A task, for as long as it cannot go away.
+///
+/// # Invariants
+///
+/// `task` is not freed during `'a`.
 pub(crate) struct Task<'a> {
     task: *mut bindings::task_struct,
     _lifetime: PhantomData<&'a ()>,
@@ -233,6 +241,7 @@ impl Task<'_> {
     ///
     /// `task` must be a task that is not freed during the lifetime of the result.
     pub(super) unsafe fn from_raw(task: *mut bindings::task_struct) -> Self {
+        // INVARIANT: The caller says so.
         Task {
             task,
             _lifetime: PhantomData,
@@ -432,6 +441,7 @@ impl Task<'_> {
                 (count > 0).then(|| count.checked_add(1)).flatten()
             })
             .ok()
+            // INVARIANT: It was just counted, and there were others, so that the stack is there.
             .map(|_| HeldStack(self))
     }
 
