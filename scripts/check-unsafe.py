@@ -7,9 +7,10 @@ Usage: check-unsafe.py FILE...   (paths relative to the top of the checkout)
  - `unsafe` may stand under rust/sys/, the side of livepatch.ko that touches the
    kernel, in rust/api.rs, which patch modules call, and under rust/authors/, the
    library that touches the kernel for patches in Rust.
- - Elsewhere it may stand as `symbols! { unsafe { ... } }` only, by which a patch
-   says which of the kernel's functions it can call at any time: no library can
-   know that.
+ - Elsewhere it may stand as `symbols! { unsafe { ... } }`, by which a patch says
+   which of the kernel's functions it can call at any time, and before a function
+   in `livepatch!`, by which it says which pointers that one is called with: no
+   library can know that.
  - `unsafe fn` and `unsafe trait` need a `# Safety` section in their
    documentation; a trait's unsafe method has its contract in the trait, so its
    implementation needs none.
@@ -104,6 +105,20 @@ def comments_before(found, index):
     return comments
 
 
+# What `unsafe` can stand before in Rust itself.
+KEYWORDS = ("fn", "trait", "impl", "extern", "mod")
+
+
+def is_promise(before, after):
+    """Whether it is `[unsafe name(...)` or `, unsafe "name" as`, as in `livepatch!`."""
+    return (
+        before[-1:] in (["["], [","])
+        and len(after) > 1
+        and (after[0].kind == "string" or (after[0].kind == "word" and after[0].text not in KEYWORDS))
+        and after[1].text in ("(", "[", "as")
+    )
+
+
 def trait_impls(found):
     """For every token: does it stand directly in an `impl ... for ...` block?"""
     inside = []
@@ -142,10 +157,18 @@ def check(path, text):
         if token.kind != "word" or token.text != "unsafe":
             continue
         before = [found[i].text for i in code[max(0, place - 3) : place]]
+        after = [found[i] for i in code[place + 1 : place + 5]]
+        if is_promise(before, after):
+            # Each function has a reason of its own.
+            reason = index - 1
+            while reason > 0 and found[reason].kind == "comment" and found[reason - 1].kind == "comment":
+                reason -= 1
+            if not re.match(r"/[/*]\s*SAFETY:", found[reason].text):
+                wrong.append((token.line, "unsafe without a `// SAFETY:` comment directly before it"))
+            continue
         if not path.startswith(ALLOWED) and before != ["symbols", "!", "{"]:
             wrong.append((token.line, f"unsafe outside of {' and '.join(ALLOWED)}"))
             continue
-        after = [found[i] for i in code[place + 1 : place + 5]]
         # `unsafe extern "C" fn name`: what counts comes behind the ABI.
         if after and after[0].text == "extern":
             del after[0]

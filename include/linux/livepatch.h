@@ -20,7 +20,11 @@
 #include <linux/ftrace.h>
 #include <linux/list.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 
+#if __has_include(<linux/livepatch_sched.h>)
+#include <linux/livepatch_sched.h>
+#endif
 #if __has_include(<linux/livepatch_external.h>)
 #include <linux/livepatch_external.h>
 #else
@@ -132,5 +136,39 @@ void klp_shadow_free_all(unsigned long id, klp_shadow_dtor_t dtor);
 /* The second is for callbacks during a transition: what earlier patches have. */
 struct klp_state *klp_get_state(struct klp_patch *patch, unsigned long id);
 struct klp_state *klp_get_prev_state(unsigned long id);
+
+/*
+ * What the kernel's own code calls, which a patch may have a copy of or include: nothing
+ * waits for it in a kernel without CONFIG_LIVEPATCH, and livepatch.ko finds out by itself.
+ */
+static inline int klp_module_coming(struct module *mod)
+{
+	return 0;
+}
+
+static inline void klp_module_going(struct module *mod)
+{
+}
+
+static inline void klp_copy_process(struct task_struct *child)
+{
+}
+
+static inline bool klp_patch_pending(struct task_struct *task)
+{
+	return false;
+}
+
+static inline void klp_update_patch_state(struct task_struct *task)
+{
+}
+
+static inline int klp_apply_section_relocs(struct module *pmod, Elf_Shdr *sechdrs,
+					   const char *shstrtab, const char *strtab,
+					   unsigned int symindex, unsigned int secindex,
+					   const char *objname)
+{
+	return 0;
+}
 
 #endif /* _LINUX_LIVEPATCH_H_ */

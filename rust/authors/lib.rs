@@ -19,8 +19,10 @@
 //!     ],
 //! }
 //!
-//! extern "C" fn show(file: &SeqFile, _unused: *mut c_void) -> c_int {
-//!     seq_print!(file, "patched\n");
+//! extern "C" fn show(file: Option<&SeqFile>, _unused: *mut c_void) -> c_int {
+//!     if let Some(file) = file {
+//!         seq_print!(file, "patched\n");
+//!     }
 //!     0
 //! }
 //! ```
@@ -30,8 +32,8 @@
 //! The C declarations are: bindgen reads the kernel's headers, and the patch's own `bindings.h`
 //! for what no header declares. That a replacement has the type of what it replaces, and that a
 //! symbol is used as it is declared, is checked by the compiler; a patch needs `unsafe` only to
-//! say which of the kernel's functions can be called, and which variables can be read, at any
-//! time.
+//! say which of the kernel's functions can be called, which variables can be read, at any time,
+//! and which pointers that the kernel passes are what a reference is.
 
 #![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
@@ -83,7 +85,11 @@ pub mod private {
             state,
             Table, //
         },
-        replacement::check,
+        replacement::{
+            check,
+            Nothing,
+            Promised, //
+        },
         symbols::variable, //
     };
     pub use kernel;

@@ -5,10 +5,19 @@
 use crate::bindings;
 use kernel::{
     prelude::*,
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Release, //
+    },
     types::Opaque, //
 };
 
 /// An object that is being patched or unpatched: the kernel, or a module.
+///
+/// # Invariants
+///
+/// It is one of the patch's, and the core is in a callback of it.
 #[repr(transparent)]
 pub struct Object(Opaque<bindings::klp_object>);
 
@@ -16,7 +25,7 @@ impl Object {
     /// The name of the module; [`None`] for the kernel.
     #[inline]
     pub fn name(&self) -> Option<&CStr> {
-        // SAFETY: The name is the patch's and is never written.
+        // SAFETY: By the type's invariant it is an object of a patch. Nobody writes its name.
         let name = unsafe { (*self.0.get()).name };
         // SAFETY: `livepatch!` lets it be null or a string that is there for as long as the patch.
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
@@ -25,13 +34,18 @@ impl Object {
     /// The state `id` as the latest of the earlier patches has it.
     #[inline]
     pub fn previous_state(&self, id: usize) -> Option<&State> {
-        // SAFETY: There is an object only for a callback, which runs in a transition. Earlier
-        // patches are there until it is over.
+        // SAFETY: By the type's invariant the core is in a callback, and so in a transition, which
+        // has its lock: the function may be called, and earlier patches are there until the
+        // callback, which the borrow does not outlast, has returned.
         unsafe { State::from_raw(bindings::klp_get_prev_state(id)) }
     }
 }
 
 /// A change of the system that outlives the code that made it.
+///
+/// # Invariants
+///
+/// It is a state of a patch. In Rust, all access to its data is atomic.
 #[repr(transparent)]
 pub struct State(Opaque<bindings::klp_state>);
 
@@ -41,29 +55,41 @@ impl State {
     /// `state` must be null or point to a state that is there for `'a`.
     #[inline]
     pub(crate) unsafe fn from_raw<'a>(state: *mut bindings::klp_state) -> Option<&'a Self> {
-        // SAFETY: By contract; the layout is the same.
+        // SAFETY: The caller says that it is null, or a state that is there for `'a`. An `Opaque` has
+        // the layout of what is in it.
+        // INVARIANT: It is what the caller says.
         unsafe { state.cast::<Self>().as_ref() }
     }
 
     /// The version of the change.
     #[inline]
     pub fn version(&self) -> u32 {
-        // SAFETY: The version is the patch's and is never written.
+        // SAFETY: By the type's invariant it is a state of a patch. Nobody writes its version.
         unsafe { (*self.0.get()).version }
     }
 
-    /// What the patch has put there; null at first.
+    /// What the patch has put there; null at first. Replacements may ask for it as well as
+    /// callbacks: what was written before it was put there is seen.
     #[inline]
     pub fn data(&self) -> *mut c_void {
-        // SAFETY: Callbacks, which have access to it, run one at a time.
-        unsafe { (*self.0.get()).data }
+        self.slot().load(Acquire)
     }
 
-    /// Puts something there.
+    /// Puts something there. What becomes of what was there, and of those who still use it, is up
+    /// to the patch.
     #[inline]
     pub fn set_data(&self, data: *mut c_void) {
-        // SAFETY: As for `data()`.
-        unsafe { (*self.0.get()).data = data }
+        self.slot().store(data, Release);
+    }
+
+    /// Where the data is.
+    #[inline]
+    fn slot(&self) -> &Atomic<*mut c_void> {
+        // SAFETY: By the type's invariant it is a state of a patch, whose member `data` is there,
+        // aligned, for as long as the borrow, and everybody here uses it like that. A patch in C
+        // has access to the states of earlier patches in callbacks, one at a time, and reads and
+        // writes a pointer as a whole.
+        unsafe { Atomic::from_ptr(&raw mut (*self.0.get()).data) }
     }
 }
 
@@ -77,7 +103,9 @@ pub unsafe fn pre_patch(
     object: *mut bindings::klp_object,
     callback: fn(&Object) -> Result,
 ) -> c_int {
-    // SAFETY: By contract; the layout is the same.
+    // SAFETY: The core passes an object of the patch, which is there for the callback. An `Opaque`
+    // has the layout of what is in it.
+    // INVARIANT: This is a callback.
     match callback(unsafe { &*object.cast::<Object>() }) {
         Ok(()) => 0,
         Err(error) => error.to_errno(),
@@ -88,9 +116,11 @@ pub unsafe fn pre_patch(
 ///
 /// # Safety
 ///
-/// As for [`pre_patch`].
+/// To be called by the livepatch core, with an object of the patch.
 #[inline]
 pub unsafe fn post_patch(object: *mut bindings::klp_object, callback: fn(&Object)) {
-    // SAFETY: By contract; the layout is the same.
+    // SAFETY: The core passes an object of the patch, which is there for the callback. An `Opaque`
+    // has the layout of what is in it.
+    // INVARIANT: This is a callback.
     callback(unsafe { &*object.cast::<Object>() })
 }

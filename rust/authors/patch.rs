@@ -24,7 +24,7 @@ use kernel::{
 #[repr(transparent)]
 pub struct Table<T>(UnsafeCell<T>);
 
-// SAFETY: By the type's invariant, and the core has its locks.
+// SAFETY: By the type's invariant only the core has access to it, which has its locks.
 unsafe impl<T> Sync for Table<T> {}
 
 impl<T> Table<T> {
@@ -91,6 +91,11 @@ pub const fn state(id: usize, version: u32) -> bindings::klp_state {
 }
 
 /// A livepatch; [`livepatch!`](crate::livepatch) makes it, and calls it `LIVEPATCH`.
+///
+/// # Invariants
+///
+/// It is a description as the livepatch core wants it, of a patch in the module that it names, and
+/// so is all that it points to. All new functions can be called as those that they replace.
 pub struct Patch(Table<bindings::klp_patch>);
 
 impl Patch {
@@ -99,6 +104,8 @@ impl Patch {
     /// `module` must be the module that the static is in. `objects` and `states` must be statics
     /// as the livepatch core wants them; only `states` may be null. All new functions must have
     /// the types of those that they replace.
+    ///
+    /// Where a parameter of a new function is a reference, it must be good for each call.
     #[inline]
     pub const unsafe fn new(
         module: *mut module,
@@ -106,6 +113,7 @@ impl Patch {
         states: *mut bindings::klp_state,
         replace: bool,
     ) -> Self {
+        // INVARIANT: The caller says so of each of these.
         Patch(Table::new(bindings::klp_patch {
             mod_: module,
             objs: objects,
@@ -114,17 +122,27 @@ impl Patch {
         }))
     }
 
-    /// Enables the patch; once, when its module is loaded.
+    /// Enables the patch.
+    ///
+    /// # Errors
+    ///
+    /// Those of `klp_enable_patch()`.
+    ///
+    /// # Safety
+    ///
+    /// To be called once, by the module's init function.
     #[inline]
-    pub fn enable(&'static self) -> Result {
-        // SAFETY: By the contract of `new()` it describes a patch; it is a static of its module.
+    pub unsafe fn enable(&'static self) -> Result {
+        // SAFETY: By the type's invariant it describes a patch, which is a static of its module. The
+        // caller says that this is its init function, and that it does so once.
         to_result(unsafe { bindings::klp_enable_patch(self.0 .0.get()) })
     }
 
     /// The patch's state `id`.
     #[inline]
     pub fn state(&'static self, id: usize) -> Option<&'static State> {
-        // SAFETY: As for `enable()`. States are statics of the module as well.
+        // SAFETY: By the type's invariant it describes a patch, whose states are statics of the
+        // module: they are there for as long as anything of it.
         unsafe { State::from_raw(bindings::klp_get_state(self.0 .0.get(), id)) }
     }
 }
@@ -148,6 +166,8 @@ impl Patch {
 ///                 cmdline_proc_show(file, unused) => show,
 ///                 init_once[2](_) => my_init_once,
 ///                 "shrink.isra.0" as shrink() => my_shrink,
+///                 // SAFETY: seq_read_iter() passes the file that is being read.
+///                 unsafe meminfo_proc_show(_, _) => show_more,
 ///             ],
 ///             pre_patch: prepare,                     // callbacks may be left out
 ///             post_patch: done,
@@ -168,7 +188,16 @@ impl Patch {
 ///
 /// The replacement is an `extern "C" fn`. Its type has to be that of the C declaration of the old
 /// function, which the patch's module `bindings` must have; see [`Parameter`](crate::Parameter)
-/// for what stands for what.
+/// for what stands for what. Before the name stands `unsafe` where a parameter is a reference that
+/// C knows nothing of, and above it why it holds.
+///
+/// # Safety
+///
+/// With `unsafe`, the patch promises of the function that all pointers which are references in the
+/// replacement point to something that is there and of that type until the function returns,
+/// whoever calls it, and that they are not null, but for those in an [`Option`].
+///
+/// # Callbacks
 ///
 /// The callbacks are those of `struct klp_callbacks`: `fn(&Object) -> Result` for `pre_patch`,
 /// whose error ends the patching, and `fn(&Object)` for the others. They run in task context.
@@ -231,7 +260,8 @@ macro_rules! livepatch {
             fn init(
                 _module: &'static $crate::private::kernel::ThisModule,
             ) -> $crate::private::kernel::error::Result<Self> {
-                LIVEPATCH.enable()?;
+                // SAFETY: This is the module's init function, which is called once.
+                unsafe { LIVEPATCH.enable() }?;
                 Ok(LivepatchModule)
             }
         }
@@ -259,14 +289,42 @@ macro_rules! livepatch {
     (@name vmlinux) => { "" };
     (@name $object:ident) => { concat!(stringify!($object), "\0") };
 
-    // Bring all forms of a function into one: name, position, declaration, parameters, replacement.
+    // Bring all forms of a function into one: what is known of its parameters, name, position,
+    // declaration, parameters, replacement.
+    (@functions [$($done:tt)*]
+        // SAFETY: Nothing happens here. The patch gives its reason where it writes this.
+        unsafe $old:ident $([$position:literal])? ($($parameter:tt),* $(,)?) => $new:path
+        $(, $($rest:tt)*)?
+    ) => {
+        $crate::livepatch!(
+            @functions
+            [$($done)* {
+                Promised, stringify!($old), 0 $(+ $position)?, $old, ($($parameter)*), $new
+            }]
+            $($($rest)*)?
+        )
+    };
+    (@functions [$($done:tt)*]
+        // SAFETY: Nothing happens here. The patch gives its reason where it writes this.
+        unsafe $old:literal $([$position:literal])? as $declared:ident
+            ($($parameter:tt),* $(,)?) => $new:path
+        $(, $($rest:tt)*)?
+    ) => {
+        $crate::livepatch!(
+            @functions
+            [$($done)* { Promised, $old, 0 $(+ $position)?, $declared, ($($parameter)*), $new }]
+            $($($rest)*)?
+        )
+    };
     (@functions [$($done:tt)*]
         $old:ident $([$position:literal])? ($($parameter:tt),* $(,)?) => $new:path
         $(, $($rest:tt)*)?
     ) => {
         $crate::livepatch!(
             @functions
-            [$($done)* { stringify!($old), 0 $(+ $position)?, $old, ($($parameter)*), $new }]
+            [$($done)* {
+                Nothing, stringify!($old), 0 $(+ $position)?, $old, ($($parameter)*), $new
+            }]
             $($($rest)*)?
         )
     };
@@ -277,21 +335,23 @@ macro_rules! livepatch {
     ) => {
         $crate::livepatch!(
             @functions
-            [$($done)* { $old, 0 $(+ $position)?, $declared, ($($parameter)*), $new }]
+            [$($done)* { Nothing, $old, 0 $(+ $position)?, $declared, ($($parameter)*), $new }]
             $($($rest)*)?
         )
     };
     (@functions
-        [$({ $old:expr, $position:expr, $declared:ident, ($($parameter:tt)*), $new:path })*]
+        [$({ $known:ident, $old:expr, $position:expr, $declared:ident, ($($parameter:tt)*), $new:path })*]
     ) => {{
         use $crate::private::{check, function, Table};
 
-        #[allow(dead_code)]
-        fn check_all() {
-            $(check::<extern "C" fn($($crate::livepatch!(@any $parameter)),*) -> _>(
-                $new,
-                crate::bindings::$declared,
-            );)*
+        // `'call` is any time: what holds for it holds for each call.
+        #[allow(dead_code, clippy::extra_unused_lifetimes)]
+        fn check_all<'call>() {
+            $(check::<
+                'call,
+                $crate::private::$known,
+                extern "C" fn($($crate::livepatch!(@any $parameter)),*) -> _,
+            >($new, crate::bindings::$declared);)*
         }
 
         const FUNCTIONS: usize = <[usize]>::len(&[$($position),*]) + 1;
@@ -322,8 +382,9 @@ macro_rules! livepatch {
         unsafe extern "C" fn callback(
             object: *mut $crate::bindings::klp_object,
         ) -> $crate::private::kernel::ffi::c_int {
-            // SAFETY: By contract.
-            unsafe { $crate::private::pre_patch(object, $called) }
+            let called: fn(&$crate::Object) -> $crate::private::kernel::error::Result = $called;
+            // SAFETY: The livepatch core, the only caller, passes an object of the patch.
+            unsafe { $crate::private::pre_patch(object, called) }
         }
         Some(callback)
     }};
@@ -332,8 +393,9 @@ macro_rules! livepatch {
         ///
         /// To be called by the livepatch core.
         unsafe extern "C" fn callback(object: *mut $crate::bindings::klp_object) {
-            // SAFETY: By contract.
-            unsafe { $crate::private::post_patch(object, $called) }
+            let called: fn(&$crate::Object) = $called;
+            // SAFETY: The livepatch core, the only caller, passes an object of the patch.
+            unsafe { $crate::private::post_patch(object, called) }
         }
         Some(callback)
     }};

@@ -11,16 +11,40 @@ use kernel::{
     types::Opaque, //
 };
 
-/// A parameter of a replacement, and what it is in C.
+/// What is known of the pointers that a function of the kernel is called with: [`Nothing`], or
+/// what the patch says with `unsafe`, [`Promised`].
+pub trait Knowledge {}
+
+/// A pointer may be null, an error number, or of something that is gone.
+pub enum Nothing {}
+
+/// What a parameter that is a reference points to is there until the function returns, and one
+/// that is no [`Option`] is not null.
+pub enum Promised {}
+
+impl Knowledge for Nothing {}
+impl Knowledge for Promised {}
+
+/// A parameter of a replacement, and what it is in C. `'call` is the time of one call.
 ///
-/// Numbers and raw pointers are what they are in C. A pointer that is null or valid for as long
-/// as the function runs can be an [`Option`] of a reference to an [`Opaque`].
+/// | parameter | in C | |
+/// | --- | --- | --- |
+/// | a number, a raw pointer | the same | |
+/// | `Option<&SeqFile>` | `struct seq_file *` | `None` is null, which some functions are called with, such as those that also print to the log |
+/// | `&SeqFile` | `struct seq_file *` | with `unsafe` only |
+/// | `&Opaque<T>`, `Option<&Opaque<T>>` | `T *` | with `unsafe` only |
+///
+/// A reference is there for one call, so that the replacement cannot keep it.
 ///
 /// # Safety
 ///
-/// `Self` is passed as `C` is, and what the kernel passes is a valid `Self` until the function
-/// returns.
-pub unsafe trait Parameter {
+/// `Self` is passed as `C` is. With what is known, whatever the kernel passes is a valid `Self`
+/// for `'call`.
+#[diagnostic::on_unimplemented(
+    note = "of a reference, `livepatch!` wants `unsafe` before the function, which says that it is \
+            there; or `Option<&SeqFile>`, or a raw pointer"
+)]
+pub unsafe trait Parameter<'call, K: Knowledge> {
     /// The type in the C declaration.
     type C;
 }
@@ -28,7 +52,7 @@ pub unsafe trait Parameter {
 macro_rules! same_in_c {
     ($($type:ty)*) => { $(
         // SAFETY: It is the same type.
-        unsafe impl Parameter for $type {
+        unsafe impl<K: Knowledge> Parameter<'_, K> for $type {
             type C = $type;
         }
     )* };
@@ -37,38 +61,52 @@ macro_rules! same_in_c {
 same_in_c! { bool i8 i16 i32 i64 isize u8 u16 u32 u64 usize }
 
 // SAFETY: It is the same type.
-unsafe impl<T> Parameter for *mut T {
+unsafe impl<T, K: Knowledge> Parameter<'_, K> for *mut T {
     type C = *mut T;
 }
 
 // SAFETY: It is the same type.
-unsafe impl<T> Parameter for *const T {
+unsafe impl<T, K: Knowledge> Parameter<'_, K> for *const T {
     type C = *const T;
 }
 
-// SAFETY: A `SeqFile` has the layout of a `seq_file`, and a reference that of a pointer. The
-// kernel passes the file that is being read to all functions that take one; the file's lock is
-// held until they return.
-unsafe impl Parameter for &SeqFile {
+// SAFETY: A `SeqFile` has the layout of a `seq_file`, a reference that of a pointer, and `None` is
+// the null pointer. What the kernel passes as a file to be written to is null, or the file that
+// is being read by the caller, whose lock is held until the function returns.
+unsafe impl<'call, K: Knowledge> Parameter<'call, K> for Option<&'call SeqFile> {
     type C = *mut bindings::seq_file;
 }
 
-// SAFETY: `None` is the null pointer; an `Opaque` has the layout of what is in it, and can be
-// changed by others at any time. What a function of the kernel gets a pointer to stays until it
-// returns.
-unsafe impl<T> Parameter for Option<&Opaque<T>> {
+// SAFETY: A `SeqFile` has the layout of a `seq_file`, and a reference that of a pointer. The patch
+// has promised that it is not null.
+unsafe impl<'call> Parameter<'call, Promised> for &'call SeqFile {
+    type C = *mut bindings::seq_file;
+}
+
+// SAFETY: An `Opaque` has the layout of what is in it, and can be changed by others at any time; a
+// reference has the layout of a pointer. The patch has promised that it is there.
+unsafe impl<'call, T> Parameter<'call, Promised> for &'call Opaque<T> {
     type C = *mut T;
 }
 
-/// A function that replaces another.
-pub trait Replacement {
+// SAFETY: An `Opaque` has the layout of what is in it, and can be changed by others at any time; a
+// reference has the layout of a pointer, and `None` is the null pointer. The patch has promised
+// that what it points to is there.
+unsafe impl<'call, T> Parameter<'call, Promised> for Option<&'call Opaque<T>> {
+    type C = *mut T;
+}
+
+/// A function that replaces another, for calls that last `'call`.
+pub trait Replacement<'call, K: Knowledge> {
     /// The type of what it can replace.
     type Old;
 }
 
 macro_rules! parameters {
     ($($parameter:ident)*) => {
-        impl<$($parameter: Parameter,)* R> Replacement for extern "C" fn($($parameter),*) -> R {
+        impl<'call, K: Knowledge, $($parameter: Parameter<'call, K>,)* R> Replacement<'call, K>
+            for extern "C" fn($($parameter),*) -> R
+        {
             type Old = unsafe extern "C" fn($($parameter::C),*) -> R;
         }
     };
@@ -84,5 +122,11 @@ parameters! { A B C D E F }
 parameters! { A B C D E F G }
 parameters! { A B C D E F G H }
 
-/// Compiles only if one can replace the other.
-pub fn check<F: Replacement>(_new: F, _old: F::Old) {}
+/// Compiles only if one can replace the other. Where the caller leaves `'call` open, references
+/// that are parameters of the new one must be good for any time, be it as short as a call.
+pub fn check<'call, K, F>(_new: F, _old: F::Old)
+where
+    K: Knowledge,
+    F: Replacement<'call, K>,
+{
+}

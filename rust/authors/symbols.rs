@@ -102,7 +102,7 @@ atomic! { i8 i16 i32 i64 isize u32 u64 usize }
 // SAFETY: C's type has a number of that size in it and nothing else; all access is atomic.
 unsafe impl Variable<bindings::atomic_t> for Atomic<i32> {}
 
-// SAFETY: As above.
+// SAFETY: C's type has a number of that size in it and nothing else; all access is atomic.
 unsafe impl Variable<bindings::atomic64_t> for Atomic<i64> {}
 
 // SAFETY: The layout is the same. An `Opaque` can be changed by others at any time.
@@ -112,18 +112,22 @@ unsafe impl<T> Variable<T> for Opaque<T> {}
 unsafe impl<T: Variable<C>, C, const N: usize> Variable<[C; N]> for [T; N] {}
 
 /// A variable that points to a string, both of which stay as they are.
+///
+/// # Invariants
+///
+/// It points to a string that ends with a NUL. Nobody writes to the pointer or the string.
 #[repr(transparent)]
 pub struct KernelStr(*mut c_char);
 
-// SAFETY: It has the layout of a pointer, and stays as it is: who declares a variable to be of
-// this type says so.
+// SAFETY: It has the layout of a pointer, and nobody writes to it: who declares a variable to be
+// of this type says with `unsafe` that the invariant holds.
 unsafe impl Variable<*mut c_char> for KernelStr {}
 
 impl KernelStr {
     /// The string.
     #[inline]
     pub fn as_cstr(&self) -> &CStr {
-        // SAFETY: By the type's promise.
+        // SAFETY: By the type's invariant it points to a string that stays as it is.
         unsafe { CStr::from_char_ptr(self.0) }
     }
 }
@@ -135,7 +139,8 @@ impl KernelStr {
 /// It must be there for as long as the patch is loaded, and be what `T` says.
 #[inline]
 pub unsafe fn variable<T: Variable<C>, C>(variable: *const C) -> &'static T {
-    // SAFETY: By contract, and the layout is the same.
+    // SAFETY: The caller says that it is there for as long as the patch, and is a `T`. A `Variable`
+    // has the layout of C's type, and can be looked at while others change it.
     unsafe { &*variable.cast() }
 }
 
@@ -241,7 +246,8 @@ macro_rules! symbols {
                 #[link_name = $crate::symbols!(@link $object $symbol $position)]
                 static stated: $type;
             }
-            // SAFETY: As above; that it has the header's type is checked as well.
+            // SAFETY: The patch says that it is there, and what it is; that this is how the header's
+            // type can be looked at is checked by the part that is not run.
             unsafe {
                 if false {
                     $crate::private::variable(&raw const crate::bindings::$name)

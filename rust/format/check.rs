@@ -14,10 +14,8 @@ use super::name::{
 };
 use super::refusal::Unresolved;
 use super::reloc;
+use super::unchecked::RECORD;
 use core::fmt;
-
-/// The section that becomes `struct module`.
-const THIS_MODULE: &[u8] = b".gnu.linkonce.this_module";
 
 /// What keeps a livepatch relocation section from being applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +156,7 @@ pub fn needs_mark(section: &Section) -> bool {
 ///
 /// [`Error::RelocationTarget`]
 pub fn target_name(name: &[u8]) -> Result<()> {
-    if name == THIS_MODULE {
+    if name == RECORD {
         return Err(Error::RelocationTarget(
             "the target section is the kernel's own record of the module",
         ));

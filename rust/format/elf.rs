@@ -17,8 +17,12 @@ pub const SHN_UNDEF: u16 = 0;
 pub const SHN_LORESERVE: u16 = 0xff00;
 /// The section takes memory at run time.
 pub const SHF_ALLOC: u64 = 1 << 1;
-/// The section holds code.
+/// The section is written while it is used.
+pub const SHF_WRITE: u64 = 1;
+/// The section is code.
 pub const SHF_EXECINSTR: u64 = 1 << 2;
+/// The kernel's own mark of what is read-only once a module's init function is done.
+pub const SHF_RO_AFTER_INIT: u64 = 0x0020_0000;
 /// `sh_info` holds a section index.
 pub const SHF_INFO_LINK: u64 = 1 << 6;
 /// The relocations of this section are applied by livepatch, not by the module loader.
@@ -283,6 +287,8 @@ pub struct Section {
     pub sh_link: u32,
     /// For relocations the section that they change.
     pub sh_info: u32,
+    /// What its address in memory is a multiple of: a power of two, or 0 where it does not matter.
+    pub sh_addralign: u64,
     /// Size of an entry, for tables.
     pub sh_entsize: u64,
 }
@@ -344,8 +350,24 @@ impl<'a> SectionTable<'a> {
             sh_size: entry.u64(what, 32)?,
             sh_link: entry.u32(what, 40)?,
             sh_info: entry.u32(what, 44)?,
+            sh_addralign: entry.u64(what, 48)?,
             sh_entsize: entry.u64(what, 56)?,
         })
+    }
+
+    /// The flags of section `index`, for when nothing else of it is of interest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SectionIndex`]
+    pub fn flags(&self, index: SectionIndex) -> Result<u64> {
+        let what = "section header";
+        let entry = self.bytes.entry(what, index.0, SHDR_SIZE);
+        let entry = entry.map_err(|_| Error::SectionIndex {
+            index,
+            count: self.count,
+        })?;
+        entry.u64(what, 8)
     }
 
     /// The first section of that name, but for the null section.
@@ -393,6 +415,16 @@ impl<'a> StringTable<'a> {
         let tail = self.0.get(start..).ok_or(error)?;
         let string = CStr::from_bytes_until_nul(tail).map_err(|_| error)?;
         Ok(string.to_bytes())
+    }
+
+    /// How many bytes the table has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether the string at `offset` is `string`, which has no NUL.

@@ -67,6 +67,67 @@ pub enum Error {
     RelocationPlace { nr: u32 },
     /// A relocation section that has no valid target section.
     RelocationTarget(&'static str),
+    /// What the kernel's loader does not check, but takes as it is.
+    Unchecked(LoaderFault),
+}
+
+/// What is wrong with a file where the kernel's loader does not look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoaderFault {
+    /// Section 0 has a name or flags.
+    NullSection,
+    /// A section that the kernel copies has a size, but no contents in the file.
+    NoContents,
+    /// An alignment that is no power of two.
+    Alignment { align: u64 },
+    /// All sections together take more memory than the kernel can count.
+    Memory,
+    /// The kernel's own record of the module is wrong.
+    Record(&'static str),
+    /// A section of strings that ends amid one.
+    Unterminated,
+    /// A section that lies over the section headers, or over a table of names or symbols.
+    Overlap,
+    /// Symbol 0 is defined in a section.
+    NullSymbol { shndx: u16 },
+    /// A relocation `nr` whose symbol is in a section that does not stay in memory.
+    NotInMemory { nr: u32, symbol: SymbolIndex },
+    /// A section that is freed after init, and is to be read-only then.
+    InitReadOnly,
+}
+
+impl fmt::Display for LoaderFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoaderFault::NullSection => f.write_str("section 0 has a name or flags"),
+            LoaderFault::NoContents => {
+                f.write_str("it has a size, but its type says that it has no contents in the file")
+            }
+            LoaderFault::Alignment { align } => {
+                write!(f, "its alignment {align:#x} is no power of two")
+            }
+            LoaderFault::Memory => f.write_str("the module is larger than memory for modules"),
+            LoaderFault::Record(why) => write!(f, "the kernel's own record of the module: {why}"),
+            LoaderFault::Unterminated => f.write_str("its last string has no end"),
+            LoaderFault::Overlap => f.write_str(
+                "it lies over the section headers, the symbol table or a table of names",
+            ),
+            LoaderFault::NullSymbol { shndx } => {
+                write!(
+                    f,
+                    "symbol 0 has section index {shndx:#x}, but must not be defined"
+                )
+            }
+            LoaderFault::NotInMemory { nr, symbol } => write!(
+                f,
+                "relocation {nr}: symbol {} is in a section that does not stay in memory",
+                symbol.0
+            ),
+            LoaderFault::InitReadOnly => {
+                f.write_str("it is freed after init, but is to be read-only from then on")
+            }
+        }
+    }
 }
 
 /// What is wrong with a name.
@@ -189,6 +250,7 @@ impl fmt::Display for Error {
                 write!(f, "relocation {nr}: something else is at its place already")
             }
             Error::RelocationTarget(why) => write!(f, "{why}"),
+            Error::Unchecked(fault) => write!(f, "{fault}"),
         }
     }
 }

@@ -23,5 +23,6 @@ pub mod patch;
 pub mod refusal;
 pub mod reloc;
 pub mod search;
+pub mod unchecked;
 
 pub use error::Error;

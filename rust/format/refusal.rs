@@ -63,8 +63,8 @@ pub enum Unresolved<'a> {
 /// A module, or a patch in it, that is refused. Names are as they stand in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal<'a> {
-    /// A relocation names a symbol that is not there: not every architecture's loader survives
-    /// that, so that it is looked for before the loader begins.
+    /// The kernel's own loader would not notice, and would not survive it, so that it is looked
+    /// for before the loader begins.
     Unsafe {
         module: &'a [u8],
         section: &'a [u8],

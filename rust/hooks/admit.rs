@@ -11,6 +11,7 @@ use crate::format::check;
 use crate::format::elf::Image;
 use crate::format::modinfo;
 use crate::format::refusal::Refusal;
+use crate::format::unchecked;
 use crate::messages::refuse;
 use kernel::prelude::*;
 
@@ -19,8 +20,8 @@ use kernel::prelude::*;
 ///
 /// # Errors
 ///
-/// `ENOEXEC` for a livepatch whose relocations name symbols that it does not have: not every
-/// architecture's loader survives that. It is logged.
+/// `ENOEXEC` for a livepatch that would harm the kernel's own loader, which does not look at all
+/// that it uses. It is logged.
 pub(crate) fn admit(file: &mut [u8]) -> Result {
     let Ok(Some(range)) = modinfo::locate(file) else {
         return Ok(());
@@ -35,7 +36,8 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
     let Ok(image) = Image::parse(file) else {
         return Ok(());
     };
-    check::symbol_uses(&image).map_err(|(index, error)| {
+    let checked = check::symbol_uses(&image).and_then(|()| unchecked::check(&image));
+    checked.map_err(|(index, error)| {
         let info = file.get(range).unwrap_or_default();
         let section = image.sections.get(index);
         refuse(&Refusal::Unsafe {

@@ -81,6 +81,11 @@ fn copy_of<T: PlainData + Default>(bytes: &[u8]) -> Result<KVVec<T>> {
 
 /// A module that the loader is putting together: everything is in its place and relocated, but
 /// for what livepatch has to relocate.
+///
+/// # Invariants
+///
+/// The loader is in `module_finalize()` for this module during `'a`: `sections` are its headers, with
+/// `sh_addr` where each section with contents is.
 pub(crate) struct Loading<'a> {
     /// The section headers. They lie where the file has them, which need not be aligned.
     sections: &'a [u8],
@@ -98,7 +103,9 @@ impl<'a> Loading<'a> {
         sections: *const bindings::elf64_shdr,
         module: NonNull<bindings::module>,
     ) -> Self {
-        // SAFETY: The loader has checked the header and made as many section headers as it says.
+        // SAFETY: The caller passes what the loader does, for as long as that needs it: it has checked
+        // the header, there are as many section headers as that says, and the module is there.
+        // INVARIANT: The caller says that this is such a call, and that `'a` ends with it.
         unsafe {
             Loading {
                 sections: slice::from_raw_parts(
@@ -126,7 +133,10 @@ impl<'a> Loading<'a> {
     pub(crate) fn data(&self, index: SectionIndex) -> &'a [u8] {
         match self.sections().get(index) {
             // SAFETY: The loader has checked that every section with contents is within the file,
-            // and set `sh_addr` to where it is now. All of it stays for `'a`.
+            // and set `sh_addr` to where it is now. The copy of the file and the module's memory
+            // stay until `module_finalize()` has returned, which `'a` does not outlast. Until then
+            // only the task that loads the module writes to them, which is the one that runs this:
+            // relocations, and these are applied when nothing borrows a section's contents.
             Ok(section) if section.sh_type != SHT_NULL && section.sh_type != SHT_NOBITS => unsafe {
                 contents(&section)
             },
@@ -150,12 +160,14 @@ impl<'a> Loading<'a> {
 ///
 /// # Safety
 ///
-/// `sh_size` bytes at `sh_addr` must be readable for `'a`.
+/// Where `sh_addr` is not 0, `sh_size` bytes there must be memory that nobody writes or frees
+/// during `'a`.
 unsafe fn contents<'a>(section: &Section) -> &'a [u8] {
     if section.sh_addr == 0 || section.sh_size == 0 {
         return &[];
     }
-    // SAFETY: By contract.
+    // SAFETY: The caller says that so many bytes are there for `'a` and stay as they are. Memory
+    // of the kernel is no larger than an `isize` can count, and bytes are always aligned.
     unsafe { slice::from_raw_parts(section.sh_addr as *const u8, section.sh_size as usize) }
 }
 

@@ -3,10 +3,19 @@
 //! Loaded modules.
 
 use super::{bindings, symbols, Address};
+use crate::format::unchecked;
 use core::marker::PhantomData;
+use core::mem::offset_of;
 use core::ptr::NonNull;
 use kernel::prelude::*;
 use kernel::sync::rcu;
+
+// What `rust/format` says of the record that a file has of its module.
+const _: () = {
+    let name = unchecked::RECORD_NAME;
+    assert!(offset_of!(bindings::module, name) == name.start);
+    assert!(bindings::LP_MODULE_NAME_LEN as usize == name.end - name.start);
+};
 
 /// Which of a module's regions holds its code.
 const TEXT: usize = bindings::mod_mem_type_MOD_TEXT as usize;
@@ -30,6 +39,10 @@ pub(crate) enum State {
 }
 
 /// A module, for as long as it cannot go away.
+///
+/// # Invariants
+///
+/// `module` is not freed during `'a`.
 #[derive(Clone, Copy)]
 pub(crate) struct Module<'a> {
     module: NonNull<bindings::module>,
@@ -41,6 +54,7 @@ impl<'a> Module<'a> {
     ///
     /// `module` must be one that is not freed during `'a`.
     pub(crate) unsafe fn from_raw(module: NonNull<bindings::module>) -> Self {
+        // INVARIANT: The caller says so.
         Module {
             module,
             _lifetime: PhantomData,
@@ -105,22 +119,35 @@ impl<'a> Module<'a> {
 
     /// Where its code is that stays when its init function is done, and its size in bytes.
     pub(crate) fn text(&self) -> (Address, usize) {
-        // SAFETY: The module lives for `'a`; where its text is does not change while it does.
-        let text = unsafe { &raw const (*self.as_ptr()).mem[TEXT] };
-        // SAFETY: As above.
-        unsafe { (Address((*text).base as usize), (*text).size as usize) }
+        self.region(TEXT)
+    }
+
+    /// Where a region of its memory is, and its size in bytes. That of an init region which is
+    /// being freed can be the one or the other: none, or a size of 0.
+    fn region(&self, which: usize) -> (Address, usize) {
+        // SAFETY: The module lives for `'a`. There are as many regions as there are types, of which
+        // `which` is one, or the index panics. Regions of code and data are set before anybody
+        // gets to know the module, and stay. Those of init are cleared by `do_init_module()` when
+        // the init function is done, maybe meanwhile: each field is read once, and not torn.
+        let (base, size) = unsafe {
+            let region = &raw const (*self.as_ptr()).mem[which];
+            (
+                (&raw const (*region).base).read_volatile(),
+                (&raw const (*region).size).read_volatile(),
+            )
+        };
+        (Address(base as usize), size as usize)
     }
 
     fn is_in_first(&self, count: usize, start: Address, size: usize) -> bool {
-        // SAFETY: The module lives for `'a`; its memory regions are set once at load.
-        let regions = unsafe { &(*self.as_ptr()).mem };
-        regions.iter().take(count).any(|region| {
-            let base = region.base as usize;
-            start.0 >= base
+        let all = bindings::mod_mem_type_MOD_MEM_NUM_TYPES as usize;
+        (0..all.min(count)).any(|which| {
+            let (base, length) = self.region(which);
+            start.0 >= base.0
                 && start
                     .0
                     .checked_add(size)
-                    .is_some_and(|end| end <= base.saturating_add(region.size as usize))
+                    .is_some_and(|end| end <= base.0.saturating_add(length))
         })
     }
 
@@ -132,6 +159,7 @@ impl<'a> Module<'a> {
     pub(crate) fn get(&self) -> Result<ModuleRef> {
         // SAFETY: The module lives for `'a`.
         if unsafe { bindings::try_module_get(self.as_ptr()) } {
+            // INVARIANT: It was just counted.
             Ok(ModuleRef(self.module))
         } else {
             Err(ENODEV)
@@ -140,6 +168,10 @@ impl<'a> Module<'a> {
 }
 
 /// A reference that keeps a module from being unloaded.
+///
+/// # Invariants
+///
+/// It counts among the references to the module.
 pub(crate) struct ModuleRef(NonNull<bindings::module>);
 
 // SAFETY: A module reference may be dropped by any task.
@@ -150,14 +182,15 @@ unsafe impl Sync for ModuleRef {}
 impl ModuleRef {
     /// The module.
     pub(crate) fn module(&self) -> Module<'_> {
-        // SAFETY: The reference keeps it from being freed.
+        // SAFETY: By the type's invariant it is counted: the module is not freed before it is given
+        // back, which the borrow does not outlast.
         unsafe { Module::from_raw(self.0) }
     }
 }
 
 impl Drop for ModuleRef {
     fn drop(&mut self) {
-        // SAFETY: The reference was taken in `get`.
+        // SAFETY: By the type's invariant it is counted, and it is given back here only.
         unsafe { bindings::module_put(self.0.as_ptr()) };
     }
 }

@@ -35,11 +35,19 @@ extern "C" {
 }
 
 /// The writers' lock, while it is held.
+///
+/// # Invariants
+///
+/// This processor has taken it, with interrupts off, and the flags are what that returned.
 struct Writing(c_ulong);
 
 impl Writing {
     fn lock() -> Writing {
-        // SAFETY: It may be taken in any context but within itself.
+        // SAFETY: The lock is a static of `exports.c`, initialised as such. It is taken with
+        // interrupts off, so that nothing on this processor takes it within itself but a
+        // constructor or destructor that uses shadow variables, or an NMI. Such a one would stand
+        // still, and touch nothing.
+        // INVARIANT: It was just taken.
         Writing(unsafe { livepatch_shadow_lock() })
     }
 
@@ -48,7 +56,9 @@ impl Writing {
         let mut link = bucket;
         loop {
             let node = link.load(Ordering::Relaxed);
-            // SAFETY: Nodes in a list live as long as nobody takes them out, which takes the lock.
+            // SAFETY: Nodes in a list live as long as nobody takes them out, which takes the lock. But
+            // for `next`, which is atomic, and `rcu`, which nobody reads, nothing of a node is
+            // written once it is in a list.
             let Some(found) = (unsafe { node.as_ref() }) else {
                 return ptr::null_mut();
             };
@@ -63,7 +73,7 @@ impl Writing {
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        // SAFETY: It was locked, and this is what that returned.
+        // SAFETY: By the type's invariant it is held here, and these are the flags that go with it.
         unsafe { livepatch_shadow_unlock(self.0) };
     }
 }
@@ -80,10 +90,9 @@ impl Node {
         self.object == object && self.id == id
     }
 
-    /// The data behind the node.
+    /// Where the data behind the node is. Nothing is read: the node need not be there.
     fn data(node: *mut Node) -> *mut c_void {
-        // SAFETY: A node is allocated with its data behind it, be it of no length.
-        unsafe { node.add(1).cast() }
+        node.wrapping_add(1).cast()
     }
 }
 
@@ -149,7 +158,8 @@ pub(crate) unsafe fn get_or_alloc(
         return exists(found, id, existing);
     }
     if let Some(ctor) = ctor {
-        // SAFETY: By contract.
+        // SAFETY: The caller says that it can be called so. `size` bytes are behind the node, zeroed,
+        // and nobody else knows them.
         let ret = unsafe { ctor(object, Node::data(node), ctor_data) };
         if ret != 0 {
             drop(writing);
@@ -190,7 +200,8 @@ fn exists(found: *mut c_void, id: c_ulong, existing: Existing) -> *mut c_void {
 ///
 /// The node must be out of its list; `dtor` must be callable with its object and data.
 unsafe fn destroy(node: *mut Node, dtor: bindings::klp_shadow_dtor_t) {
-    // SAFETY: By contract; readers that still see the node are waited for.
+    // SAFETY: The caller says that the node is out of its list, so that it is ours, and that the
+    // destructor can be called with what is in it. Readers that still see the node are waited for.
     unsafe {
         if let Some(dtor) = dtor {
             dtor((*node).object, Node::data(node));
@@ -209,7 +220,8 @@ pub(crate) unsafe fn free(object: *mut c_void, id: c_ulong, dtor: bindings::klp_
     let writing = Writing::lock();
     let node = writing.unlink(bucket(object), |node| node.is(object, id));
     if !node.is_null() {
-        // SAFETY: It was just taken out; the rest by contract.
+        // SAFETY: It was just taken out, with the lock held and interrupts off. The caller says that
+        // the destructor can be called then.
         unsafe { destroy(node, dtor) };
     }
 }
@@ -218,7 +230,8 @@ pub(crate) unsafe fn free(object: *mut c_void, id: c_ulong, dtor: bindings::klp_
 ///
 /// # Safety
 ///
-/// As for [`free`].
+/// `dtor` must be callable with the object and the data of each variable that is `wanted`, with
+/// interrupts off and a lock held.
 unsafe fn free_where(wanted: impl Fn(&Node) -> bool, dtor: bindings::klp_shadow_dtor_t) {
     let writing = Writing::lock();
     for bucket in &TABLE {
@@ -227,7 +240,8 @@ unsafe fn free_where(wanted: impl Fn(&Node) -> bool, dtor: bindings::klp_shadow_
             if node.is_null() {
                 break;
             }
-            // SAFETY: It was just taken out; the rest by contract.
+            // SAFETY: It was just taken out, with the lock held and interrupts off. The caller says
+            // that the destructor can be called then.
             unsafe { destroy(node, dtor) };
         }
     }
@@ -237,9 +251,10 @@ unsafe fn free_where(wanted: impl Fn(&Node) -> bool, dtor: bindings::klp_shadow_
 ///
 /// # Safety
 ///
-/// As for [`free`].
+/// `dtor` must be callable with the object and the data of each of these variables, with
+/// interrupts off and a lock held.
 pub(crate) unsafe fn free_all(id: c_ulong, dtor: bindings::klp_shadow_dtor_t) {
-    // SAFETY: By contract.
+    // SAFETY: The caller says so of the destructor, for all variables that are chosen here.
     unsafe { free_where(|node| node.id == id, dtor) };
 }
 

@@ -75,6 +75,10 @@ impl Mark {
 }
 
 /// A stack that is kept.
+///
+/// # Invariants
+///
+/// It counts among the references to the task's stack, which is not freed before all are given back.
 struct HeldStack<'a>(&'a Task<'a>);
 
 impl HeldStack<'_> {
@@ -90,14 +94,17 @@ impl HeldStack<'_> {
         if task.hides_returns() {
             return None;
         }
-        // SAFETY: The task lives for `'_`.
+        // SAFETY: The task lives for `'_`. Where its stack is does not change while that is held.
         let bottom = unsafe { (&raw const (*task.task).stack).read_volatile() as usize };
         let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
         if bottom == 0 || from < bottom || from >= end || from % WORD != 0 {
             return None;
         }
         let mut look_at = |at| {
-            // SAFETY: It is within the task's stack, which is held.
+            // SAFETY: It is a multiple of a word, as `from` and all steps are, and lies from `bottom`
+            // on and below `end`: within the task's stack, which stays mapped while it is held.
+            // Where the task runs and writes there, the word is any number: it is read once, by an
+            // instruction, and not by what the compiler makes of it.
             find(unsafe { arch::stack_word(at) })
         };
         // The end is aligned to much more than a few words, which are looked at together then.
@@ -122,7 +129,8 @@ impl HeldStack<'_> {
 
 impl Drop for HeldStack<'_> {
     fn drop(&mut self) {
-        // SAFETY: It was taken by `Task::hold_stack`, and the task is still there.
+        // SAFETY: By the type's invariant the reference is counted, and it is given back here only.
+        // The task lives for as long as the borrow of it.
         unsafe { symbols::put_task_stack(self.0.task) };
     }
 }
@@ -147,6 +155,10 @@ pub(crate) enum Depth<'a> {
 }
 
 /// A task, for as long as it cannot go away.
+///
+/// # Invariants
+///
+/// `task` is not freed during `'a`.
 pub(crate) struct Task<'a> {
     task: *mut bindings::task_struct,
     _lifetime: PhantomData<&'a ()>,
@@ -157,8 +169,9 @@ pub(crate) struct Task<'a> {
 ///
 /// # Invariants
 ///
-/// Above `from`, which is on the task's stack, nothing changes but what the look itself does, and
-/// the stack is held.
+/// The task is the current one, or is on no processor and gets to none. What is at `from` and above
+/// on its stack is all that the task, or the callers of the look, will return to, and does not
+/// change.
 struct Still<'a> {
     task: &'a Task<'a>,
     from: usize,
@@ -168,10 +181,12 @@ struct Still<'a> {
 impl<'a> Still<'a> {
     /// # Safety
     ///
-    /// The task must not run for as long as the result lives, but for it being the current one.
-    /// Then `from` must be below everything that the callers of the caller have on the stack.
+    /// The task must be on no processor and get to none for as long as the result lives, with
+    /// `from` its stack pointer; or it must be the current one, with `from` below everything that
+    /// the callers of the caller have on the stack.
     unsafe fn new(task: &'a Task<'a>, from: usize) -> Option<Self> {
-        // INVARIANT: By contract.
+        // INVARIANT: The caller says that the task does not run, or that it is the current one and
+        // looks from below its callers. Of one that does not run, `from` is its stack pointer.
         task.hold_stack().map(|held| Still { task, from, held })
     }
 
@@ -181,8 +196,9 @@ impl<'a> Still<'a> {
     ///
     /// `EINVAL` and others where the stack cannot be told with certainty.
     fn frames<'b>(&self, buffer: &'b mut StackBuffer) -> Result<&'b [c_ulong]> {
-        // SAFETY: The task lives for `'_`, by the invariant its stack may be unwound, and the
-        // buffer is as long as is said.
+        // SAFETY: The task lives for `'_`. By the invariant it is the current one or stays inactive,
+        // which the unwinder leaves to its caller; it takes a reference on the stack itself. The
+        // buffer is `STACK_ENTRIES` long, is ours alone, and no more than that is written.
         let count = unsafe {
             symbols::stack_trace_save_tsk_reliable(
                 self.task.task,
@@ -225,6 +241,7 @@ impl Task<'_> {
     ///
     /// `task` must be a task that is not freed during the lifetime of the result.
     pub(super) unsafe fn from_raw(task: *mut bindings::task_struct) -> Self {
+        // INVARIANT: The caller says so.
         Task {
             task,
             _lifetime: PhantomData,
@@ -238,8 +255,14 @@ impl Task<'_> {
 
     /// Who it is.
     pub(crate) fn identity(&self) -> Identity {
-        // SAFETY: The task lives for `'_`; a torn name is still sixteen bytes.
-        let (pid, comm) = unsafe { ((*self.task).pid, (*self.task).comm) };
+        // SAFETY: The task lives for `'_`. Its number stays. Its name may be changed meanwhile: it is
+        // read once, and a torn one is still sixteen bytes.
+        let (pid, comm) = unsafe {
+            (
+                (*self.task).pid,
+                (&raw const (*self.task).comm).read_volatile(),
+            )
+        };
         Identity { pid, comm }
     }
 
@@ -319,7 +342,8 @@ impl Task<'_> {
         where
             F: FnOnce(Look, Mark),
         {
-            // SAFETY: By contract; nobody else uses it meanwhile.
+            // SAFETY: The caller passes what points to an `Arguments<F>`, which only this function
+            // uses while `task_call_func()` runs.
             let arguments = unsafe { &mut *data.cast::<Arguments<'_, F>>() };
             let task = arguments.task;
             let seen = if task.is_on_cpu() {
@@ -417,6 +441,7 @@ impl Task<'_> {
                 (count > 0).then(|| count.checked_add(1)).flatten()
             })
             .ok()
+            // INVARIANT: It was just counted, and there were others, so that the stack is there.
             .map(|_| HeldStack(self))
     }
 
@@ -425,19 +450,32 @@ impl Task<'_> {
         let mut hidden = false;
         #[cfg(CONFIG_FUNCTION_GRAPH_TRACER)]
         {
-            // SAFETY: The task lives for `'_`.
-            hidden |=
-                unsafe { !(*self.task).ret_stack.is_null() && (*self.task).curr_ret_stack > 0 };
+            // SAFETY: The task lives for `'_`. Where it runs, it and the tracer write these
+            // meanwhile: each is read once. Nothing that they point to is looked at.
+            hidden |= unsafe {
+                !(&raw const (*self.task).ret_stack)
+                    .read_volatile()
+                    .is_null()
+                    && (&raw const (*self.task).curr_ret_stack).read_volatile() > 0
+            };
         }
         #[cfg(all(CONFIG_KRETPROBES, not(CONFIG_KRETPROBE_ON_RETHOOK)))]
         {
-            // SAFETY: As above.
-            hidden |= unsafe { !(*self.task).kretprobe_instances.first.is_null() };
+            // SAFETY: The task lives for `'_`. Where it runs, it writes this meanwhile: it is read
+            // once, and what it points to is not looked at.
+            hidden |= unsafe {
+                let first = &raw const (*self.task).kretprobe_instances.first;
+                !first.read_volatile().is_null()
+            };
         }
         #[cfg(CONFIG_RETHOOK)]
         {
-            // SAFETY: As above.
-            hidden |= unsafe { !(*self.task).rethooks.first.is_null() };
+            // SAFETY: The task lives for `'_`. Where it runs, it writes this meanwhile: it is read
+            // once, and what it points to is not looked at.
+            hidden |= unsafe {
+                let first = &raw const (*self.task).rethooks.first;
+                !first.read_volatile().is_null()
+            };
         }
         hidden
     }
@@ -446,9 +484,10 @@ impl Task<'_> {
     /// thread that sleeps interruptibly is woken, any other task gets what
     /// `set_notify_signal()` sends, a signal that is not one.
     pub(super) fn notify(&self) {
+        let is_of_kernel = self.is_of_kernel();
         // SAFETY: The task lives for `'_`. Its thread flags are only ever changed atomically.
         unsafe {
-            if (*self.task).flags & bindings::PF_KTHREAD == 0 {
+            if !is_of_kernel {
                 let flags = &raw mut (*self.task).thread_info.flags;
                 let bit = 1usize << bindings::TIF_NOTIFY_SIGNAL;
                 let before = AtomicUsize::from_ptr(flags.cast()).fetch_or(bit, Ordering::SeqCst);
@@ -456,8 +495,7 @@ impl Task<'_> {
                     return;
                 }
             }
-            if symbols::wake_up_state(self.task, bindings::TASK_INTERRUPTIBLE) == 0
-                && (*self.task).flags & bindings::PF_KTHREAD == 0
+            if symbols::wake_up_state(self.task, bindings::TASK_INTERRUPTIBLE) == 0 && !is_of_kernel
             {
                 symbols::kick_process(self.task);
             }
@@ -474,7 +512,8 @@ impl Task<'_> {
 #[inline(always)]
 unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
     // SAFETY: `init_task` is never freed; its `tasks` links all thread groups, whose leaders and
-    // threads stay, by contract. Links are read once each, as RCU wants it.
+    // threads stay, as the caller says that no task is freed. Links are read once each, as RCU
+    // wants it.
     unsafe {
         let first = &raw mut bindings::init_task;
         let head = &raw mut (*first).tasks;

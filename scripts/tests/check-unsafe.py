@@ -54,6 +54,17 @@ class Place(unittest.TestCase):
         self.assertEqual(lines(declared.replace("symbols", "other"), path), [3])
         self.assertEqual(lines(declared.replace("fn f();", "unsafe {}"), path), [3])
 
+    def test_a_patch_says_what_a_function_is_called_with(self):
+        path = "samples/rust/cmdline/cmdline.rs"
+        one = "livepatch! {\n    functions: [\n        // SAFETY: it is.\n        unsafe old(_) => new,\n"
+        for text in (one, one.replace("old(", '"old.isra.0" as old('), one.replace("old(", "old[2](")):
+            self.assertEqual(lines(text + "    ],\n}\n", path), [], text)
+            # One reason is for one function.
+            two = text + "        unsafe other(_) => newer,\n    ],\n}\n"
+            self.assertEqual(lines(two, path), [5], text)
+        self.assertEqual(lines(one.replace("SAFETY", "Safe") + "    ],\n}\n", path), [4])
+        self.assertEqual(lines(one.replace("functions: [", "f([").replace("old(_) => new,", "{ old() }"), path), [4])
+
     def test_words_that_only_look_like_it(self):
         text = (
             "//! unsafe\n#![deny(unsafe_op_in_unsafe_fn)]\n"

@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Insert N damaged livepatches (klp-mutate; SEED= chooses which) into a kernel, by
-# default the one with KASAN. Each must be refused, or do what the undamaged one
-# does, and the kernel's log must show no sign of a bug. After a file that crashes the
-# guest, or that the kernel's log tells a bug of, the rest goes on in a new one: a guest
-# is booted once, and kept in the state right before the first file.
+# Insert N damaged livepatches (klp-mutate) into a kernel, by default the one with KASAN.
+# SEED= chooses which; without it a seed is drawn, and told. Each must be refused, or do
+# what the undamaged one does, and the kernel's log must show no sign of a bug. After a
+# file that crashes the guest, or that the kernel's log tells a bug of, the rest goes on in
+# a new one: a guest is booted once, and kept in the state right before the first file.
 #
 #	N=n SEED=s	how many, and which
 #	VARIANT=v	the kernel: kasan (default on x86_64), plain (on s390), lockdep
@@ -14,12 +14,14 @@
 #			what the kernel's own loader does with the same files
 #	FIRST=n		the number of the first one
 #
-# Ends with `N passed, N failed`, one for each that was inserted.
+# Ends with `N passed, N failed`, one for each that was inserted. Those that failed, and the
+# kernel's log of them, are kept in $LIVEPATCH_CACHE/hostile.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 N=${N:-3000}
-SEED=${SEED:-1}
+RUN=${SEED:-drawn}
+SEED=${SEED:-$SRANDOM}
 FIRST=${FIRST:-1}
 [[ $N =~ ^[0-9]+$ && $SEED =~ ^[0-9]+$ && $FIRST =~ ^[0-9]+$ ]] || die "N, SEED and FIRST are whole numbers"
 if [ -z "${VARIANT:-}" ]; then
@@ -49,6 +51,11 @@ build_peer() {
 	done
 }
 
+# keep OUT SEED NUMBER FILE...: one damaged livepatch as a file, in the tree.
+keep() {
+	"$CARGO_TARGET_DIR/release/klp-mutate" --seed "$2" --count 1 --first "$3" -o "$1" "${@:4}"
+}
+
 # build OUT KOBJ VARIANT MODE SEED N FIRST FILE...: in the tree.
 build() {
 	local args out=$1 kobj=$2 variant=$3 mode=$4 seed=$5 n=$6 first=$7
@@ -63,7 +70,10 @@ build() {
 	fi
 	cargo build --release --locked --manifest-path "$TOP/tools/klp/Cargo.toml" -p livepatch-mutate
 	args=()
-	[ "$mode" != control ] || args=(--control)
+	case $mode in
+	control) args=(--control) ;;
+	peer) args=(--survived) ;;
+	esac
 	"$CARGO_TARGET_DIR/release/klp-mutate" --seed "$seed" --count "$n" --first "$first" --pack \
 		"${args[@]}" -o "$out/hostile/mutants" "$@"
 }
@@ -71,6 +81,10 @@ build() {
 case "${1:-}" in
 --build)
 	build "${@:2}"
+	exit
+	;;
+--keep)
+	keep "${@:2}"
 	exit
 	;;
 --build-peer)
@@ -96,7 +110,8 @@ else
 	targets=("$OUT/samples/module-target/klp_target.ko" "$OUT/selftests/klp_test_target.ko")
 fi
 STAGE=$CACHE/tmp/hostile-$(basename "$KOBJ")-$(key "$TOP")-$MODE-$SEED
-LOG=$CACHE/log/hostile-$ARCH-$VARIANT-$MODE-$SEED
+LOG=$CACHE/log/hostile-$ARCH-$VARIANT-$MODE-$RUN
+KEPT=$CACHE/hostile/$ARCH-$VARIANT-$MODE-$SEED
 trap 'rm -rf "$STAGE" "$STAGE.control" "$STAGE.guest"' EXIT
 rm -rf "$STAGE" "$STAGE.control" "$STAGE.guest"
 mkdir -p "$STAGE/hostile"
@@ -191,6 +206,13 @@ say "loaded $(count loaded), refused by us $(count ours), refused by the kernel 
 	"$guests guests, $(elapsed $((SECONDS - start))); what became of each is in $LOG.txt"
 [ "${#CLASS[@]}" -eq 0 ] || say "the guest crashed $(class crashed), stood still $(class hung)," \
 	"went on with a bug in its log $(class bug), loaded what is damaged $(class damaged), other $(class other)"
+for number in $(printf '%s\n' "${!CLASS[@]}" | sort -n); do
+	[ "$number" -ne 0 ] || continue
+	[ -d "$KEPT" ] || say "what failed is kept in $KEPT"
+	mkdir -p "$KEPT/$number"
+	"$TOP/scripts/enter" "$0" --keep "$KEPT/$number" "$SEED" "$number" "${bases[@]}"
+	cp "$LOG"-[0-9]*.console "$KEPT/"
+done
 total=$(wc -l <"$MANIFEST")
 # What is wrong before or after all of them counts as one more.
 failed=${#CLASS[@]}

@@ -23,6 +23,7 @@ fn relocations() -> Section {
         sh_size: 24,
         sh_link: SYMTAB.0,
         sh_info: 1,
+        sh_addralign: 8,
         sh_entsize: 24,
     }
 }

@@ -250,6 +250,7 @@ fn fields_are_read_in_either_byte_order() {
         sh_size: 0x3132_3334_3536_3738,
         sh_link: 0x4142_4344,
         sh_info: 0x5152_5354,
+        sh_addralign: 8,
         sh_entsize: 24,
     };
     let symbol = Symbol {

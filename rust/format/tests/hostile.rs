@@ -8,7 +8,7 @@ use common::patch;
 use livepatch_fixtures::{Arch, Module, ARCHES};
 use livepatch_format::elf::*;
 use livepatch_format::name::{SectionName, SymbolName, Text};
-use livepatch_format::{check, modinfo, reloc};
+use livepatch_format::{check, modinfo, reloc, unchecked};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
@@ -33,6 +33,7 @@ fn read_all(file: &[u8]) -> Option<Seen> {
     });
     let image = Image::parse(file).ok()?;
     let _ = check::symbol_uses(&image);
+    let _ = unchecked::check(&image);
     let mut seen = Seen::default();
     for (index, section) in image.sections.iter() {
         seen.note(format!("name {}", index.0), image.name(&section));

@@ -133,6 +133,7 @@ fn section(sh_flags: u64) -> Section {
         sh_size: 0,
         sh_link: 0,
         sh_info: 0,
+        sh_addralign: 8,
         sh_entsize: 24,
     }
 }

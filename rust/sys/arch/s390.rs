@@ -83,8 +83,9 @@ pub(in crate::sys) fn current() -> *mut bindings::task_struct {
 ///
 /// `task` must be a task.
 pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize {
-    // SAFETY: By contract.
-    unsafe { (*task).thread.ksp }
+    // SAFETY: The caller says that it is a task, so that the word is there. Where the task runs,
+    // the scheduler of another processor may write it meanwhile: it is read once, and not torn.
+    unsafe { (&raw const (*task).thread.ksp).read_volatile() }
 }
 
 /// Reads a word of any stack: the compiler's checks for bytes between variables are left out.

@@ -26,7 +26,8 @@ livepatch! {
     ],
 }
 
-extern "C" fn show(file: &SeqFile, _unused: *mut c_void) -> c_int {
+extern "C" fn show(file: Option<&SeqFile>, _unused: *mut c_void) -> c_int {
+    let Some(file) = file else { return 0 };
     let command_line = saved_command_line().as_cstr();
     seq_print!(file, "{command_line} livepatched=1\n");
     0

@@ -109,7 +109,8 @@ impl Report<'_> {
     }
 }
 
-extern "C" fn show(file: &SeqFile, _unused: *mut c_void) -> c_int {
+extern "C" fn show(file: Option<&SeqFile>, _unused: *mut c_void) -> c_int {
+    let Some(file) = file else { return 0 };
     let report = Report(file);
 
     let mut info = sysinfo::default();

@@ -29,7 +29,7 @@ pub fn section_bytes(section: &Section, endian: Endian) -> Vec<u8> {
         .put(section.sh_size, 8)
         .put(section.sh_link.into(), 4)
         .put(section.sh_info.into(), 4)
-        .put(8, 8)
+        .put(section.sh_addralign, 8)
         .put(section.sh_entsize, 8)
         .0
 }

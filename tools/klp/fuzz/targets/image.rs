@@ -6,11 +6,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use livepatch_format::check;
 use livepatch_format::elf::{
     Endian, Image, SectionIndex, SHF_ALLOC, SHF_RELA_LIVEPATCH, SHT_NOBITS, SHT_NULL, SHT_RELA,
     SHT_SYMTAB,
 };
+use livepatch_format::{check, unchecked};
 use livepatch_fuzz::{is_livepatch_symbol, is_within, number};
 use object::read::elf::{FileHeader as _, SectionHeader as _};
 use object::{elf, Endianness};
@@ -62,6 +62,7 @@ fuzz_target!(|file: &[u8]| {
     if check::symbol_uses(&image).is_ok() && image.symbols().is_ok() {
         uses_do_no_harm(&image);
     }
+    let _ = unchecked::check(&image);
 
     let endian = match image.header.endian {
         Endian::Little => Endianness::Little,

@@ -37,6 +37,7 @@ fn header(input: &mut Input<'_>) -> Section {
         sh_size: input.number::<8>(),
         sh_link: input.number::<1>() as u32,
         sh_info: input.number::<1>() as u32,
+        sh_addralign: 8,
         sh_entsize: 0,
     }
 }

@@ -204,10 +204,13 @@ impl Knowledge {
         if let Some(target) = self.exporting_target(name, exporter) {
             return Ok(Some(exported_by(target, name)));
         }
+        // Symbols alone do not tell to whom they are exported.
+        let symvers = self.symvers.as_ref();
+        let is_reserved = symvers.is_some_and(|symvers| symvers.is_reserved(name));
         if exporter.is_some()
             || self
                 .kernel()
-                .is_some_and(|known| known.symbols.exports(name))
+                .is_some_and(|known| known.symbols.exports(name) && !is_reserved)
         {
             return Ok(None);
         }

@@ -10,11 +10,28 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// What a namespace begins with that is the modules which may use its symbols: those of
+/// `EXPORT_SYMBOL_FOR_MODULES()`.
+const FOR_MODULES: &[u8] = b"module:";
+
 /// Exported symbols.
 #[derive(Debug, Default)]
 pub struct Symvers {
-    /// The exporting module, as the kernel knows it, by symbol.
-    modules: BTreeMap<Vec<u8>, String>,
+    /// By symbol.
+    exports: BTreeMap<Vec<u8>, Export>,
+}
+
+#[derive(Debug)]
+struct Export {
+    /// The exporting module, as the kernel knows it.
+    module: String,
+    namespace: Vec<u8>,
+}
+
+impl Export {
+    fn is_reserved(&self) -> bool {
+        self.namespace.starts_with(FOR_MODULES)
+    }
 }
 
 impl Symvers {
@@ -36,21 +53,38 @@ impl Symvers {
             else {
                 bail!("line {number} has fewer than four fields separated by tabs");
             };
-            self.modules
+            let namespace = fields.next().unwrap_or_default();
+            self.exports
                 .entry(symbol.to_vec())
-                .or_insert_with(|| module_name(module));
+                .or_insert_with(|| Export {
+                    module: module_name(module),
+                    namespace: namespace.to_vec(),
+                });
         }
         Ok(())
     }
 
     /// Whether it lists what `module` exports.
     pub fn knows(&self, module: &str) -> bool {
-        self.modules.values().any(|name| name == module)
+        self.exports.values().any(|export| export.module == module)
     }
 
-    /// The module that exports the symbol, or `vmlinux`.
+    /// The module that exports the symbol to a patch, or `vmlinux`. For a patch, a symbol that is
+    /// exported to modules of certain names only is one that is not exported.
     pub fn exporter(&self, symbol: &[u8]) -> Option<&str> {
-        self.modules.get(symbol).map(String::as_str)
+        let export = self.exports.get(symbol)?;
+        (!export.is_reserved()).then_some(export.module.as_str())
+    }
+
+    /// Whether a symbol is exported to modules of certain names only.
+    pub fn is_reserved(&self, symbol: &[u8]) -> bool {
+        self.exports.get(symbol).is_some_and(Export::is_reserved)
+    }
+
+    /// The namespace of an exported symbol, if it is in one.
+    pub fn namespace(&self, symbol: &[u8]) -> Option<&[u8]> {
+        let export = self.exports.get(symbol)?;
+        Some(export.namespace.as_slice()).filter(|namespace| !namespace.is_empty())
     }
 }
 
@@ -76,6 +110,19 @@ mod tests {
         assert_eq!(symvers.exporter(b"kmalloc"), Some("vmlinux"));
         assert_eq!(symvers.exporter(b"foo"), Some("my_mod"));
         assert_eq!(symvers.exporter(b"bar"), None);
+    }
+
+    #[test]
+    fn what_is_exported_to_others_only_is_not_exported() {
+        let mut symvers = Symvers::default();
+        symvers
+            .parse(b"0x0\tinc_ucount\tvmlinux\tEXPORT_SYMBOL_GPL\tmodule:binfmt_misc,kvm-*\n")
+            .unwrap();
+        assert_eq!(symvers.exporter(b"inc_ucount"), None);
+        assert!(symvers.is_reserved(b"inc_ucount"));
+        let namespace = symvers.namespace(b"inc_ucount");
+        assert_eq!(namespace, Some(b"module:binfmt_misc,kvm-*".as_slice()));
+        assert!(symvers.knows("vmlinux"));
     }
 
     #[test]

@@ -789,6 +789,43 @@ fn the_vermagic_is_that_of_the_kernel() {
 }
 
 #[test]
+fn symbols_of_a_namespace_that_is_not_imported() {
+    for arch in ARCHES {
+        for (namespace, imported, help) in [
+            ("INNER", "", Some("MODULE_IMPORT_NS(\"INNER\") imports it")),
+            ("INNER", "MODULE_INFO(import_ns, \"INNER\");", None),
+            (
+                "module:other,patch",
+                "",
+                Some("klp convert makes livepatch symbols of those for other modules"),
+            ),
+        ] {
+            let case = Case::new(arch);
+            let patch = one_function("NULL", "\"lonely\"", 0);
+            case.livepatch(&format!(
+                "{patch} extern int exported(int); int f(int x) {{ return exported(x); }} {imported}"
+            ));
+            let export = format!("0x0\texported\tvmlinux\tEXPORT_SYMBOL_GPL\t{namespace}\n");
+            let api = "0x0\tklp_enable_patch\tlivepatch\tEXPORT_SYMBOL_GPL\t\n";
+            case.write("with", format!("{export}{api}"));
+            let words = "--kernel vmlinux --symvers with";
+            let Some(help) = help else {
+                assert!(findings(&case, words).is_empty());
+                continue;
+            };
+            let finding = only(&case, words, "symbol-namespace");
+            assert_eq!(finding["errno"], "EINVAL");
+            assert_eq!(finding["help"], help);
+            let message = format!(
+                "patch: module uses symbol (exported) from namespace {namespace}, but does not import it.\n\
+                 patch: Unknown symbol exported (err -22)"
+            );
+            assert_eq!(finding["message"], message);
+        }
+    }
+}
+
+#[test]
 fn symbols_that_nobody_exports() {
     for arch in ARCHES {
         let case = Case::new(arch);

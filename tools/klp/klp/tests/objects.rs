@@ -112,6 +112,29 @@ fn what_a_target_exports_becomes_its_livepatch_symbol() {
 }
 
 #[test]
+fn what_is_exported_to_other_modules_only_becomes_a_livepatch_symbol() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        write_target(&case);
+        case.patch(
+            "extern int sold(int), exported(int);
+             int f(int x) { return sold(x) + exported(x); }",
+        );
+        let symvers = "0x1\tsold\tmy-target\tEXPORT_SYMBOL_GPL\tmodule:buyer\n\
+                       0x1\texported\tvmlinux\tEXPORT_SYMBOL_GPL\tmodule:kvm,vfio-*\n";
+        // Of two files the first counts.
+        case.write("Module.symvers", symvers);
+        let after = case.convert("--module file-name.ko");
+        let mut names = after.livepatch_symbols();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [".klp.sym.my_target.sold,0", ".klp.sym.vmlinux.exported,0"]
+        );
+    }
+}
+
+#[test]
 fn a_module_that_is_no_target_keeps_its_exports_and_is_depended_on() {
     let case = Case::new(Arch::X86_64);
     case.patch(

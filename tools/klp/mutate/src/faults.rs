@@ -3,7 +3,9 @@
 //! What is done to a livepatch: one fault each, at a place and with a value drawn at random from
 //! those that are most likely to be mistaken for something else.
 
-use crate::file::{ehdr, rela, shdr, shf, shn, sht, sym, Field, File, EHDR, RELA, SHDR, SYM};
+use crate::file::{
+    ehdr, rela, shdr, shf, shn, sht, sym, Field, File, Section, EHDR, RELA, SHDR, SYM,
+};
 use crate::judge::{Base, S390, X86_64};
 use fastrand::Rng;
 
@@ -46,6 +48,13 @@ pub const FAULTS: &[(&str, Fault)] = &[
     ("noise in symbols", noise_symbols),
     ("noise in names", noise_names),
     ("noise anywhere", noise_anywhere),
+    ("any section", any_section),
+    ("ordinary relocation", ordinary_relocation),
+    ("ordinary relocations elsewhere", ordinary_target),
+    ("record of the module", record),
+    ("section 0", section_zero),
+    ("symbol 0", symbol_zero),
+    ("section over another", section_over),
 ];
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> Option<T> {
@@ -756,4 +765,141 @@ fn noise_names(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
 fn noise_anywhere(file: &mut File, _base: &Base, rng: &mut Rng) -> Option<String> {
     let end = file.data.len();
     noise(file, 0, end, rng)
+}
+
+/// A number of any section's header: most sections are the kernel's affair.
+fn any_section(file: &mut File, _base: &Base, rng: &mut Rng) -> Option<String> {
+    let (_, count) = file.table();
+    let index = rng.usize(1..count.max(2));
+    let section = file.section(index)?;
+    let (name, field, value) = match rng.u8(..6) {
+        0 => (
+            "type",
+            shdr::TYPE,
+            pick(rng, &[sht::NULL, sht::NOBITS])?.into(),
+        ),
+        1 => (
+            "alignment",
+            shdr::ALIGN,
+            pick(rng, &[3, 6, 12, 1 << 31, 1 << 40, 1 << 63])?,
+        ),
+        2 => ("alignment", shdr::ALIGN, near(rng, section.align)),
+        3 => ("size", shdr::SIZE, near(rng, 1 << 32)),
+        4 => ("flags", shdr::FLAGS, section.flags ^ shf::ALLOC),
+        _ => ("name", shdr::NAME, near(rng, 1 << 20)),
+    };
+    // A size that is none of the file's is for those that are not in it.
+    if matches!(name, "size") && rng.bool() {
+        set(file, index, "type", shdr::TYPE, sht::NOBITS.into())?;
+    }
+    set(file, index, name, field, value)
+}
+
+/// Where relocations of the kernel's own are: the index of the section, and its header.
+fn ordinary(file: &File, rng: &mut Rng) -> Option<(usize, Section)> {
+    let sections = file.sections();
+    let all: Vec<(usize, Section)> = sections
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|(_, section)| {
+            let target = sections.get(section.info as usize);
+            section.sh_type == sht::RELA
+                && section.flags & shf::LIVEPATCH == 0
+                && target.is_some_and(|target| target.flags & shf::ALLOC != 0)
+        })
+        .collect();
+    pick(rng, &all)
+}
+
+/// The place or the symbol of a relocation that the kernel itself applies.
+fn ordinary_relocation(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
+    let (index, section) = ordinary(file, rng)?;
+    let nr = rng.usize(..file.entries(&section, RELA).max(1));
+    let at = usize::try_from(section.offset).ok()? + nr * RELA;
+    let table = file.section(base.symtab)?;
+    let what = match rng.u8(..3) {
+        0 => {
+            let count = file.entries(&table, SYM) as u64;
+            let value = near(rng, count) & 0xffff_ffff;
+            set_half(file, at, true, value)?;
+            format!("symbol {value}")
+        }
+        1 => {
+            let size = file.section(section.info as usize)?.size;
+            let value = near(rng, size);
+            file.put(at, rela::OFFSET, value)?;
+            format!("offset {value:#x}")
+        }
+        _ => {
+            // Its symbol is in a section that is not kept.
+            let symbol = file.relocations(&section).get(nr)?.symbol;
+            let kept = |index: usize| {
+                file.section(index)
+                    .is_some_and(|section| section.flags & shf::ALLOC != 0)
+            };
+            let (_, count) = file.table();
+            let gone: Vec<usize> = (1..count).filter(|&index| !kept(index)).collect();
+            let value = pick(rng, &gone)? as u64;
+            file.put(symbol_at(file, base, symbol as usize)?, sym::SHNDX, value)?;
+            format!("symbol {symbol} is in section {value}")
+        }
+    };
+    Some(format!("section {index}, relocation {nr}, {what}"))
+}
+
+/// Relocations of the kernel's own that change the symbols or their names.
+fn ordinary_target(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
+    let (index, _) = ordinary(file, rng)?;
+    let target = pick(rng, &[base.symtab, base.strtab])? as u64;
+    set(file, index, "info", shdr::INFO, target)
+}
+
+/// The kernel's record of the module: its bytes, or where it is kept.
+fn record(file: &mut File, _base: &Base, rng: &mut Rng) -> Option<String> {
+    let sections = file.sections();
+    let index = sections
+        .iter()
+        .position(|section| file.section_name(section) == Some(b".gnu.linkonce.this_module"))?;
+    let section = sections.get(index)?;
+    if rng.u8(..4) == 0 {
+        let flags = section.flags ^ pick(rng, &[shf::WRITE, shf::EXECINSTR])?;
+        return set(file, index, "flags", shdr::FLAGS, flags);
+    }
+    let name = usize::try_from(section.offset).ok()?.checked_add(24)?;
+    let (start, end) = match rng.u8(..3) {
+        0 => (name, name + 2),
+        1 => (name, name + 56),
+        _ => extent(file, index)?,
+    };
+    noise(file, start, end, rng)
+}
+
+/// The header of the section that is none.
+fn section_zero(file: &mut File, _base: &Base, rng: &mut Rng) -> Option<String> {
+    let (name, field) = pick(rng, &[("name", shdr::NAME), ("flags", shdr::FLAGS)])?;
+    let value = near(rng, 2);
+    set(file, 0, name, field, value)
+}
+
+/// The symbol that is none.
+fn symbol_zero(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
+    let at = symbol_at(file, base, 0)?;
+    let value = some_shndx(file, rng)?;
+    file.put(at, sym::SHNDX, value.into())?;
+    Some(format!("symbol 0, section index {value:#x}"))
+}
+
+/// A section that lies over what the kernel goes on reading in the file.
+fn section_over(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
+    let (start, count) = file.table();
+    let index = rng.usize(1..count.max(2));
+    let places = [
+        start as u64,
+        file.section(base.symtab)?.offset,
+        file.section(base.strtab)?.offset,
+        file.section(base.shstrtab)?.offset,
+    ];
+    let value = pick(rng, &places)?;
+    set(file, index, "offset", shdr::OFFSET, value)
 }

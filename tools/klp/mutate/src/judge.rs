@@ -10,6 +10,7 @@
 //! livepatch relocations are well-formed but others than they were: its code would be run.
 
 use crate::file::{ehdr, shdr, shf, shn, sht, File, Relocation, Section, EHDR, RELA, SHDR, SYM};
+use crate::first;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What has to become of a file.
@@ -19,11 +20,13 @@ pub enum Verdict {
     Unsafe(&'static str),
     /// It must not be loaded, and why.
     Refused(&'static str),
+    /// The same, and livepatch.ko has to find it: the kernel's own loader would not survive it.
+    RefusedFirst(&'static str),
     /// It may be loaded: then it does what the undamaged file does.
     Same,
 }
 
-use Verdict::{Refused, Same, Unsafe};
+use Verdict::{Refused, RefusedFirst, Same, Unsafe};
 
 /// An undamaged livepatch.
 #[derive(Debug, Clone)]
@@ -126,6 +129,9 @@ impl Base {
 /// What has to become of `data`, which was made of `base`.
 pub fn judge(base: &Base, data: &[u8]) -> Verdict {
     let file = File::new(data.to_vec(), base.file.is_big());
+    if let Some(why) = first::refused(base.machine, &file) {
+        return RefusedFirst(why);
+    }
     let reading = match Reading::new(base, file) {
         Ok(reading) => reading,
         Err(verdict) => return verdict,
@@ -147,7 +153,7 @@ struct Reading<'a> {
 }
 
 /// The kernel's own way of reading the module information: the first of a key.
-fn value<'a>(info: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn value<'a>(info: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     info.split(|&byte| byte == 0).find_map(|entry| {
         let rest = entry.strip_prefix(key)?;
         rest.strip_prefix(b"=")
@@ -424,7 +430,7 @@ impl<'a> Reading<'a> {
         }
         self.trusted_symbols(&mut refused)?;
         if base.machine == S390 {
-            self.counted_on_s390(&mut refused)?;
+            self.counted_on_s390()?;
         }
         refused.map_or(Ok(()), Err)
     }
@@ -465,6 +471,10 @@ impl<'a> Reading<'a> {
             return Err(Unsafe("no symbol names"));
         };
         let now: BTreeMap<usize, crate::file::Symbol> = self.symbols().collect();
+        // The kernel's own checks begin with symbol 1.
+        if now.get(&0).is_some_and(|symbol| symbol.shndx != shn::UNDEF) {
+            return Err(Unsafe("symbol 0 is defined"));
+        }
         if base.ordinary.last().is_some_and(|last| *last >= now.len()) {
             return Err(Unsafe("symbols that the kernel relocates with are gone"));
         }
@@ -499,18 +509,15 @@ impl<'a> Reading<'a> {
     }
 
     /// The s390 loader counts table entries by the symbols of all relocations, and checks none.
-    fn counted_on_s390(&self, refused: &mut Option<Verdict>) -> Result<(), Verdict> {
+    fn counted_on_s390(&self) -> Result<(), Verdict> {
         let count = self.symbols().count();
         for section in &self.sections {
             let outside = |rela: &Relocation| rela.symbol as usize >= count;
             if section.sh_type != sht::RELA || !self.file.relocations(section).iter().any(outside) {
                 continue;
             }
-            if self.marked && section.flags & shf::LIVEPATCH != 0 {
-                *refused = Some(Refused(S390_COUNTS));
-            } else {
-                return Err(Unsafe("the index of a symbol"));
-            }
+            // Of a livepatch, livepatch.ko has refused it by then.
+            return Err(Unsafe("the index of a symbol"));
         }
         Ok(())
     }
@@ -632,10 +639,6 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Why a file is refused on s390 before the kernel counts table entries: without livepatch.ko,
-/// which looks first, its own loader would not survive it.
-pub const S390_COUNTS: &str = "the index of a symbol";
-
 fn first_offset(reading: &Reading<'_>) -> Option<u64> {
     reading.sections.first().map(|section| section.offset)
 }
@@ -704,7 +707,7 @@ fn symbol_name(name: &[u8], other: u8) -> Option<SymbolName<'_>> {
 }
 
 /// How many bytes a relocation writes, where the kernel's loader knows its type.
-fn width(machine: u16, r_type: u32) -> Option<u64> {
+pub(crate) fn width(machine: u16, r_type: u32) -> Option<u64> {
     Some(match (machine, r_type) {
         (_, 0) => 0,
         (X86_64, 1 | 24) => 8,

@@ -8,6 +8,7 @@
 
 pub mod faults;
 pub mod file;
+pub mod first;
 pub mod judge;
 pub mod pack;
 
@@ -47,7 +48,7 @@ pub fn mutant(bases: &[Base], seed: u64, number: u64) -> Option<Mutant> {
         let verdict = judge::judge(bases.get(base)?, &data);
         let wanted = match verdict {
             Verdict::Unsafe(_) => false,
-            Verdict::Refused(_) => true,
+            Verdict::Refused(_) | Verdict::RefusedFirst(_) => true,
             Verdict::Same => may_load,
         };
         if wanted {

@@ -4,7 +4,7 @@
 
 use anyhow::{ensure, Context, Result};
 use clap::Parser;
-use livepatch_mutate::judge::{Base, Verdict, S390_COUNTS};
+use livepatch_mutate::judge::{Base, Verdict};
 use livepatch_mutate::{mutant, pack};
 use std::fmt::Write as _;
 use std::fs;
@@ -34,8 +34,11 @@ struct Args {
     /// Write one file `pack` for the program in the guest, and copies of the undamaged files.
     #[arg(long)]
     pack: bool,
-    /// As a control, to be loaded without livepatch.ko: take the mark of a livepatch off, and
-    /// leave out what only livepatch.ko finds before the kernel harms itself.
+    /// Leave out what a kernel without livepatch.ko would not survive.
+    #[arg(long)]
+    survived: bool,
+    /// The same as a control, to be loaded without any livepatch core: take the mark of a livepatch
+    /// off.
     #[arg(long)]
     control: bool,
     /// Livepatches.
@@ -65,15 +68,17 @@ fn run(args: &Args) -> Result<()> {
     for number in args.first..args.first.saturating_add(args.count) {
         let mut mutant =
             mutant(&bases, args.seed, number).context("no fault can be made in these files")?;
+        let by_us_alone = matches!(mutant.verdict, Verdict::RefusedFirst(_));
+        if by_us_alone && (args.control || args.survived) {
+            continue;
+        }
         if args.control {
-            if mutant.verdict == Verdict::Refused(S390_COUNTS) {
-                continue;
-            }
             hide_mark(&mut mutant.data);
         }
         let base = name(mutant.base);
         let (refused, what) = match mutant.verdict {
             Verdict::Refused(why) => (true, format!("refused ({why})")),
+            Verdict::RefusedFirst(why) => (true, format!("refused first ({why})")),
             _ => (false, "may be loaded".to_owned()),
         };
         writeln!(

@@ -4,12 +4,12 @@
 //! the reader of rust/format and the judge see differently.
 
 use livepatch_fixtures::{Arch, Module, ARCHES};
-use livepatch_format::check;
 use livepatch_format::elf::{Image, RelocationTable, SectionIndex, SHT_SYMTAB};
+use livepatch_format::{check, modinfo, unchecked};
 use livepatch_mutate::faults::FAULTS;
 use livepatch_mutate::file::{shdr, shf, File};
 use livepatch_mutate::judge::{judge, Base, Verdict};
-use livepatch_mutate::{mutant, pack};
+use livepatch_mutate::{first, mutant, pack};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
@@ -23,7 +23,8 @@ int replacement(int x) { return one(x) + two(x); }
 int other(int x) { return ordinary(x); }
 MODULE_INFO(livepatch, \"Y\");
 MODULE_INFO(vermagic, \"7.3.4 SMP\");
-char record[64] __section(\".gnu.linkonce.this_module\") = { 1 };
+struct { char before[24], name[56], after[48]; } record
+__section(\".gnu.linkonce.this_module\") = { .name = \"patch\" };
 ";
 
 /// A livepatch: what the compiler made, with its relocations and symbols marked.
@@ -112,6 +113,16 @@ fn bases() -> &'static [Vec<Base>] {
     })
 }
 
+/// What rust/format says of a file before the kernel's loader gets to it.
+fn admitted_by_format(file: &[u8]) -> bool {
+    // livepatch.ko does not take it for a livepatch.
+    let Ok(Some(_)) = modinfo::locate(file) else {
+        return true;
+    };
+    let image = Image::parse(file).expect("what can be read");
+    check::symbol_uses(&image).is_ok() && unchecked::check(&image).is_ok()
+}
+
 /// What rust/format says of the livepatch relocations of a file, as livepatch.ko asks it.
 fn accepted_by_format(file: &[u8]) -> bool {
     let Ok(image) = Image::parse(file) else {
@@ -197,7 +208,7 @@ fn every_kind_of_fault_is_among_them_and_most_are_refused() {
             let mutant = mutant(bases, 1, number).unwrap();
             let kind = |fault: &String| fault.split(':').next().unwrap().to_owned();
             kinds.extend(mutant.faults.iter().map(kind));
-            if let Verdict::Refused(why) = mutant.verdict {
+            if let Verdict::Refused(why) | Verdict::RefusedFirst(why) = mutant.verdict {
                 refused += 1;
                 reasons.insert(why);
             }
@@ -223,9 +234,33 @@ fn what_may_be_loaded_is_what_the_format_accepts() {
             // The kernel reads a file in its own byte order, whatever the file says.
             let ident = mutant.data.get(4..6) == bases[0].file.data.get(4..6);
             if mutant.verdict == Verdict::Same && ident {
+                assert!(admitted_by_format(&mutant.data), "{:?}", mutant.faults);
                 assert!(accepted_by_format(&mutant.data), "{:?}", mutant.faults);
             }
         }
+    }
+}
+
+#[test]
+fn what_would_harm_the_loader_is_refused_before_it_and_for_every_reason() {
+    for bases in bases() {
+        let mut reasons = BTreeSet::new();
+        for number in 0..6000 {
+            let mutant = mutant(bases, 4, number).unwrap();
+            if let Verdict::RefusedFirst(why) = mutant.verdict {
+                reasons.insert(why);
+                assert!(
+                    !admitted_by_format(&mutant.data),
+                    "{why}: {:?}",
+                    mutant.faults
+                );
+            }
+        }
+        let all = BTreeSet::from(first::REASONS);
+        assert_eq!(
+            all.difference(&reasons).collect::<Vec<_>>(),
+            Vec::<&&str>::new()
+        );
     }
 }
 

@@ -10,7 +10,8 @@ positions() {
 	load_patch klp_test_rust
 	load klp_test_target
 	expect_file /proc/klp_test_values "shared 1 22 3 unique 42311"
-	expect_file /proc/cmdline klp_test_rust
+	# pre_patch has put that into a state, where the replacement finds it.
+	expect_file /proc/cmdline "klp_test_rust 7703"
 	[ -d "$KLP_SYSFS/klp_test_rust/klp_test_target/shared_value,2" ] ||
 		fail "the function has no directory"
 	unload_patch klp_test_rust

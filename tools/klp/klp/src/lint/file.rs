@@ -19,9 +19,10 @@ use livepatch_format::check::{self, Fault, Kind};
 use livepatch_format::elf::{
     Machine, Section, SectionIndex, SymbolIndex, SHF_ALLOC, SHT_NOBITS, SHT_RELA,
 };
-use livepatch_format::error::Error;
+use livepatch_format::error::{Error, LoaderFault};
 use livepatch_format::name::{ObjectName, SectionName, SymbolName, Text};
 use livepatch_format::refusal::{Refusal, Unresolved};
+use livepatch_format::unchecked;
 use std::collections::BTreeSet;
 
 /// Sections that the kernel's loader does not keep with the module, whatever their flags say
@@ -42,7 +43,9 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     let module = lint.module;
     let name = module.name();
     if module.is_marked() {
-        if let Err((index, error)) = check::symbol_uses(module.image()) {
+        let image = module.image();
+        let checked = check::symbol_uses(image).and_then(|()| unchecked::check(image));
+        if let Err((index, error)) = checked {
             let section = module.section_name(index);
             let refusal = Refusal::Unsafe {
                 module: name,
@@ -152,7 +155,8 @@ fn place_of(section: &[u8], error: Error) -> Place {
         | Error::RelocationOffset { nr, .. }
         | Error::RelocationOverlap { nr, .. }
         | Error::RelocationPlace { nr }
-        | Error::NotALivepatchSymbol { nr, .. } => place.relocation(nr),
+        | Error::NotALivepatchSymbol { nr, .. }
+        | Error::Unchecked(LoaderFault::NotInMemory { nr, .. }) => place.relocation(nr),
         _ => place,
     }
 }

@@ -184,5 +184,6 @@ pub fn error_id(error: Error) -> &'static str {
         Error::RelocationOverlap { .. } => "relocation-overlap",
         Error::RelocationPlace { .. } => "relocation-place",
         Error::RelocationTarget(_) => "section-target",
+        Error::Unchecked(_) => "unsafe-file",
     }
 }

@@ -69,14 +69,35 @@ pub(super) fn imports(lint: &mut Lint<'_>) {
                 .to_owned(),
         );
     }
-    let mut missing = Vec::new();
+    let (mut missing, mut closed) = (Vec::new(), Vec::new());
     for name in imported(module) {
+        if let Some(namespace) = symvers.namespace(name) {
+            let import = (b"import_ns".as_slice(), namespace);
+            if symvers.is_reserved(name) || !module.infos().any(|info| info == import) {
+                closed.push((name, namespace));
+            }
+            continue;
+        }
         let exported = symvers.exporter(name).is_some()
             || kernel.is_some_and(|kernel| kernel.symbols.exports(name));
         if exported || LOADER_SYMBOLS.contains(&name) {
             continue;
         }
         missing.push(name);
+    }
+    for (name, namespace) in closed {
+        let help = match symvers.is_reserved(name) {
+            true => "klp convert makes livepatch symbols of those for other modules".to_owned(),
+            false => format!("MODULE_IMPORT_NS(\"{}\") imports it", Text(namespace)),
+        };
+        let (module, symbol, namespace) = (Text(module.name()), Text(name), Text(namespace));
+        let message = format!(
+            "{module}: module uses symbol ({symbol}) from namespace {namespace}, but does not import it.\n\
+             {module}: Unknown symbol {symbol} (err -22)"
+        );
+        let place = Place::default().symbol(name);
+        let finding = Finding::kernel("symbol-namespace", "EINVAL", message, place);
+        lint.push(finding.help(help));
     }
     for name in missing {
         if name.starts_with(b"klp_") && !symvers.knows("livepatch") {

@@ -45,7 +45,10 @@ livepatch! {
             post_unpatch: |object| report("post_unpatch", object),
         },
         vmlinux {
-            functions: [cmdline_proc_show(file, unused) => show],
+            functions: [
+                // SAFETY: seq_read_iter() passes the file that is being read.
+                unsafe cmdline_proc_show(file, unused) => show,
+            ],
             post_patch: |object| report("post_patch", object),
         },
     ],
@@ -84,7 +87,9 @@ extern "C" fn new_shared_value() -> c_int {
     22
 }
 
+/// What pre_patch has put into the state can be seen here, on any processor.
 extern "C" fn show(file: &SeqFile, _unused: *mut c_void) -> c_int {
-    seq_print!(file, "klp_test_rust\n");
+    let data = LIVEPATCH.state(77).map_or(0, |state| state.data().addr());
+    seq_print!(file, "klp_test_rust {data}\n");
     0
 }

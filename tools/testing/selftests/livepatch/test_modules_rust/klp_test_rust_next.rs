@@ -33,7 +33,8 @@ fn pre_patch(object: &Object) -> Result {
     Ok(())
 }
 
-extern "C" fn show(file: &SeqFile, _unused: *mut c_void) -> c_int {
+extern "C" fn show(file: Option<&SeqFile>, _unused: *mut c_void) -> c_int {
+    let Some(file) = file else { return 0 };
     seq_print!(file, "klp_test_rust_next\n");
     0
 }
