@@ -137,7 +137,9 @@ fn check_patch(lint: &mut Lint<'_>, patch: &Patch) {
         Ok(objects) => objects.as_deref(),
         Err(why) => return lint.unchecked(format!("what it patches cannot be told: {why}")),
     };
-    if let Err(fault) = patch::objects(objects.map(<[Object]>::len), patch.replace) {
+    // Where the file does not tell, the patch may be one that takes back what others do.
+    let replace = patch.replace.unwrap_or(true);
+    if let Err(fault) = patch::objects(objects.map(<[Object]>::len), replace) {
         incomplete(lint, fault, Place::default());
     }
     let objects = objects.unwrap_or_default();
