@@ -4,8 +4,11 @@
 //! to into several, makes constants of them (`-fipa-sra`, `-fipa-cp`), or cuts the function in two
 //! (`-fpartial-inlining`). Their names tell it, as `shrink.isra.0` does.
 
+use crate::debug_info::{self, DebugInfo};
 use crate::knowledge::Known;
+use crate::module::Module;
 use crate::symbols::Candidate;
+use object::elf;
 
 /// What a compiler appends to the name of a function whose parameters it may have changed.
 const CHANGED: [&str; 3] = [".constprop.", ".isra.", ".part."];
@@ -41,8 +44,14 @@ pub fn proposed(name: &str) -> String {
 pub const CAUTION: &str =
     "its parameters need not be those of the source, and the kernel crashes where they differ";
 
-/// What debug information tells of a clone's parameters, in words.
-pub fn parameters(known: &Known, clone: &Candidate) -> String {
+/// What debug information tells of a clone's parameters, in words; where it is replaced by
+/// `new`, a function of `patch`, also how many that has.
+pub fn parameters(
+    known: &Known,
+    clone: &Candidate,
+    patch: &Module<'_>,
+    new: Option<&[u8]>,
+) -> String {
     let parameters = match known.parameters(clone) {
         Ok(Some(parameters)) => parameters,
         Ok(None) => {
@@ -62,7 +71,7 @@ pub fn parameters(known: &Known, clone: &Candidate) -> String {
         0 => "none".into(),
         _ => there.join(", "),
     };
-    match gone.len() {
+    let told = match gone.len() {
         0 => format!(
             "debug information: it has all parameters of the source ({there}), but they may be \
              passed in another way"
@@ -71,7 +80,26 @@ pub fn parameters(known: &Known, clone: &Candidate) -> String {
             "debug information: of the source's parameters it has {there}, and no {}",
             gone.join(", no ")
         ),
+    };
+    let count = parameters.len() - gone.len();
+    match new.and_then(|new| count_parameters(patch, new)) {
+        Some(new) if new != count => {
+            format!("{told}\n    the new function has {new} parameters, and {count} are passed")
+        }
+        _ => told,
     }
+}
+
+/// How many parameters a function of a module has, where debug information tells it.
+fn count_parameters(module: &Module<'_>, name: &[u8]) -> Option<usize> {
+    let mut functions = module.symbols().iter().filter(|(_, symbol)| {
+        let kind = elf::SymbolInfo(symbol.st_info).st_type();
+        kind == elf::STT_FUNC && module.symbol_name(symbol) == name
+    });
+    let place = functions.find_map(|(_, symbol)| module.place(&symbol))?;
+    let address = debug_info::address(place.section, place.offset);
+    let parameters = DebugInfo::of_module(module)?.parameters(address).ok()??;
+    Some(parameters.len())
 }
 
 #[cfg(test)]

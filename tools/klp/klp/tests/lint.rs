@@ -477,6 +477,23 @@ fn what_the_compiler_made_of_a_function_has_other_parameters() {
             ".klp.sym.vmlinux.shrunk.isra.0,0"
         );
 
+        // With the parameters of the source, of which one is not passed.
+        let source = "static int new_function(int x, int unused, int y) { return x; }";
+        let text = one_function("NULL", "\"shrunk.isra.0\"", 0)
+            .replace("static int new_function(int x) { return x; }", source);
+        let text = format!("{}{text}", common::livepatch::LIVEPATCH_H);
+        let module = case.module("patch").source("patch.c", &text).flag("-g");
+        case.write("patch.ko", module.build());
+        case.run(&format!("{KNOWN} --no-lint -o out.ko patch.ko"))
+            .success();
+        let findings = findings(&case, KNOWN);
+        let finding = findings.iter().find(|one| one["id"] == "clone").unwrap();
+        let help = finding["help"].as_str().unwrap();
+        assert!(
+            help.ends_with("the new function has 3 parameters, and 2 are passed"),
+            "{help}"
+        );
+
         let help = help_of(&case, "NULL", "shrunk", "symbol-not-found");
         assert!(
             help.contains(

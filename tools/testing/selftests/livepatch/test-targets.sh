@@ -43,6 +43,18 @@ refuses_target() {
 }
 test_case "a target that cannot be patched is refused, and loads without the patch" refuses_target
 
+refuses_init_code() {
+	load_core
+	# It is there while the target comes, and freed when the target is live.
+	load_patch klp_test_patch function=klp_test_target_init
+	load_refused klp_test_target EINVAL \
+		"symbol 'klp_test_target_init' in object 'klp_test_target' is init code or data, which is freed"
+	unload_patch klp_test_patch
+	load klp_test_target
+	values 1 2 3 42
+}
+test_case "a target is refused whose init function would be patched" refuses_init_code
+
 target_fails() {
 	load_core
 	load_patch klp_test_late

@@ -282,19 +282,29 @@ fn resolve<'a>(
         }
         Ok(found) => {
             let place = Place::section(section).symbol(raw);
-            clone(lint, known, "it refers to", wanted.symbol, found, place);
+            clone(
+                lint,
+                known,
+                "it refers to",
+                wanted.symbol,
+                found,
+                None,
+                place,
+            );
         }
         Err(unresolved) => lint.refuse(section, Fault::Unresolved(unresolved), Some((nr, raw))),
     }
 }
 
-/// Warns of a function that the compiler made, with parameters of its own.
+/// Warns of a function that the compiler made, with parameters of its own; `new` is what replaces
+/// it, if anything does.
 pub(super) fn clone(
     lint: &mut Lint<'_>,
     known: &Known,
     what: &str,
     name: &[u8],
     found: &Candidate,
+    new: Option<&[u8]>,
     place: Place,
 ) {
     let name = Text(name).to_string();
@@ -304,7 +314,7 @@ pub(super) fn clone(
             clones::CAUTION
         );
         let finding = Finding::warning("clone", message, place);
-        lint.push(finding.help(clones::parameters(known, found)));
+        lint.push(finding.help(clones::parameters(known, found, lint.module, new)));
     }
 }
 

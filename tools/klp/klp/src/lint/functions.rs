@@ -269,7 +269,7 @@ fn check_functions(
         }
     }
     for replaced in &found {
-        warn(lint, known, object_name, replaced.name, replaced.candidate);
+        warn(lint, known, object_name, replaced);
     }
     statics::check(lint, known, shown, &found);
     clones(lint, known, shown, &found);
@@ -277,13 +277,12 @@ fn check_functions(
 }
 
 /// What somebody should know of a function that can be patched.
-fn warn(
-    lint: &mut Lint<'_>,
-    known: &Known,
-    object: ObjectName<'_>,
-    name: &[u8],
-    candidate: &Candidate,
-) {
+fn warn(lint: &mut Lint<'_>, known: &Known, object: ObjectName<'_>, replaced: &Replaced<'_, '_>) {
+    let &Replaced {
+        name,
+        candidate,
+        new,
+    } = replaced;
     let place = Place::function(object.as_bytes(), Some(name));
     if object.is_vmlinux() && reasons::is_always_running(name) {
         let message = format!(
@@ -293,7 +292,7 @@ fn warn(
         let finding = Finding::warning("function-always-running", message, place.clone());
         lint.push(finding.help("patch functions that it calls"));
     }
-    clone(lint, known, "it patches", name, candidate, place);
+    clone(lint, known, "it patches", name, candidate, new, place);
 }
 
 /// Parts and copies of a function that have names of their own.
