@@ -52,6 +52,7 @@ on_the_host() {
 	# The harness is the same for all.
 	part "harness" "$TOP/tools/testing/harness/run.sh"
 	for ARCH in "${ARCHS[@]}"; do
+		part "images-$ARCH" "$TOP/tools/testing/images.sh"
 		! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
 	done
 }
