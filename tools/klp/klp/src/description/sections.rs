@@ -69,7 +69,7 @@ fn find(reader: &Reader<'_, '_>, name: &[u8]) -> Option<(Place, Section)> {
 /// The entries of a section that holds nothing else.
 fn entries(name: &[u8], start: Place, section: &Section, size: u64) -> Told<Vec<Place>> {
     let count = section.sh_size / size;
-    if section.sh_size % size != 0 || count > ENTRIES_MAX {
+    if !section.sh_size.is_multiple_of(size) || count > ENTRIES_MAX {
         return Err(format!(
             "{} has {} bytes, which is no list of entries of {size} bytes: it is of a version of \
              its builder that klp does not know",

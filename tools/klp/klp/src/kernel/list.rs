@@ -45,10 +45,11 @@ pub(super) fn read(symbols: &mut ObjectSymbols, path: &Path, data: &[u8]) -> Res
     let mut lines = lines(data)?;
     let exports: Vec<_> = lines.iter().map(|line| line.name).collect();
     symbols.add_exports(exports.into_iter());
-    if all_are_listed(path) == Some(false) {
+    let all = lines.iter().map(|line| (line.kind, line.name));
+    symbols.functions_only = all_are_listed(path) == Some(false) || !has_variables(all);
+    if symbols.functions_only {
         keep_code(&mut lines);
     }
-    symbols.functions_only = !has_variables(lines.iter().map(|line| (line.kind, line.name)));
     for line in lines {
         symbols.push(line.name, listed(line.address, line.kind));
     }
@@ -87,7 +88,7 @@ fn lines(data: &[u8]) -> Result<Vec<Line<'_>>> {
     Ok(lines)
 }
 
-/// Leaves what kallsyms has of them without `CONFIG_KALLSYMS_ALL`.
+/// Leaves what kallsyms has of them without `CONFIG_KALLSYMS_ALL`, where they tell where code is.
 fn keep_code(lines: &mut Vec<Line<'_>>) {
     let edge = |name: &[u8]| {
         let found = lines.iter().find(|line| line.name == name);
@@ -97,6 +98,9 @@ fn keep_code(lines: &mut Vec<Line<'_>>) {
         .iter()
         .filter_map(|(first, last)| Some((edge(first)?, edge(last)?, *last)))
         .collect();
+    if ranges.is_empty() {
+        return;
+    }
     lines.retain(|line| {
         let is_edge = EDGES.iter().any(|edge| line.name.starts_with(edge));
         is_edge
