@@ -380,6 +380,8 @@ pub fn symbol_uses(image: &Image<'_>) -> core::result::Result<(), (SectionIndex,
     let readable = symbols.ok();
     let any =
         readable.is_some_and(|symbols| symbols.iter().any(|(_, symbol)| symbol.is_livepatch()));
+    let mut sections = image.sections.iter();
+    let objtools = any && sections.any(|(_, section)| is_objtools(image, &section));
     for (index, section) in image.sections.iter() {
         let here = |error| (index, error);
         if needs_mark(&section) {
@@ -394,19 +396,21 @@ pub fn symbol_uses(image: &Image<'_>) -> core::result::Result<(), (SectionIndex,
             }
         } else if let Some(symbols) = readable.filter(|_| any) {
             if let Some(target) = applied_by_kernel(image, &section) {
-                ordinary_uses(image, &section, &target, &symbols).map_err(here)?;
+                ordinary_uses(image, &section, &target, &symbols, objtools).map_err(here)?;
             }
         }
     }
     Ok(())
 }
 
-/// What [`symbol_uses`] checks of a section that the kernel applies to `target`.
+/// What [`symbol_uses`] checks of a section that the kernel applies to `target`; `objtools` says
+/// whether there are sections of objtool's.
 fn ordinary_uses(
     image: &Image<'_>,
     section: &Section,
     target: &Section,
     symbols: &SymbolTable<'_>,
+    objtools: bool,
 ) -> Result<()> {
     // One that ends amid a relocation is the kernel's affair, which reads whole ones.
     let data = image.data(section)?;
@@ -414,24 +418,17 @@ fn ordinary_uses(
     let data = data.get(..whole).unwrap_or_default();
     // The kernel refuses a module for another machine.
     let machine = image.header.machine()?;
-    let unread = is_objtools(image, target);
+    let writes = |rela: &Relocation| reloc::width(machine, rela.r_type) != Some(0);
+    let unread = objtools && is_objtools(image, target);
     for (nr, rela) in RelocationTable::new(data, image.header.endian)?.iter() {
         // An index that is too large is the kernel's affair, too.
         let Ok(symbol) = symbols.get(rela.symbol) else {
             continue;
         };
-        if reloc::width(machine, rela.r_type) == Some(0) {
-            continue;
-        }
-        if !symbol.is_livepatch() {
-            let defined = image.sections.get(SectionIndex(symbol.st_shndx.into()));
-            if defined.is_ok_and(|section| is_objtools(image, &section)) {
-                return Err(Error::ObjtoolSection {
-                    nr,
-                    symbol: rela.symbol,
-                });
+        if symbol.is_livepatch() {
+            if !writes(&rela) || (unread && reloc::is_address(machine, rela.r_type)) {
+                continue;
             }
-        } else if !unread || !reloc::is_address(machine, rela.r_type) {
             // One that lacks its flag only is refused later on, with a better message.
             let name = image.name(section).unwrap_or_default();
             if kind(section, name) == Kind::Unflagged {
@@ -441,6 +438,15 @@ fn ordinary_uses(
                 nr,
                 symbol: rela.symbol,
             });
+        }
+        if objtools && writes(&rela) {
+            let defined = image.sections.get(SectionIndex(symbol.st_shndx.into()));
+            if defined.is_ok_and(|section| is_objtools(image, &section)) {
+                return Err(Error::ObjtoolSection {
+                    nr,
+                    symbol: rela.symbol,
+                });
+            }
         }
     }
     Ok(())

@@ -74,6 +74,46 @@ warns() { log "WARNING: CPU: 0 PID: 1 at this/is/a/test.c:1 nothing+0x0/0x1"; }
 test_case "FAIL a warning in the kernel log" warns
 test_case "PASS a case after a warning" nothing
 
+# warn FUNCTION: as the kernel does.
+warn() {
+	log "------------[ cut here ]------------"
+	log "WARNING: this/is/a/test.c:1 at $1+0x0/0x1, CPU#0: test/1"
+	log "Call Trace:"
+	log "---[ end trace 0000000000000000 ]---"
+}
+
+warns_as_expected() {
+	expect_warning "WARNING: .* at this_one\\+0x"
+	warn this_one
+}
+test_case "PASS a warning that is expected" warns_as_expected
+
+warns_unexpectedly() { warn this_one; }
+test_case "FAIL a warning that only the case before has expected" warns_unexpectedly
+
+warns_otherwise() {
+	expect_warning "WARNING: .* at this_one\\+0x"
+	warn that_one
+}
+test_case "FAIL another warning than the one that is expected" warns_otherwise
+
+warns_twice() {
+	expect_warning "WARNING: .* at this_one\\+0x"
+	warn this_one
+	warn this_one
+}
+test_case "FAIL two warnings where one is expected" warns_twice
+
+does_not_warn() { expect_warning "WARNING: .* at this_one\\+0x"; }
+test_case "FAIL an expected warning that does not come" does_not_warn
+
+warns_and_more() {
+	expect_warning "WARNING: .* at this_one\\+0x"
+	warn this_one
+	log "BUG: sleeping function called from a test"
+}
+test_case "FAIL a BUG after a warning that is expected" warns_and_more
+
 bug() { log "BUG: sleeping function called from a test"; }
 test_case "FAIL a BUG in the kernel log" bug
 

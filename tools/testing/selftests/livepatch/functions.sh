@@ -135,7 +135,8 @@ expect_warning() {
 
 # without_warning: the log, without one warning, if it is what was expected; else as it is.
 without_warning() {
-	awk -v wanted="$(<"$CASE_DIR/expected")" '
+	WANTED=$(<"$CASE_DIR/expected") awk '
+		BEGIN { wanted = ENVIRON["WANTED"] }
 		{ line[NR] = $0 }
 		/cut here/ { starts++; start = NR }
 		/WARNING:/ { warnings++; matches += $0 ~ wanted }
