@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Fuzz rust/format on the host: every target of tools/klp/fuzz, one after the other,
+# Fuzz rust/format and klp-diff on the host: every target of tools/klp/fuzz, one after the other,
 # for MINUTES in all (SECONDS_EACH= for each). Starts from the seeds in the
 # repository, from the modules that are built, and from what earlier runs have found,
 # which stays in the cache. Prints the executions of each target, and ends with
@@ -66,10 +66,15 @@ for target in "${TARGETS[@]}"; do
 	rm -rf "$seeds"
 	mkdir -p "$corpus" "$seeds" "$artifacts"
 	length=$LENGTH
-	if [ "$target" = image ]; then
+	case $target in
+	image)
 		length=$FILE_LENGTH
 		modules "$seeds"
-	fi
+		;;
+	diff)
+		length=$FILE_LENGTH
+		;;
+	esac
 	[ ! -d "$FUZZ/seeds/$target" ] || cp "$FUZZ/seeds/$target"/* "$seeds"
 	status=0
 	"$TOP/scripts/enter" "$BINARIES/$target" "$corpus" "$seeds" -max_total_time="$EACH" -max_len="$length" \
