@@ -236,8 +236,7 @@ fn registered(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions:
 }
 
 fn code(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut Decisions) {
-    let (original, patched) = (context.original, context.patched);
-    let has_call_sites = original.has_section("__mcount_loc");
+    let patched = context.patched;
     let mut waiting: Vec<_> = patched
         .ids()
         .filter(|&id| patched.piece(id).is_code() && patched.piece(id).is_unique)
@@ -250,29 +249,21 @@ fn code(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut 
                 None => Fate::New,
                 Some(before) => match comparison.difference(before, id) {
                     None => return true,
-                    Some(because) => {
-                        let has_call_site = original
-                            .piece(before)
-                            .entries
-                            .iter()
-                            .any(|&entry| original.section_of(entry).name == "__mcount_loc");
-                        let has_call_site = has_call_sites.then_some(has_call_site);
-                        match replace(context, before, has_call_site) {
-                            Ok((old_name, location)) => Fate::Changed {
-                                because,
-                                old_name,
-                                location,
-                            },
-                            Err(Reason::NoCallSite) if has_only_callers(context, id) => {
-                                comparison.replace(id);
-                                Fate::WithCallers { because }
-                            }
-                            Err(reason) => {
-                                decisions.refuse(patched.display(id), reason);
-                                Fate::Refused { because }
-                            }
+                    Some(because) => match replace(context, before) {
+                        Ok((old_name, location)) => Fate::Changed {
+                            because,
+                            old_name,
+                            location,
+                        },
+                        Err(Reason::NoCallSite) if has_only_callers(context, id) => {
+                            comparison.replace(id);
+                            Fate::WithCallers { because }
                         }
-                    }
+                        Err(reason) => {
+                            decisions.refuse(patched.display(id), reason);
+                            Fate::Refused { because }
+                        }
+                    },
                 },
             };
             decisions.fates.insert(id, fate);
@@ -313,12 +304,28 @@ fn has_only_callers(context: &Context<'_>, id: PieceId) -> bool {
     is_called
 }
 
+/// Whether ftrace can reach a function, as far as the object tells: in many kernels the compiler
+/// notes where the calls are, in others a tool does it later.
+fn has_call_site(view: &View, id: PieceId) -> Option<bool> {
+    const NOTED: &str = "__mcount_loc";
+    const CALLED: &str = "__fentry__";
+    let piece = view.piece(id);
+    if view.has_section(NOTED) {
+        let mut entries = piece.entries.iter();
+        return Some(entries.any(|&entry| view.section_of(entry).name == NOTED));
+    }
+    let mut symbols = view.file.symbols.iter();
+    let is_known = symbols.any(|symbol| symbol.name == CALLED);
+    is_known.then(|| {
+        piece.links.iter().any(|link| match link.to {
+            To::Outside(symbol) => view.symbol(symbol).name == CALLED,
+            _ => false,
+        })
+    })
+}
+
 /// Whether a function of the original object can be replaced, as whom.
-fn replace(
-    context: &Context<'_>,
-    original: PieceId,
-    has_call_site: Option<bool>,
-) -> Result<(String, Location), Reason> {
+fn replace(context: &Context<'_>, original: PieceId) -> Result<(String, Location), Reason> {
     let section = context.original.section_of(original);
     if sections::is_init_or_exit(&section.name) {
         let section = section.name.clone();
@@ -326,17 +333,19 @@ fn replace(
     }
     let symbol = context.original.symbol_of(original);
     let name = symbol.map(|symbol| symbol.name.clone()).unwrap_or_default();
-    if symbol.is_some_and(|symbol| symbol.kind != elf::STT_FUNC) || has_call_site == Some(false) {
+    let has_call_site = has_call_site(context.original, original);
+    if symbol.is_some_and(|symbol| symbol.kind != elf::STT_FUNC) {
         return Err(Reason::NoCallSite);
     }
-    let (name, location) = context
-        .locate(original)
-        .map_err(|why| not_located(&name, why))?;
-    match (
-        context.kernel.has_call_site(&name, &location),
-        has_call_site,
-    ) {
-        (Some(true), _) | (None, Some(true)) => Ok((name, location)),
+    let (name, location) = match context.locate(original) {
+        Ok(found) => found,
+        Err(_) if has_call_site == Some(false) => return Err(Reason::NoCallSite),
+        Err(why) => return Err(not_located(&name, why)),
+    };
+    // The kernel knows better: not all tools note all functions in objects.
+    let known = context.kernel.has_call_site(&name, &location);
+    match known.or(has_call_site) {
+        Some(true) => Ok((name, location)),
         _ => Err(Reason::NoCallSite),
     }
 }

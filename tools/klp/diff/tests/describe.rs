@@ -46,25 +46,11 @@ fn every_object_has_its_functions() {
 
 #[test]
 fn the_source_compiles() {
-    // What it uses of the kernel's headers, as small as it can be.
-    let headers = "#define THIS_MODULE 0\n#define __init\n#define __exit\n#define MODULE_LICENSE(x)\n\
-                   #define MODULE_DESCRIPTION(x)\n#define bool _Bool\n#define true 1\n#define false 0\n\
-                   #define module_init(f) int (*init)(void) = f;\n\
-                   #define module_exit(f) void (*quit)(void) = f;\n#undef MODULE_INFO\n\
-                   #define MODULE_INFO(a, b)\n\
-                   struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; };\n\
-                   struct klp_object { const char *name; struct klp_func *funcs; };\n\
-                   struct klp_patch { void *mod; struct klp_object *objs; bool replace; };\n\
-                   int klp_enable_patch(struct klp_patch *);\n";
     let text = describe(
         &[patch("vmlinux", "first"), patch("ext4", "third")],
         &Options::default(),
     );
-    let text: Vec<_> = text
-        .lines()
-        .filter(|line| !line.starts_with("#include"))
-        .collect();
-    common::compile(Arch::X86_64, &format!("{headers}{}\n", text.join("\n")));
+    common::compile(Arch::X86_64, &common::without_includes(&text));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{fix, fix_in, outcome, World};
+use common::{compare, compile_with, fix, fix_in, outcome, World};
 use klp_diff::model::{Decision, Difference};
 use livepatch_fixtures::{Arch, ARCHES};
 
@@ -326,5 +326,62 @@ fn who_calls_what_cannot_be_traced_is_replaced_with_it() {
         let object = found.emitted();
         assert!(object.defines("quiet") && object.defines("middle"));
         assert_eq!(object.global().len(), 2);
+    }
+}
+
+#[test]
+fn the_kernel_knows_best_what_can_be_traced() {
+    let source = "notrace int quiet(int x) { return helper(x) + 1; }\n";
+    let world = World {
+        traced: ["quiet"].into(),
+        ..World::new()
+    };
+    for arch in ARCHES {
+        let found = fix_in(arch, source, "+ 1", "+ 2", &world);
+        assert_eq!(found.changed(), ["quiet"]);
+        found.emitted();
+    }
+}
+
+#[test]
+fn calls_of_ftrace_tell_where_nobody_has_noted_them() {
+    let flags = ["-mno-record-mcount"];
+    let source = "notrace int quiet(int x) { return helper(x) + 1; }\n\
+                  int loud(int x) { return helper(x) + 1; }\n";
+    let after = source.replace("+ 1", "+ 2");
+    let before = compile_with(Arch::X86_64, &flags, source);
+    let after = compile_with(Arch::X86_64, &flags, &after);
+    let found = compare(&before, &after, &World::new());
+    assert_eq!(found.changed(), ["loud"]);
+    found.refused("quiet", "ftrace cannot reach it");
+}
+
+#[test]
+fn thunks_of_s390_are_the_patchs_own() {
+    let flags = [
+        "-mindirect-branch=thunk",
+        "-mfunction-return=thunk",
+        "-mindirect-branch-table",
+    ];
+    let source = "int f(int (*call)(int), int x) { return call(x) + 1; }\n\
+                  int g(int (*call)(int), int x) { return call(x) + 5; }\n";
+    let after = source.replace("+ 1", "+ 2");
+    let before = compile_with(Arch::S390, &flags, source);
+    let after = compile_with(Arch::S390, &flags, &after);
+    let found = compare(&before, &after, &World::new());
+    assert_eq!(found.changed(), ["f"]);
+    let object = found.emitted();
+    let thunks: Vec<_> = object
+        .sections()
+        .into_iter()
+        .filter(|name| name.contains("__s390_indirect_jump_") && !name.starts_with(".rela"))
+        .collect();
+    assert!(!thunks.is_empty(), "{:?}", object.sections());
+    assert!(object
+        .undefined()
+        .iter()
+        .all(|name| !name.contains("indirect")));
+    for table in [".s390_indirect_call", ".s390_return_mem"] {
+        assert_eq!(found.entries(table), 1, "{:?}", found.patch.entries);
     }
 }

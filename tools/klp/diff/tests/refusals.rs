@@ -178,6 +178,31 @@ fn a_jump_into_another_function() {
 }
 
 #[test]
+fn a_new_export() {
+    let source = "int f(int x) { return helper(x); }\n";
+    for arch in ARCHES {
+        let after = format!(
+            "{source}asm(\".section \\\".export_symbol\\\",\\\"a\\\"\\n__export_symbol_f: .asciz \
+             \\\"GPL\\\"\\n.balign 8\\n.quad f\\n.previous\");\n"
+        );
+        let found = outcome(arch, source, &after, &World::new());
+        found.refused("__export_symbol_f", "it is in .export_symbol");
+    }
+}
+
+#[test]
+fn a_variable_without_a_name() {
+    let source = "int f(int x) { return helper(x) + 1; }\n";
+    for arch in ARCHES {
+        let after = "asm(\".pushsection .data.mine,\\\"aw\\\"\\n.Lmine: .quad 5\\n.popsection\");\n\
+                     extern long mine __asm__(\".Lmine\") __attribute__((visibility(\"hidden\")));\n\
+                     int f(int x) { return helper(x) + mine++; }\n";
+        let found = outcome(arch, source, after, &World::new());
+        found.refused("f", "a variable in .data.mine that has no name");
+    }
+}
+
+#[test]
 fn objects_for_different_machines() {
     let text = "int f(int x) { return helper(x); }\n";
     let before = common::compile(Arch::X86_64, text);

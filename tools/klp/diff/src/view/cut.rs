@@ -251,9 +251,10 @@ impl View {
             (0, ..) => return Ok(Vec::new()),
             // gcc gives some tables of pointers an entry size, too.
             (_, 0, Shape::Bytes(size)) | (_, size @ 1.., _) => size,
-            (_, 0, Shape::Code(links)) => self.entry_size(section, links).ok_or_else(malformed)?,
+            (_, 0, Shape::ByContents) => self.entry_size(section).ok_or_else(malformed)?,
         };
-        if !file.size.is_multiple_of(size) {
+        // The entries are in the file, so that there are not more of them than it has bytes.
+        if !file.size.is_multiple_of(size) || file.size != file.data.len() as u64 {
             return Err(malformed());
         }
         let starts = (0..file.size / size).map(|index| index * size);
@@ -262,28 +263,25 @@ impl View {
             .collect())
     }
 
-    /// The size of an entry of a table, each of which refers to code `links` times, first at its
-    /// start; `None` where the table is not like that.
-    fn entry_size(&self, section: SectionId, links: u64) -> Option<u64> {
+    /// The size of an entry of a table, each of which begins with a place in the code; `None` where
+    /// the table is not like that. What else an entry refers to differs.
+    fn entry_size(&self, section: SectionId) -> Option<u64> {
+        const SMALLEST: u64 = 4;
+        const LARGEST: u64 = 64;
         let file = &self.file.sections[section.0];
         let is_for_code = |symbol: SymbolId| match self.symbol(symbol).place {
             Place::Section(to) => self.file.sections[to.0].is_code(),
             _ => false,
         };
         let relocations = file.relocations.iter();
-        let offsets: Vec<u64> = relocations
+        let places: BTreeSet<u64> = relocations
             .filter(|relocation| is_for_code(relocation.symbol))
             .map(|relocation| relocation.offset)
             .collect();
-        let count = offsets.len() as u64 / links;
-        if count == 0 || !file.size.is_multiple_of(count) {
-            return None;
-        }
-        let size = file.size / count;
-        let firsts = offsets.iter().step_by(links as usize);
-        let is_regular = firsts
-            .zip(0..)
-            .all(|(&offset, index)| offset == size * index);
-        is_regular.then_some(size)
+        let is_size = |size: &u64| {
+            let mut starts = (0..file.size / size).map(|index| index * size);
+            file.size.is_multiple_of(*size) && starts.all(|start| places.contains(&start))
+        };
+        (SMALLEST..=LARGEST.min(file.size)).find(is_size)
     }
 }

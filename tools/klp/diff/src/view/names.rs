@@ -77,7 +77,9 @@ pub fn is_copied(symbol: &Symbol, section: &Section) -> bool {
     if !symbol.is_local() {
         return false;
     }
-    if COPIED_SECTIONS.contains(&section.name.as_str()) {
+    // `__UNIQUE_ID()` is for what nobody has to name.
+    let is_anonymous = symbol.name.starts_with("__UNIQUE_ID_");
+    if is_anonymous || COPIED_SECTIONS.contains(&section.name.as_str()) {
         return true;
     }
     // gcc: name.number, clang: function.name or function.name.number

@@ -26,16 +26,16 @@ pub enum Role {
 pub enum Shape {
     /// That many bytes.
     Bytes(u64),
-    /// As the table itself says: as many entries as relocations for code, divided by this.
-    Code(u64),
+    /// As the table itself says: every entry begins with a place in the code.
+    ByContents,
 }
 
 /// Tables whose entries name a place in the code first.
 const TABLES: [(&str, Shape); 23] = [
-    ("__bug_table", Shape::Code(1)),
+    ("__bug_table", Shape::ByContents),
     ("__ex_table", Shape::Bytes(12)),
-    ("__jump_table", Shape::Bytes(16)),
-    (".altinstructions", Shape::Code(2)),
+    ("__jump_table", Shape::ByContents),
+    (".altinstructions", Shape::ByContents),
     (".static_call_sites", Shape::Bytes(8)),
     (".smp_locks", Shape::Bytes(4)),
     ("__mcount_loc", Shape::Bytes(8)),
@@ -101,7 +101,7 @@ pub fn role(section: &Section) -> Role {
     }
     // What objtool reads, and the linker drops.
     if name.starts_with(".discard.") {
-        return Role::Table(Shape::Code(1));
+        return Role::Table(Shape::ByContents);
     }
     if !section.is_alloc() {
         return Role::Ignored;
@@ -173,6 +173,12 @@ pub fn is_guarded(name: &str) -> bool {
 /// Whether the section is for one copy a processor.
 pub fn is_per_cpu(name: &str) -> bool {
     name.starts_with(".data..percpu")
+}
+
+/// Whether the section is for a variable that the compiler has made itself, with a label in place of
+/// a name: such as what UBSAN reports.
+pub fn is_compilers(name: &str) -> bool {
+    name.starts_with(".data..L") || name.starts_with(".data.rel.local..L")
 }
 
 /// Whether it cannot be changed any more once the kernel has started.

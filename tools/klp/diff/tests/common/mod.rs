@@ -15,6 +15,24 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What the sources of the tests begin with, in one line, so that lines are those of the test.
 const HEADER: &str = include_str!("kernel.h");
 
+/// As much of `<linux/livepatch.h>` and `<linux/module.h>` as the description uses.
+const HEADERS: &str = "#define THIS_MODULE 0\n#define __init\n#define __exit\n\
+    #define MODULE_LICENSE(x)\n#define MODULE_DESCRIPTION(x)\n#define bool _Bool\n#define true 1\n\
+    #define false 0\n#define module_init(f) int (*init)(void) = f;\n\
+    #define module_exit(f) void (*quit)(void) = f;\n#undef MODULE_INFO\n#define MODULE_INFO(a, b)\n\
+    struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; };\n\
+    struct klp_object { const char *name; struct klp_func *funcs; };\n\
+    struct klp_patch { void *mod; struct klp_object *objs; bool replace; };\n\
+    int klp_enable_patch(struct klp_patch *);\n";
+
+/// A description, as a source that needs no kernel.
+pub fn without_includes(description: &str) -> String {
+    let lines = description
+        .lines()
+        .filter(|line| !line.starts_with("#include"));
+    format!("{HEADERS}{}\n", lines.collect::<Vec<_>>().join("\n"))
+}
+
 /// A kernel in which every symbol stands once in `vmlinux`, but for what is said otherwise.
 pub struct World {
     pub exported: BTreeSet<&'static str>,
@@ -23,6 +41,7 @@ pub struct World {
     pub positions: BTreeMap<&'static str, u64>,
     pub elsewhere: BTreeMap<&'static str, &'static str>,
     pub untraced: BTreeSet<&'static str>,
+    pub traced: BTreeSet<&'static str>,
     pub object: &'static str,
 }
 
@@ -35,6 +54,7 @@ impl World {
             positions: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             untraced: BTreeSet::new(),
+            traced: BTreeSet::new(),
             object: "vmlinux",
         }
     }
@@ -66,30 +86,43 @@ impl Kernel for World {
     }
 
     fn has_call_site(&self, name: &str, _: &Location) -> Option<bool> {
-        self.untraced.contains(name).then_some(false)
+        let is_known = self.traced.contains(name) || self.untraced.contains(name);
+        is_known.then(|| self.traced.contains(name))
     }
 }
 
 /// Compiles a source.
 pub fn compile(arch: Arch, text: &str) -> Vec<u8> {
-    Module::new(arch, "test")
-        .flag("-w")
+    compile_with(arch, &[], text)
+}
+
+/// Compiles a source with more flags.
+pub fn compile_with(arch: Arch, flags: &[&str], text: &str) -> Vec<u8> {
+    let mut module = Module::new(arch, "test").flag("-w");
+    for flag in flags {
+        module = module.flag(flag);
+    }
+    module
         .source("test.c", &format!("{HEADER}\n#line 1 \"test.c\"\n{text}"))
         .object()
 }
 
-/// What comes of two sources.
-pub fn outcome(arch: Arch, before: &str, after: &str, world: &World) -> Outcome {
+/// What comes of two objects.
+pub fn compare(before: &[u8], after: &[u8], world: &World) -> Outcome {
     let target = Target {
         object: world.object.to_owned(),
         unit: "fs/test.c".to_owned(),
     };
-    let (before, after) = (compile(arch, before), compile(arch, after));
-    let Diff { patch, object } = diff(&before, &after, &target, world).unwrap();
+    let Diff { patch, object } = diff(before, after, &target, world).unwrap();
     Outcome {
         patch,
         object: object.map(|bytes| Emitted { bytes }),
     }
+}
+
+/// What comes of two sources.
+pub fn outcome(arch: Arch, before: &str, after: &str, world: &World) -> Outcome {
+    compare(&compile(arch, before), &compile(arch, after), world)
 }
 
 /// The same, where the fix replaces `from` by `to` in `source`.
