@@ -94,8 +94,8 @@ impl Correlation {
     }
 
     fn pair_static_variables(&mut self, original: &View, patched: &View) {
-        let mut before = variables(original, |id| self.patched(id).is_none());
-        for (name, mut after) in variables(patched, |id| self.original(id).is_none()) {
+        let mut before = variables(original, |id| self.patched(id).is_some());
+        for (name, mut after) in variables(patched, |id| self.original(id).is_some()) {
             let mut before = before.remove(&name).unwrap_or_default();
             self.pair_same_users(&mut before, &mut after);
             self.pair_common_user(&mut before, &mut after);
@@ -165,9 +165,9 @@ struct Variable {
     users: BTreeSet<String>,
 }
 
-/// The numbered variables by their name in the source, in its order.
-fn variables(view: &View, is_free: impl Fn(PieceId) -> bool) -> BTreeMap<String, Vec<Variable>> {
-    let mut users = users(view);
+/// The numbered variables by their name in the source, in its order, but for those that are paired.
+fn variables(view: &View, is_paired: impl Fn(PieceId) -> bool) -> BTreeMap<String, Vec<Variable>> {
+    let users = users(view);
     let mut found: BTreeMap<String, Vec<Variable>> = BTreeMap::new();
     for id in view.ids() {
         let piece = view.piece(id);
@@ -175,7 +175,7 @@ fn variables(view: &View, is_free: impl Fn(PieceId) -> bool) -> BTreeMap<String,
             continue;
         };
         let is_numbered = symbol.is_local() && names::is_numbered(&symbol.name);
-        if piece.kind == Kind::Data && piece.is_unique && is_numbered && is_free(id) {
+        if piece.kind == Kind::Data && piece.is_unique && is_numbered && !is_paired(id) {
             let digits = symbol.name.rsplit('.').next().unwrap_or_default();
             found
                 .entry(names::unnumbered(&symbol.name))
@@ -183,7 +183,7 @@ fn variables(view: &View, is_free: impl Fn(PieceId) -> bool) -> BTreeMap<String,
                 .push(Variable {
                     id,
                     number: digits.parse().unwrap_or(u64::MAX),
-                    users: users.remove(&id).unwrap_or_default(),
+                    users: names_of_users(view, &users, id, &is_paired),
                 });
         }
     }
@@ -193,23 +193,45 @@ fn variables(view: &View, is_free: impl Fn(PieceId) -> bool) -> BTreeMap<String,
     found
 }
 
-/// Who refers to data: functions and variables, by their names in the source.
-fn users(view: &View) -> BTreeMap<PieceId, BTreeSet<String>> {
-    let mut users: BTreeMap<PieceId, BTreeSet<String>> = BTreeMap::new();
+/// Who uses a variable: functions and variables, by their names in the source. For a function that
+/// only one object has, because the compiler has inlined it in the other one, those who call it
+/// count as well.
+fn names_of_users(
+    view: &View,
+    users: &BTreeMap<PieceId, BTreeSet<PieceId>>,
+    variable: PieceId,
+    is_paired: &impl Fn(PieceId) -> bool,
+) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut seen = BTreeSet::from([variable]);
+    let mut waiting = vec![variable];
+    while let Some(id) = waiting.pop() {
+        for &user in users.get(&id).into_iter().flatten() {
+            let Some(symbol) = view.symbol_of(user) else {
+                continue;
+            };
+            found.insert(names::base(&symbol.name).to_owned());
+            if view.piece(user).is_code() && !is_paired(user) && seen.insert(user) {
+                waiting.push(user);
+            }
+        }
+    }
+    found
+}
+
+/// Which pieces with a name refer to which ones, themselves or in tables about them.
+fn users(view: &View) -> BTreeMap<PieceId, BTreeSet<PieceId>> {
+    let mut users: BTreeMap<PieceId, BTreeSet<PieceId>> = BTreeMap::new();
     let mut note = |of: PieceId, user: PieceId| {
-        let Some(symbol) = view.symbol_of(user) else {
-            return;
-        };
         for link in &view.piece(of).links {
             if let To::Piece(to) = link.to {
-                if to != user && view.piece(to).kind == Kind::Data {
-                    let name = names::base(&symbol.name).to_owned();
-                    users.entry(to).or_default().insert(name);
+                if to != user {
+                    users.entry(to).or_default().insert(user);
                 }
             }
         }
     };
-    for id in view.ids() {
+    for id in view.ids().filter(|&id| view.symbol_of(id).is_some()) {
         note(id, id);
         for &entry in &view.piece(id).entries {
             note(entry, id);

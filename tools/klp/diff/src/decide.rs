@@ -5,7 +5,7 @@
 use crate::compare::Comparison;
 use crate::correlate::Correlation;
 use crate::kernel::{Kernel, Location, NotLocated, Target, Wanted};
-use crate::model::{Difference, Reason, Refusal};
+use crate::model::{Difference, LeftOut, Reason, Refusal};
 use crate::view::{names, sections, Kind, PieceId, To, View};
 use object::elf;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,11 @@ pub enum Fate {
     },
     /// The function differs and cannot be replaced, but all who call it can.
     WithCallers {
+        /// How it differs.
+        because: Difference,
+    },
+    /// It differs, but is not used any more.
+    LeftOut {
         /// How it differs.
         because: Difference,
     },
@@ -89,6 +94,8 @@ pub struct Decisions {
     fates: BTreeMap<PieceId, Fate>,
     /// Why no livepatch can be made.
     pub refusals: Vec<Refusal>,
+    /// What differs without effect.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Decisions {
@@ -115,7 +122,34 @@ pub fn decide(context: &Context<'_>) -> Decisions {
     data(context, &mut comparison, &mut decisions);
     registered(context, &mut comparison, &mut decisions);
     code(context, &mut comparison, &mut decisions);
+    leave_out(context, &mut decisions);
     decisions
+}
+
+/// What differs in code and data that are not used any more, is left out of a patch that changes
+/// something else: an inlined function is there, too. If it is all that the fix changes, the fix
+/// would have no effect.
+fn leave_out(context: &Context<'_>, decisions: &mut Decisions) {
+    let is_empty = decisions.changed().next().is_none();
+    let fates = decisions.fates.iter();
+    let left_out: Vec<_> = fates
+        .filter_map(|(&id, fate)| matches!(fate, Fate::LeftOut { .. }).then_some(id))
+        .collect();
+    for id in left_out {
+        let what = context.patched.display(id);
+        let section = context.patched.section_of(id).name.clone();
+        if is_empty {
+            decisions.refuse(what, Reason::InitOnly { section });
+        } else {
+            decisions.left_out.push(LeftOut {
+                what,
+                effect: format!(
+                    "it is in {section}, which is not used any more; of a module that is loaded \
+                     later, the original is used"
+                ),
+            });
+        }
+    }
 }
 
 fn data(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut Decisions) {
@@ -156,12 +190,11 @@ fn data(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut 
         }
     }
     for (id, because) in differing {
-        let section = patched.section_of(id).name.clone();
-        let reason = match sections::is_init_or_exit(&section) {
-            true => Reason::InitOnly { section },
-            false => Reason::ChangedData { because },
-        };
-        decisions.refuse(patched.display(id), reason);
+        if sections::is_init_or_exit(&patched.section_of(id).name) {
+            decisions.fates.insert(id, Fate::LeftOut { because });
+        } else {
+            decisions.refuse(patched.display(id), Reason::ChangedData { because });
+        }
     }
 }
 
@@ -259,6 +292,7 @@ fn code(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut 
                             comparison.replace(id);
                             Fate::WithCallers { because }
                         }
+                        Err(Reason::InitOnly { .. }) => Fate::LeftOut { because },
                         Err(reason) => {
                             decisions.refuse(patched.display(id), reason);
                             Fate::Refused { because }

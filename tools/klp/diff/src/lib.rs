@@ -110,6 +110,9 @@ fn patch(
             Fate::WithCallers { because } => Decision::WithCallers {
                 because: because.clone(),
             },
+            Fate::LeftOut { because } => Decision::LeftOut {
+                because: because.clone(),
+            },
             Fate::Refused { because } => Decision::Refused {
                 because: because.clone(),
             },
@@ -165,7 +168,12 @@ fn patch(
             })
             .collect(),
         references: references.into_iter().collect(),
-        left_out: taken.left_out.iter().cloned().collect(),
+        left_out: decisions
+            .left_out
+            .iter()
+            .chain(&taken.left_out)
+            .cloned()
+            .collect(),
         refusals: refusals.cloned().collect(),
     }
 }

@@ -77,6 +77,12 @@ pub enum Decision {
         /// The first difference that was found.
         because: Difference,
     },
+    /// It differs, but is used only when the kernel starts or a module is loaded or removed: see
+    /// [`Patch::left_out`].
+    LeftOut {
+        /// The first difference that was found.
+        because: Difference,
+    },
     /// It differs, and cannot be replaced: see [`Patch::refusals`].
     Refused {
         /// The first difference that was found.

@@ -178,6 +178,9 @@ impl Taker<'_> {
             }
             // The patch is refused; what it would need is not looked for.
             Fate::Refused { .. } => Ok(Destination::Taken(to)),
+            Fate::LeftOut { .. } => Err(Reason::InitOnly {
+                section: view.section_of(to).name.clone(),
+            }),
             Fate::Unchanged if piece.is_code() && !is_entry => Err(Reason::InsideFunction {
                 function: view.display(to),
             }),

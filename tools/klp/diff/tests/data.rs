@@ -59,6 +59,36 @@ fn static_variables_of_the_same_name_are_told_apart_by_who_uses_them() {
 }
 
 #[test]
+fn a_static_variable_goes_with_an_inlined_function() {
+    let body = "int once(void) { static int count; return ++count + helper(1); }\n\
+                int a(int x) { return once() + x; }\nint b(int x) { return once() * x; }\n";
+    let inlined = "static inline __attribute__((always_inline)) ";
+    for arch in ARCHES {
+        let found = outcome(
+            arch,
+            &format!("{inlined}{body}"),
+            &format!("static apart {body}"),
+            &World::new(),
+        );
+        assert_eq!(found.changed(), ["a", "b"]);
+        assert_eq!(found.new_functions(), ["once"]);
+        assert_eq!(found.livepatch_symbols()[0], "vmlinux.count.0,0");
+        assert!(found.data().is_empty());
+        found.emitted();
+        // And the other way round.
+        let found = outcome(
+            arch,
+            &format!("static apart {body}"),
+            &format!("{inlined}{body}"),
+            &World::new(),
+        );
+        assert_eq!(found.changed(), ["a", "b"]);
+        assert!(found.data().is_empty());
+        found.emitted();
+    }
+}
+
+#[test]
 fn a_second_variable_of_the_same_name_in_a_function_is_unclear() {
     let source = "int a(int x) { { static int n; x += ++n; } return helper(x); }\n";
     for arch in ARCHES {

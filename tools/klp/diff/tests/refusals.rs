@@ -17,6 +17,20 @@ fn code_that_ran_when_the_kernel_started() {
 }
 
 #[test]
+fn code_that_ran_when_the_kernel_started_is_left_out_beside_other_code() {
+    let source =
+        "static inline __attribute__((always_inline)) int limit(int x) { return x + 1; }\n\
+                  int __init setup(int x) { return helper(limit(x)); }\n\
+                  int f(int x) { return helper(limit(x)) * 3; }\n";
+    for arch in ARCHES {
+        let found = fix(arch, source, "x + 1", "x + 2");
+        assert_eq!(found.changed(), ["f"]);
+        assert_eq!(found.patch.left_out[0].what, "setup");
+        assert!(!found.emitted().defines("setup"));
+    }
+}
+
+#[test]
 fn a_function_without_a_call_site_that_others_see() {
     let source = "notrace int quiet(int x) { return helper(x) + 1; }\n\
                   int caller(int x) { return quiet(x); }\n";
