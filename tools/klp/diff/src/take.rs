@@ -208,7 +208,7 @@ impl Taker<'_> {
         if piece.kind == Kind::Data {
             if piece.symbol.is_some() {
                 self.note(id, WhyTaken::Copied);
-            } else if section.is_writable() && !sections::is_compilers(&section.name) {
+            } else if !sections::is_constant(section) && !sections::is_compilers(&section.name) {
                 let section = section.name.clone();
                 return Err(Reason::UnnamedVariable { section });
             }

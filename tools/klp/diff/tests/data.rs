@@ -158,6 +158,32 @@ fn a_private_constant_may_change_with_those_who_use_it() {
 }
 
 #[test]
+fn a_private_table_of_strings_may_change_with_those_who_use_it() {
+    let source = "static const char *const names[] = { \"one\", \"two\", \"three\" };\n\
+                  int get(int x) { return exported(names[x]); }\n\
+                  int put(int x) { return helper(x); }\n";
+    for arch in ARCHES {
+        let found = fix(arch, source, "two", "zwei");
+        assert_eq!(found.changed(), ["get"]);
+        assert_eq!(found.data(), ["names"]);
+        found.emitted();
+    }
+}
+
+#[test]
+fn what_a_compiler_makes_without_a_name_is_copied() {
+    let source = "asm(\".pushsection .data..Lubsan_data0,\\\"aw\\\"\\n.balign 8\\n.Lubsan_data0: \
+                  .quad 7\\n.popsection\");\n\
+                  extern long report __asm__(\".Lubsan_data0\") \
+                  __attribute__((visibility(\"hidden\")));\n\
+                  int f(int x) { return exported((char *)&report) + helper(x) /**/; }\n";
+    for arch in ARCHES {
+        let found = fix(arch, source, "/**/", "* 3");
+        assert_eq!(found.emitted().data(".data..Lubsan_data0").len(), 8);
+    }
+}
+
+#[test]
 fn a_constant_that_others_see_may_not_change() {
     let source = "const int table[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };\n\
                   int get(int x) { return table[x & 7] + helper(x); }\n";

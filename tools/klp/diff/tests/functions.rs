@@ -385,3 +385,27 @@ fn thunks_of_s390_are_the_patchs_own() {
         assert_eq!(found.entries(table), 1, "{:?}", found.patch.entries);
     }
 }
+
+#[test]
+fn room_with_a_name_belongs_to_the_function_behind_it() {
+    let function = |name: &str, hash: u32, body: &str| {
+        format!(
+            ".balign 16\\n__cfi_{name}: .skip 11, 0x90\\nmov ${hash}, %eax\\n.globl {name}\\n.type \
+             {name}, @function\\n{name}: call __fentry__\\n{body}\\nret\\n.size {name}, . - {name}\\n"
+        )
+    };
+    let source = |body: &str| {
+        let functions = [function("one", 1, "nop"), function("two", 2, body)].concat();
+        format!("asm(\".section .sched.text,\\\"ax\\\"\\n{functions}.previous\");\n")
+    };
+    let flags = ["-mno-record-mcount"];
+    let before = compile_with(Arch::X86_64, &flags, &source("call helper"));
+    let after = compile_with(Arch::X86_64, &flags, &source("call helper\\nnop"));
+    let found = compare(&before, &after, &World::new());
+    assert_eq!(found.changed(), ["two"]);
+    let code = found.emitted().data(".sched.text");
+    assert_eq!(
+        code[..16],
+        [[0x90; 11].as_slice(), &[0xb8, 2, 0, 0, 0]].concat()
+    );
+}

@@ -85,6 +85,12 @@ impl View {
                 }
             }
         }
+        // Where clang and objtool have, they name it.
+        for symbol in &self.file.symbols {
+            if let (true, Place::Section(section)) = (symbol.is_room(), symbol.place) {
+                rooms.entry(section).or_default().insert(symbol.value);
+            }
+        }
         rooms
     }
 
@@ -137,7 +143,7 @@ impl View {
                 covered = covered.max(end);
                 continue;
             }
-            let room = rooms.and_then(|rooms| rooms.range(covered..=symbol.value).next_back());
+            let room = rooms.and_then(|rooms| rooms.range(covered..=symbol.value).next());
             let start = match (is_code, room) {
                 (true, Some(&room)) => room,
                 (true, None) if pieces.is_empty() => 0,

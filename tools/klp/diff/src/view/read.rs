@@ -118,9 +118,13 @@ impl Symbol {
     pub fn is_name(&self) -> bool {
         !matches!(self.kind, elf::STT_SECTION | elf::STT_FILE)
             && !self.name.is_empty()
-            && ![".L", "__pfx_", "__cfi_"]
-                .iter()
-                .any(|prefix| self.name.starts_with(prefix))
+            && !self.name.starts_with(".L")
+            && !self.is_room()
+    }
+
+    /// Whether it names the room before a function, which belongs to it.
+    pub fn is_room(&self) -> bool {
+        self.name.starts_with("__pfx_") || self.name.starts_with("__cfi_")
     }
 }
 

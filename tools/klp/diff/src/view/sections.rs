@@ -181,9 +181,10 @@ pub fn is_compilers(name: &str) -> bool {
     name.starts_with(".data..L") || name.starts_with(".data.rel.local..L")
 }
 
-/// Whether it cannot be changed any more once the kernel has started.
+/// Whether it cannot be changed any more once the kernel has started. What holds addresses is in a
+/// section of its own where code is independent of its position, as on s390x.
 pub fn is_constant(section: &Section) -> bool {
-    !section.is_writable() && !section.is_code()
+    !section.is_code() && (!section.is_writable() || is_or_below(&section.name, ".data.rel.ro"))
 }
 
 /// The section whose entries go with those of this one, one by one.
