@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Fuzz rust/format and tools/klp/kernel on the host: every target of tools/klp/fuzz, one
-# after the other, for MINUTES in all (SECONDS_EACH= for each). Starts from the seeds in
-# the repository, from the modules that are built, from small kernels that are made here,
-# and from what earlier runs have found, which stays in the cache. Prints the executions of each target, and ends with
+# Fuzz rust/format, tools/klp/kernel and klp-diff on the host: every target of
+# tools/klp/fuzz, one after the other, for MINUTES in all (SECONDS_EACH= for each). Starts
+# from the seeds in the repository, from the modules that are built, from small kernels that
+# are made here, and from what earlier runs have found, which stays in the cache. Prints the
+# executions of each target, and ends with
 # `N passed, N failed`.
 #
 #   fuzz.sh [TARGET...]
@@ -83,6 +84,9 @@ for target in "${TARGETS[@]}"; do
 	kernel)
 		length=$KERNEL_LENGTH
 		cp "$KERNELS"/* "$seeds"
+		;;
+	diff)
+		length=$FILE_LENGTH
 		;;
 	esac
 	[ ! -d "$FUZZ/seeds/$target" ] || cp "$FUZZ/seeds/$target"/* "$seeds"

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Makes a relocatable object of what is taken, which kbuild links into a module.
+//!
+//! Every piece has a section of its own, named as in the patched object; entries of tables are put
+//! together again. Whatever is not exported is referred to as `KLP_SYM()` of
+//! `include/linux/klp_sym.h` does it, so that `klp convert` makes livepatch symbols of it.
+
+mod layout;
+mod write;
+
+use crate::decide::{Decisions, Fate};
+use crate::error::Result;
+use crate::kernel::Target;
+use crate::take::Taken;
+use crate::view::{PieceId, View};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The bytes of the object.
+pub fn emit(
+    patched: &View,
+    taken: &Taken,
+    new_functions: &BTreeMap<PieceId, String>,
+) -> Result<Vec<u8>> {
+    write::write(&layout::Layout::new(patched, taken, new_functions))
+}
+
+/// The global symbols of the functions that replace others, none of which another unit of the
+/// same patch has.
+pub fn new_functions(
+    patched: &View,
+    decisions: &Decisions,
+    target: &Target,
+) -> BTreeMap<PieceId, String> {
+    let unit = identifier(&target.unit);
+    let mut used = BTreeSet::new();
+    let mut names = BTreeMap::new();
+    for id in decisions.changed() {
+        let Fate::Changed { old_name, .. } = decisions.fate(id) else {
+            continue;
+        };
+        let plain = format!("klp_new_{unit}_{}", identifier(old_name));
+        let mut name = plain.clone();
+        let mut number = 1;
+        while !used.insert(name.clone()) {
+            number += 1;
+            name = format!("{plain}_{number}");
+        }
+        debug_assert!(patched.piece(id).is_code());
+        names.insert(id, name);
+    }
+    names
+}
+
+/// A part of a C identifier. What cannot stand in one is written as its number, so that different
+/// texts stay different.
+fn identifier(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => out.push(byte.into()),
+            b'_' => out.push('_'),
+            byte => out.push_str(&format!("_x{byte:02x}_")),
+        }
+    }
+    out
+}
