@@ -6,7 +6,7 @@ mod common;
 
 use common::{fix_in, World};
 use klp::convert::Conversion;
-use klp::resolve::Knowledge;
+use klp::knowledge::Knowledge;
 use klp_diff::{describe, Options};
 use livepatch_fixtures::{Module, ARCHES};
 use livepatch_format::name::Dialect;
@@ -25,7 +25,7 @@ fn the_emitted_object_is_linked_and_converted() {
         .map(|name| format!("0x00000000\t{name}\tvmlinux\tEXPORT_SYMBOL\t\n"));
     std::fs::write(symvers.path(), text.concat()).unwrap();
     let mut knowledge = Knowledge::default();
-    knowledge.symvers.read(symvers.path()).unwrap();
+    knowledge.add_symvers(symvers.path()).unwrap();
     let world = World {
         positions: [("twice", 2)].into(),
         ..World::new()
