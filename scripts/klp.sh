@@ -46,7 +46,7 @@ case "${1:-}" in
 --build) build ;;
 *)
 	# cargo itself knows what has changed.
-	PROGRESS=30 locked klp step "klp command for $MACHINE" "2 min when new" \
+	PROGRESS=30 locked "klp-$(basename "$OUT")" step "klp command for $MACHINE" "2 min when new" \
 		"$TOP/scripts/enter" "$0" --build "$@"
 	echo "$KLP"
 	;;

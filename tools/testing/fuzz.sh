@@ -51,7 +51,7 @@ if [ "${1:-}" = --build ]; then
 	exit
 fi
 
-PROGRESS=30 locked fuzz step "fuzz targets" "1 min when new" "$TOP/scripts/enter" "$0" --build
+PROGRESS=30 locked "fuzz-$(key "$TOP")" step "fuzz targets" "1 min when new" "$TOP/scripts/enter" "$0" --build
 BINARIES=$TARGET/$TRIPLE/release
 
 # Modules as inputs: those of the samples, which are small, and one of objtool's making, of all

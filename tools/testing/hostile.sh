@@ -117,7 +117,7 @@ rm -rf "$STAGE" "$STAGE.control" "$STAGE.guest"
 mkdir -p "$STAGE/hostile"
 [ "$MODE" != ours ] || cp "$OUT/livepatch.ko" "$STAGE/hostile/"
 cp "${targets[@]}" "$STAGE/hostile/"
-PROGRESS=30 locked hostile-build step "$N damaged livepatches, seed $SEED" "1 min when new" "$TOP/scripts/enter" \
+PROGRESS=30 locked "hostile-$(key "$TOP")" step "$N damaged livepatches, seed $SEED" "1 min when new" "$TOP/scripts/enter" \
 	"$0" --build "$STAGE" "$KOBJ" "$VARIANT" "$MODE" "$SEED" "$N" "$FIRST" "${bases[@]}"
 MANIFEST=$STAGE/hostile/mutants/MANIFEST
 cp "$MANIFEST" "$LOG.manifest"
