@@ -61,6 +61,12 @@ pub trait Kernel {
     /// Where a symbol is.
     fn locate(&self, wanted: &Wanted<'_>) -> Result<Location, NotLocated>;
 
+    /// Whether the symbol is new in the patch, and one unit of it defines what another one uses.
+    /// Units are compared one by one, so that only the caller can know.
+    fn is_shared(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Whether ftrace can redirect the function at `location`; `None` where that is not known, and
     /// the object has to tell.
     fn has_call_site(&self, name: &str, location: &Location) -> Option<bool>;
