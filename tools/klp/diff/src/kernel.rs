@@ -58,8 +58,15 @@ pub trait Kernel {
     /// modules may use (`EXPORT_SYMBOL_FOR_MODULES()`) is not exported in this sense.
     fn is_exported(&self, name: &str) -> bool;
 
-    /// Where a symbol is.
+    /// Where a symbol is. What the target has comes before what others have: `__this_module` of a
+    /// module is its own.
     fn locate(&self, wanted: &Wanted<'_>) -> Result<Location, NotLocated>;
+
+    /// Whether the symbol is new in the patch, and one unit of it defines what another one uses.
+    /// Units are compared one by one, so that only the caller can know.
+    fn is_shared(&self, _name: &str) -> bool {
+        false
+    }
 
     /// Whether ftrace can redirect the function at `location`; `None` where that is not known, and
     /// the object has to tell.

@@ -73,7 +73,7 @@ pub fn diff(original: &[u8], patched: &[u8], target: &Target, kernel: &dyn Kerne
     };
     let decisions = decide::decide(&context);
     let taken = take::take(&context, &decisions);
-    let new_functions = emit::new_functions(&patched, &decisions, target);
+    let new_functions = emit::new_functions(&decisions, target);
     let patch = patch(&context, &decisions, &taken, &new_functions);
     let object = match patch.is_empty() || !patch.refusals.is_empty() {
         true => None,

@@ -33,9 +33,13 @@ impl Patch {
         functions.filter(|function| matches!(function.decision, Decision::Changed { .. }))
     }
 
-    /// Whether there is nothing to patch.
+    /// Whether there is nothing to patch, and nothing that another unit needs.
     pub fn is_empty(&self) -> bool {
+        let is_new = Decision::New { is_needed: true };
+        let mut functions = self.functions.iter();
         self.changed().next().is_none()
+            && !functions.any(|function| function.decision == is_new)
+            && self.data.is_empty()
     }
 }
 
@@ -227,6 +231,8 @@ pub struct Reference {
 pub enum ReferBy {
     /// As an exported symbol, by name.
     Export,
+    /// In another unit of the patch.
+    Patch,
     /// As a livepatch symbol.
     Position {
         /// `vmlinux` or the name of a module.

@@ -27,6 +27,8 @@ pub enum Destination {
 pub struct Taken {
     /// The pieces of the patched object, with where each of their links leads to.
     pub pieces: BTreeMap<PieceId, Vec<Destination>>,
+    /// What other units of the patch use.
+    pub shared: BTreeSet<PieceId>,
     /// Why data is taken.
     pub why: BTreeMap<PieceId, WhyTaken>,
     /// What is left out.
@@ -48,6 +50,7 @@ pub fn take(context: &Context<'_>, decisions: &Decisions) -> Taken {
     for id in decisions.changed() {
         taker.need(id);
     }
+    taker.share();
     taker.follow();
     taker.index_messages();
     taker.follow();
@@ -78,6 +81,22 @@ impl Taker<'_> {
     fn need(&mut self, id: PieceId) {
         if self.seen.insert(id) {
             self.waiting.push(id);
+        }
+    }
+
+    /// Takes what is new and used by other units of the patch.
+    fn share(&mut self) {
+        let view = self.context.patched;
+        for id in view.ids() {
+            let is_new = view.piece(id).is_unique && *self.decisions.fate(id) == Fate::New;
+            let is_shared = view.symbol_of(id).is_some_and(|symbol| {
+                !symbol.is_local() && self.context.kernel.is_shared(&symbol.name)
+            });
+            if is_new && is_shared {
+                self.taken.shared.insert(id);
+                self.note(id, WhyTaken::New);
+                self.need(id);
+            }
         }
     }
 
@@ -297,6 +316,11 @@ impl Taker<'_> {
                 name: symbol.name.clone(),
                 by: ReferBy::Export,
             }
+        } else if kernel.is_shared(&symbol.name) {
+            Reference {
+                name: symbol.name.clone(),
+                by: ReferBy::Patch,
+            }
         } else {
             let wanted = Wanted {
                 name: &symbol.name,
@@ -324,7 +348,7 @@ impl Taker<'_> {
             || sections::is_per_cpu(section)
             || section.starts_with(".altinstr_");
         let is_modules = match &reference.by {
-            ReferBy::Export => false,
+            ReferBy::Export | ReferBy::Patch => false,
             ReferBy::Position { object, .. } => object != "vmlinux",
         };
         if !is_used_up || !is_modules {

@@ -409,3 +409,34 @@ fn room_with_a_name_belongs_to_the_function_behind_it() {
         [[0x90; 11].as_slice(), &[0xb8, 2, 0, 0, 0]].concat()
     );
 }
+
+#[test]
+fn what_another_unit_needs_is_there_under_its_own_name() {
+    let world = World {
+        missing: ["fresh", "state"].into(),
+        shared: ["fresh", "state"].into(),
+        ..World::new()
+    };
+    for arch in ARCHES {
+        // One file defines it, and changes nothing else,
+        let source = "int old(int x) { return helper(x); }\n";
+        let after = format!(
+            "{source}int state = 5; int fresh(int x) {{ return helper(x) + state; }}\n\
+             int unused(int x) {{ return fresh(x); }}\n"
+        );
+        let found = outcome(arch, source, &after, &world);
+        assert_eq!(found.new_functions(), ["fresh"]);
+        let mut global = found.emitted().global();
+        global.sort();
+        assert_eq!(global, ["fresh", "state"]);
+        // and another one uses it.
+        let source = "int fresh(int); extern int state;\nint f(int x) { return helper(x); }\n";
+        let after = source.replace("helper(x)", "fresh(x) + state");
+        let found = outcome(arch, source, &after, &world);
+        assert_eq!(found.changed(), ["f"]);
+        let undefined = found.emitted().undefined();
+        for name in ["fresh", "state"] {
+            assert!(undefined.contains(&name.to_owned()), "{undefined:?}");
+        }
+    }
+}

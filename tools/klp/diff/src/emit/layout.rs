@@ -262,14 +262,25 @@ impl Layouter<'_> {
             let Some(&(place, offset)) = self.placed.get(&id) else {
                 continue;
             };
+            let key = Key::Symbol(SymbolId(index));
+            let is_shared = piece.symbol == Some(SymbolId(index)) && taken.shared.contains(&id);
+            let binding = match is_shared {
+                true => elf::STB_GLOBAL,
+                false => elf::STB_LOCAL,
+            };
             let symbol = Symbol {
                 name: symbol.name.clone(),
-                info: elf::SymbolInfo::new(elf::STB_LOCAL, symbol.kind),
+                info: elf::SymbolInfo::new(binding, symbol.kind),
                 place: SymbolPlace::Section(place),
                 value: offset + (symbol.value - piece.start),
                 size: symbol.size,
             };
-            self.local(Key::Symbol(SymbolId(index)), symbol);
+            if is_shared {
+                self.keys.insert(key, Number::Global(self.global.len()));
+                self.global.push(symbol);
+            } else {
+                self.local(key, symbol);
+            }
         }
         for (&id, name) in new_functions {
             let Some(&(place, offset)) = self.placed.get(&id) else {
@@ -409,7 +420,7 @@ impl Layouter<'_> {
 /// What a symbol that is defined elsewhere is called in the object.
 fn symbol_name(reference: &Reference) -> String {
     match &reference.by {
-        ReferBy::Export => reference.name.clone(),
+        ReferBy::Export | ReferBy::Patch => reference.name.clone(),
         ReferBy::Position { object, position } => {
             format!(".klp.extern.{object}.{}..{position}", reference.name)
         }

@@ -42,6 +42,7 @@ pub struct World {
     pub elsewhere: BTreeMap<&'static str, &'static str>,
     pub untraced: BTreeSet<&'static str>,
     pub traced: BTreeSet<&'static str>,
+    pub shared: BTreeSet<&'static str>,
     pub object: &'static str,
 }
 
@@ -55,6 +56,7 @@ impl World {
             elsewhere: BTreeMap::new(),
             untraced: BTreeSet::new(),
             traced: BTreeSet::new(),
+            shared: BTreeSet::new(),
             object: "vmlinux",
         }
     }
@@ -83,6 +85,10 @@ impl Kernel for World {
             object: object.to_owned(),
             position: self.positions.get(wanted.name).copied().unwrap_or(0),
         })
+    }
+
+    fn is_shared(&self, name: &str) -> bool {
+        self.shared.contains(name)
     }
 
     fn has_call_site(&self, name: &str, _: &Location) -> Option<bool> {
@@ -190,7 +196,7 @@ impl Outcome {
                 ReferBy::Position { object, position } => {
                     Some(format!("{object}.{},{position}", reference.name))
                 }
-                ReferBy::Export => None,
+                ReferBy::Export | ReferBy::Patch => None,
             })
             .collect()
     }
