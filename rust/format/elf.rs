@@ -21,7 +21,8 @@ pub const SHF_ALLOC: u64 = 1 << 1;
 pub const SHF_WRITE: u64 = 1;
 /// The section is code.
 pub const SHF_EXECINSTR: u64 = 1 << 2;
-/// The kernel's own mark of what is read-only once a module's init function is done.
+/// The kernel's own mark of what is read-only once a module's init function is done. To a linker
+/// it says that the section is kept (`SHF_GNU_RETAIN`).
 pub const SHF_RO_AFTER_INIT: u64 = 0x0020_0000;
 /// `sh_info` holds a section index.
 pub const SHF_INFO_LINK: u64 = 1 << 6;
@@ -59,6 +60,9 @@ pub struct SectionIndex(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SymbolIndex(pub u32);
 
+/// What is said of a file whose class or byte order is none of a kernel's.
+pub const FOREIGN: &str = "not 64-bit, or of an unknown byte order";
+
 /// The byte order of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endian {
@@ -75,6 +79,15 @@ impl Endian {
     } else {
         Endian::Little
     };
+
+    /// What the first 16 bytes of a 64-bit ELF file say.
+    pub fn of_header(ident: &[u8]) -> Option<Endian> {
+        match ident.get(4..6)? {
+            [2, 1] => Some(Endian::Little),
+            [2, 2] => Some(Endian::Big),
+            _ => None,
+        }
+    }
 }
 
 /// The machines whose livepatches are understood.
@@ -227,14 +240,7 @@ impl Header {
         if ident.get(..4) != Some(b"\x7fELF".as_slice()) {
             return Err(Error::NotElf("no ELF magic"));
         }
-        if ident.get(4) != Some(&2) {
-            return Err(Error::NotElf("not 64-bit"));
-        }
-        let endian = match ident.get(5) {
-            Some(1) => Endian::Little,
-            Some(2) => Endian::Big,
-            _ => return Err(Error::NotElf("unknown byte order")),
-        };
+        let endian = Endian::of_header(ident).ok_or(Error::NotElf(FOREIGN))?;
         let bytes = Bytes::new(file, endian);
         let header = Header {
             endian,

@@ -86,14 +86,13 @@ pub enum LoaderFault {
     Record(&'static str),
     /// A section of strings that ends amid one.
     Unterminated,
-    /// A section that lies over the section headers, or over a table of names or symbols.
+    /// A section that lies over what the kernel goes on reading in the file: headers, tables, what
+    /// it changes there.
     Overlap,
     /// Symbol 0 is defined in a section.
     NullSymbol { shndx: u16 },
     /// A relocation `nr` whose symbol is in a section that does not stay in memory.
     NotInMemory { nr: u32, symbol: SymbolIndex },
-    /// A section that is freed after init, and is to be read-only then.
-    InitReadOnly,
 }
 
 impl fmt::Display for LoaderFault {
@@ -110,7 +109,7 @@ impl fmt::Display for LoaderFault {
             LoaderFault::Record(why) => write!(f, "the kernel's own record of the module: {why}"),
             LoaderFault::Unterminated => f.write_str("its last string has no end"),
             LoaderFault::Overlap => f.write_str(
-                "it lies over the section headers, the symbol table or a table of names",
+                "it lies over a header, a table of names or symbols, or what the kernel changes in the file",
             ),
             LoaderFault::NullSymbol { shndx } => {
                 write!(
@@ -123,9 +122,6 @@ impl fmt::Display for LoaderFault {
                 "relocation {nr}: symbol {} is in a section that does not stay in memory",
                 symbol.0
             ),
-            LoaderFault::InitReadOnly => {
-                f.write_str("it is freed after init, but is to be read-only from then on")
-            }
         }
     }
 }

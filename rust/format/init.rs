@@ -8,9 +8,12 @@ use core::ops::Range;
 
 /// Symbols that only mark where something in that memory begins or ends: they stay good as
 /// addresses.
-const MARKS: [&[u8]; 4] = [
+const MARKS: [&[u8]; 6] = [
     b"__init_begin",
     b"__inittext_end",
+    b"__per_cpu_end",
+    // On s390 the data that stays ends where that begins.
+    b"_edata",
     b"_einittext",
     b"_sinittext",
 ];

@@ -12,12 +12,12 @@
 
 use super::elf::{
     Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, SymbolIndex,
-    SymbolTable, RELA_SIZE, SHDR_SIZE, SHF_ALLOC, SHF_EXECINSTR, SHF_RO_AFTER_INIT, SHF_WRITE,
-    SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB, SYM_SIZE,
+    SymbolTable, EHDR_SIZE, RELA_SIZE, SHDR_SIZE, SHF_ALLOC, SHF_EXECINSTR, SHF_RO_AFTER_INIT,
+    SHF_WRITE, SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
+    SYM_SIZE,
 };
 use super::error::{Error, LoaderFault, Result};
 use super::modinfo;
-use super::name::ObjectName;
 use super::reloc;
 use core::ops::Range;
 
@@ -32,16 +32,29 @@ pub const RECORD_NAME: Range<usize> = 24..80;
 const FROM_FILE: [&[u8]; 8] = [
     modinfo::SECTION,
     RECORD,
-    b".data..percpu",
+    PER_CPU,
     VERSIONS,
-    b"__version_ext_crcs",
-    b"__version_ext_names",
+    VERSION_CHECKSUMS,
+    VERSION_NAMES,
     b".BTF",
     b".BTF.base",
 ];
 
+/// What each processor gets a copy of.
+const PER_CPU: &[u8] = b".data..percpu";
+
 /// Names and checksums of the symbols that a module imports.
 const VERSIONS: &[u8] = b"__versions";
+/// The same, where names may be longer.
+const VERSION_CHECKSUMS: &[u8] = b"__version_ext_crcs";
+const VERSION_NAMES: &[u8] = b"__version_ext_names";
+
+/// Sections that do not stay in memory, whatever their flags say: the kernel clears these.
+const NOT_KEPT: [&[u8]; 4] = [modinfo::SECTION, VERSIONS, VERSION_CHECKSUMS, VERSION_NAMES];
+
+/// Where in the kernel's own record of a module the addresses of its init and exit function are,
+/// which is all that relocations may put there. That differs between kernels.
+pub type RecordPlaces<'a> = &'a [u64];
 
 /// More than this is no module, and the loader counts with 32 bits.
 const MEMORY_MAX: u64 = 1 << 31;
@@ -49,14 +62,15 @@ const MEMORY_MAX: u64 = 1 << 31;
 /// The section at fault, and its fault.
 type Found = core::result::Result<(), (SectionIndex, Error)>;
 
-/// Checks a file that nobody has looked at.
+/// Checks a file that nobody has looked at. `places` are those of the kernel that it is for, where
+/// that is known.
 ///
 /// # Errors
 ///
 /// The section at fault, with [`Error::Unchecked`], [`Error::StringOffset`],
 /// [`Error::RelocationSymbol`], [`Error::RelocationOffset`], or what keeps the section from being
 /// read.
-pub fn check(image: &Image<'_>) -> Found {
+pub fn check(image: &Image<'_>, places: Option<RecordPlaces<'_>>) -> Found {
     let null = SectionIndex(0);
     let first = image.sections.get(null).map_err(|error| (null, error))?;
     if first.sh_name != 0 || first.sh_flags != 0 {
@@ -77,7 +91,8 @@ pub fn check(image: &Image<'_>) -> Found {
     names(&symbols, &strings, memory).map_err(|error| (table, error))?;
     for (index, section) in image.sections.iter() {
         if section.sh_type == SHT_RELA && !section.is_livepatch_relocation() {
-            relocations(image, &section, &symtab, &symbols).map_err(|error| (index, error))?;
+            relocations(image, &section, &symtab, &symbols, places)
+                .map_err(|error| (index, error))?;
         }
     }
     Ok(())
@@ -86,6 +101,12 @@ pub fn check(image: &Image<'_>) -> Found {
 fn symbol_table(image: &Image<'_>) -> Option<(SectionIndex, Section)> {
     let is_table = |section: &Section| section.sh_type == SHT_SYMTAB;
     image.sections.iter().find(|(_, section)| is_table(section))
+}
+
+/// Whether the section stays in the module's memory.
+fn is_kept(image: &Image<'_>, section: &Section) -> bool {
+    let name = image.name(section).unwrap_or_default();
+    is_allocated(section) && !NOT_KEPT.contains(&name)
 }
 
 /// Whether the section is in the module's memory, by what its own header says.
@@ -105,9 +126,6 @@ fn header(image: &Image<'_>, section: &Section) -> Result<()> {
             return fault(LoaderFault::NoContents);
         }
         _ => {}
-    }
-    if section.sh_flags & SHF_RO_AFTER_INIT != 0 && name.starts_with(b".init") {
-        return fault(LoaderFault::InitReadOnly);
     }
     if name == RECORD {
         return record(image, section);
@@ -139,7 +157,8 @@ fn record(image: &Image<'_>, section: &Section) -> Result<()> {
     let (name, rest) = name
         .split_at_checked(length.unwrap_or(0))
         .unwrap_or_default();
-    if ObjectName::new(name).is_err() {
+    // Directories are made of it.
+    if name.is_empty() || name.contains(&b'/') {
         return fault("the name in it is no name of a module");
     }
     if [before, rest, after]
@@ -177,15 +196,28 @@ fn tables(image: &Image<'_>, (table, symtab): (SectionIndex, &Section)) -> Found
     };
     let headers = u64::from(image.header.e_shnum).saturating_mul(SHDR_SIZE as u64);
     let headers = extent(image.header.e_shoff, headers);
+    // The kernel fills its record in here before it moves that, and relocates what each processor
+    // gets a copy of here.
+    let is_per_cpu =
+        |section: &Section| is_allocated(section) && image.name(section) == Ok(PER_CPU);
+    let mut sections = image.sections.iter();
+    let per_cpu = sections.find(|(_, section)| is_per_cpu(section));
+    let record = image.find(RECORD);
+    let none = SectionIndex(0);
     let special = [
         table,
         SectionIndex(symtab.sh_link),
         SectionIndex(image.header.e_shstrndx.into()),
+        per_cpu.map_or(none, |(index, _)| index),
+        record.map_or(none, |(index, _)| index),
     ];
-    let extents = special.map(|index| {
-        let section = image.sections.get(index).ok();
-        section.map_or(0..0, |section| extent(section.sh_offset, section.sh_size))
+    let extents = special.map(|index| match image.sections.get(index) {
+        Ok(section) if !matches!(section.sh_type, SHT_NULL | SHT_NOBITS) => {
+            extent(section.sh_offset, section.sh_size)
+        }
+        _ => 0..0,
     });
+    let header = 0..EHDR_SIZE as u64;
     for (index, section) in image.sections.iter() {
         if matches!(section.sh_type, SHT_NULL | SHT_NOBITS) {
             continue;
@@ -195,7 +227,7 @@ fn tables(image: &Image<'_>, (table, symtab): (SectionIndex, &Section)) -> Found
             .iter()
             .zip(&extents)
             .any(|(&other, extent)| other != index && overlap(&here, extent));
-        if over_table || overlap(&here, &headers) {
+        if over_table || overlap(&here, &headers) || overlap(&here, &header) {
             return Err((index, Error::Unchecked(LoaderFault::Overlap)));
         }
     }
@@ -235,9 +267,12 @@ fn relocations(
     section: &Section,
     symtab: &Section,
     symbols: &SymbolTable<'_>,
+    places: Option<RecordPlaces<'_>>,
 ) -> Result<()> {
     let machine = image.header.machine()?;
     let target = applied_to(image, section, symtab)?;
+    let record = image.find(RECORD).map(|(index, _)| index);
+    let places = places.filter(|_| record == Some(SectionIndex(section.sh_info)));
     // s390 counts by the symbols of all relocations, those of debug information too.
     if target.is_none() && machine != Machine::S390 {
         return Ok(());
@@ -260,11 +295,17 @@ fn relocations(
             continue;
         };
         place(nr, &rela, width, target)?;
-        let defined = SectionIndex(symbol.st_shndx.into());
+        let is_function =
+            |place: &u64| *place == rela.r_offset && reloc::is_address(machine, rela.r_type);
+        if places.is_some_and(|places| !places.iter().any(is_function)) {
+            return Err(Error::Unchecked(LoaderFault::Record(
+                "relocations put more there than its functions",
+            )));
+        }
         if (SHN_UNDEF + 1..SHN_LORESERVE).contains(&symbol.st_shndx) {
-            let flags = image.sections.flags(defined);
             // The kernel itself refuses one of a section that is not there.
-            if flags.is_ok_and(|flags| flags & SHF_ALLOC == 0) {
+            let defined = image.sections.get(SectionIndex(symbol.st_shndx.into()));
+            if defined.is_ok_and(|defined| !is_kept(image, &defined)) {
                 let symbol = rela.symbol;
                 return Err(Error::Unchecked(LoaderFault::NotInMemory { nr, symbol }));
             }

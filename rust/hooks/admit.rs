@@ -13,6 +13,7 @@ use crate::format::modinfo;
 use crate::format::refusal::Refusal;
 use crate::format::unchecked;
 use crate::messages::refuse;
+use crate::sys::module;
 use kernel::prelude::*;
 
 /// Renames the key, if there is one. A file that is not even an ELF file is left to the kernel,
@@ -36,7 +37,8 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
     let Ok(image) = Image::parse(file) else {
         return Ok(());
     };
-    let checked = check::symbol_uses(&image).and_then(|()| unchecked::check(&image));
+    let checked = check::symbol_uses(&image)
+        .and_then(|()| unchecked::check(&image, Some(&module::FUNCTIONS)));
     checked.map_err(|(index, error)| {
         let info = file.get(range).unwrap_or_default();
         let section = image.sections.get(index);

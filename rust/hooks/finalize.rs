@@ -3,6 +3,8 @@
 //! A module is in its place and relocated, but for its livepatch relocations.
 
 use crate::format::check;
+use crate::format::elf::FOREIGN;
+use crate::format::error::Error;
 use crate::format::modinfo;
 use crate::format::refusal::Refusal;
 use crate::loader::{relocate, retain};
@@ -33,6 +35,14 @@ pub(crate) fn finalize(loading: &Loading<'_>) -> Result {
             }));
         }
         return Ok(());
+    }
+    // It came past what looks at a livepatch first, which did not find it.
+    if !loading.is_native() {
+        return Err(refuse(&Refusal::Unsafe {
+            module: module.name().to_bytes(),
+            section: modinfo::SECTION,
+            error: Error::NotElf(FOREIGN),
+        }));
     }
     pr_notice_once!(
         "{}: tainting kernel with TAINT_LIVEPATCH\n",

@@ -91,6 +91,7 @@ pub(crate) struct Loading<'a> {
     sections: &'a [u8],
     names: SectionIndex,
     module: Module<'a>,
+    is_native: bool,
 }
 
 impl<'a> Loading<'a> {
@@ -114,6 +115,7 @@ impl<'a> Loading<'a> {
                 ),
                 names: SectionIndex((*header).e_shstrndx.into()),
                 module: Module::from_raw(module),
+                is_native: Endian::of_header(&(*header).e_ident) == Some(Endian::NATIVE),
             }
         }
     }
@@ -121,6 +123,12 @@ impl<'a> Loading<'a> {
     /// The module.
     pub(crate) fn module(&self) -> Module<'a> {
         self.module
+    }
+
+    /// Whether the file says that it is in the kernel's own format: the loader does not look at
+    /// all of that.
+    pub(crate) fn is_native(&self) -> bool {
+        self.is_native
     }
 
     /// Its sections.

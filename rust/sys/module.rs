@@ -17,6 +17,16 @@ const _: () = {
     assert!(bindings::LP_MODULE_NAME_LEN as usize == name.end - name.start);
 };
 
+/// Where in `struct module` the addresses of the init and exit function are, in bytes.
+#[cfg(CONFIG_MODULE_UNLOAD)]
+pub(crate) const FUNCTIONS: [u64; 2] = [
+    offset_of!(bindings::module, init) as u64,
+    offset_of!(bindings::module, exit) as u64,
+];
+/// Where in `struct module` the address of the init function is, in bytes.
+#[cfg(not(CONFIG_MODULE_UNLOAD))]
+pub(crate) const FUNCTIONS: [u64; 1] = [offset_of!(bindings::module, init) as u64];
+
 /// Which of a module's regions holds its code.
 const TEXT: usize = bindings::mod_mem_type_MOD_TEXT as usize;
 

@@ -33,7 +33,7 @@ fn read_all(file: &[u8]) -> Option<Seen> {
     });
     let image = Image::parse(file).ok()?;
     let _ = check::symbol_uses(&image);
-    let _ = unchecked::check(&image);
+    let _ = unchecked::check(&image, None);
     let mut seen = Seen::default();
     for (index, section) in image.sections.iter() {
         seen.note(format!("name {}", index.0), image.name(&section));

@@ -35,6 +35,8 @@ fn init_memory_is_freed_but_for_marks_and_per_cpu_variables() {
         ("d", 200, false),
         ("__init_begin", 100, false),
         ("_einittext", 120, false),
+        ("_edata", 100, false),
+        ("__per_cpu_end", 160, false),
     ] {
         assert_eq!(
             memory.frees(name.as_bytes(), address),

@@ -39,7 +39,7 @@ impl File {
     }
 
     fn check(&self) -> Result<(), (SectionIndex, Error)> {
-        check(&self.image())
+        check(&self.image(), None)
     }
 
     fn find(&self, name: &[u8]) -> (SectionIndex, Section) {
@@ -239,6 +239,65 @@ fn module_information_ends_with_a_nul() {
 }
 
 #[test]
+fn a_name_may_have_whatever_a_file_system_takes() {
+    for arch in ARCHES {
+        let file = File::new(arch);
+        let (_, record) = file.find(RECORD);
+        let name = record.sh_offset as usize + RECORD_NAME.start;
+        assert_eq!(file.patched(name + 1, b'.'.into(), 1).check(), Ok(()));
+    }
+}
+
+#[test]
+fn nothing_lies_over_what_each_processor_gets_a_copy_of() {
+    for arch in ARCHES {
+        let text = "int each __section(\".data..percpu\") = 1; int one = 1;";
+        let file = File(Module::new(arch, "patch").source("patch.c", text).build());
+        assert_eq!(file.check(), Ok(()));
+        let (_, each) = file.find(b".data..percpu");
+        let (index, _) = file.find(b".data");
+        file.with(index, OFFSET, each.sh_offset)
+            .has(index, LoaderFault::Overlap);
+    }
+}
+
+#[test]
+fn relocations_put_the_modules_functions_into_its_record_and_nothing_else() {
+    for arch in ARCHES {
+        let text = "int begin(void) { return 0; } void end(void) {}\n\
+                    struct { char before[24], name[56], after[48]; void *begin, *end; } record\n\
+                    __section(\".gnu.linkonce.this_module\") =\n\
+                    { .name = \"patch\", .begin = begin, .end = end };";
+        let file = File(Module::new(arch, "patch").source("patch.c", text).build());
+        let image = file.image();
+        let name = [b".rela".as_slice(), RECORD].concat();
+        let (index, _) = file.find(&name);
+        assert_eq!(check(&image, None), Ok(()));
+        assert_eq!(check(&image, Some(&[128, 136])), Ok(()));
+        for places in [vec![128], vec![128, 144], vec![]] {
+            let (found, error) = check(&image, Some(&places)).unwrap_err();
+            assert_eq!(found, index);
+            assert!(matches!(error, Error::Unchecked(LoaderFault::Record(_))));
+        }
+    }
+}
+
+#[test]
+fn what_the_kernel_reads_as_text_does_not_stay() {
+    for arch in ARCHES {
+        let text = "extern char info[] __asm__(\"info\");\n\
+                    __asm__(\".pushsection .modinfo,\\\"a\\\"\\ninfo: .asciz \\\"a=b\\\"\\n.popsection\");\n\
+                    char *pointer = info;";
+        let file = File(Module::new(arch, "patch").source("patch.c", text).build());
+        let (_, error) = file.check().unwrap_err();
+        assert!(matches!(
+            error,
+            Error::Unchecked(LoaderFault::NotInMemory { .. })
+        ));
+    }
+}
+
+#[test]
 fn nothing_lies_over_the_tables() {
     for arch in ARCHES {
         let file = File::new(arch);
@@ -246,22 +305,17 @@ fn nothing_lies_over_the_tables() {
         let headers = file.image().header.e_shoff;
         let (_, symbols) = file.find(b".symtab");
         let (_, names) = file.find(b".shstrtab");
-        for offset in [headers, symbols.sh_offset, names.sh_offset] {
+        let (_, record) = file.find(RECORD);
+        for offset in [
+            0,
+            headers,
+            symbols.sh_offset,
+            names.sh_offset,
+            record.sh_offset,
+        ] {
             file.with(index, OFFSET, offset)
                 .has(index, LoaderFault::Overlap);
         }
-    }
-}
-
-#[test]
-fn what_is_freed_after_init_is_not_read_only_then() {
-    for arch in ARCHES {
-        let text = "int early __section(\".init.data\") = 1;";
-        let file = File(Module::new(arch, "patch").source("patch.c", text).build());
-        assert_eq!(file.check(), Ok(()));
-        let (index, section) = file.find(b".init.data");
-        file.with(index, FLAGS, section.sh_flags | SHF_RO_AFTER_INIT)
-            .has(index, LoaderFault::InitReadOnly);
     }
 }
 

@@ -62,7 +62,7 @@ fuzz_target!(|file: &[u8]| {
     if check::symbol_uses(&image).is_ok() && image.symbols().is_ok() {
         uses_do_no_harm(&image);
     }
-    let _ = unchecked::check(&image);
+    let _ = unchecked::check(&image, None);
 
     let endian = match image.header.endian {
         Endian::Little => Endianness::Little,

@@ -120,7 +120,7 @@ fn admitted_by_format(file: &[u8]) -> bool {
         return true;
     };
     let image = Image::parse(file).expect("what can be read");
-    check::symbol_uses(&image).is_ok() && unchecked::check(&image).is_ok()
+    check::symbol_uses(&image).is_ok() && unchecked::check(&image, None).is_ok()
 }
 
 /// What rust/format says of the livepatch relocations of a file, as livepatch.ko asks it.

@@ -66,6 +66,10 @@ bad "an offset near the end of the address space" klp_test_late-offset-huge EINV
 bad "a mark as livepatch.ko makes it, with a symbol index that is out of range" \
 	klp_test_late-marked-as-admitted ENOEXEC \
 	"$IN .*: relocation 0: symbol index 16777215 is out of range"
+bad "such a mark in a file of no known byte order" klp_test_late-marked-as-admitted-foreign ENOEXEC \
+	"not 64-bit, or of an unknown byte order"
+bad "a relocation that changes the kernel's record of the module" klp_test_late-record ENOEXEC \
+	"$IN .rela.gnu.linkonce.this_module: the kernel's own record of the module: relocations put more there"
 bad "two relocations that write to one place" klp_test_late-place-twice EINVAL \
 	"$IN .klp.rela.klp_test_target.text: relocation [01] writes to the place of livepatch relocation [01]"
 bad "relocations for two objects that write to one place" klp_test_late-place-of-another-object EINVAL \

@@ -44,7 +44,7 @@ pub(super) fn check(lint: &mut Lint<'_>) {
     let name = module.name();
     if module.is_marked() {
         let image = module.image();
-        let checked = check::symbol_uses(image).and_then(|()| unchecked::check(image));
+        let checked = check::symbol_uses(image).and_then(|()| unchecked::check(image, None));
         if let Err((index, error)) = checked {
             let section = module.section_name(index);
             let refusal = Refusal::Unsafe {

@@ -133,6 +133,19 @@ def fault_marked_as_admitted(module):
     fault_symbol_index(module)
 
 
+def fault_marked_as_admitted_foreign(module):
+    """The same mark in a file that says of its byte order what no file does; the kernel does not look."""
+    module.data[mark(module)] = ord("L")
+    module.data[5] = 0
+
+
+def fault_record(module):
+    """A relocation of the kernel's own record of the module, somewhere else than at its functions."""
+    section = next(s for s in module.sections if module.name(s) == b".rela.gnu.linkonce.this_module")
+    where, info, addend = module.read(RELA, section[4])
+    module.write(RELA, section[4], where - 8, info, addend)
+
+
 def fault_not_livepatch_symbol(module):
     module.set_rela(symbol=1)
 
