@@ -27,7 +27,7 @@ out_of_scope() {
 	esac
 	case "$module $arguments" in
 	*' fault=null') echo "code passes a null pointer: no patch is in the file" ;;
-	*-record\ *) echo "depends on the kernel's own structure" ;;
+	*-record-relocated\ *) echo "depends on the kernel's own structure" ;;
 	*fault=early* | *fault=late*) echo "the module's own init function fails" ;;
 	*fault=again*) echo "code enables its patch a second time" ;;
 	*pre_patch_ret=* | *refuse=*) echo "the patch's own callback refuses" ;;

@@ -93,7 +93,7 @@ build() {
 	damaged klp_test_late section-without-target section-without-object \
 		section-unknown-prefix section-without-flag section-of-another-kind section-not-allocated \
 		target-symtab not-marked not-livepatch-symbol symbol-index \
-		marked-as-admitted marked-as-admitted-foreign record place-twice place-of-another-object \
+		marked-as-admitted marked-as-admitted-foreign record-relocated place-twice place-of-another-object \
 		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
 		vmlinux-symbol-for-module target-ambiguous target-position symbol-freed object-not-patched \
 		truncated truncated-header

@@ -68,7 +68,7 @@ bad "a mark as livepatch.ko makes it, with a symbol index that is out of range" 
 	"$IN .*: relocation 0: symbol index 16777215 is out of range"
 bad "such a mark in a file of no known byte order" klp_test_late-marked-as-admitted-foreign ENOEXEC \
 	"not 64-bit, or of an unknown byte order"
-bad "a relocation that changes the kernel's record of the module" klp_test_late-record ENOEXEC \
+bad "a relocation that changes the kernel's record of the module" klp_test_late-record-relocated ENOEXEC \
 	"$IN .rela.gnu.linkonce.this_module: the kernel's own record of the module: relocations put more there"
 bad "two relocations that write to one place" klp_test_late-place-twice EINVAL \
 	"$IN .klp.rela.klp_test_target.text: relocation [01] writes to the place of livepatch relocation [01]"

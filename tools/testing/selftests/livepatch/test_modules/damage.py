@@ -139,7 +139,7 @@ def fault_marked_as_admitted_foreign(module):
     module.data[5] = 0
 
 
-def fault_record(module):
+def fault_record_relocated(module):
     """A relocation of the kernel's own record of the module, somewhere else than at its functions."""
     section = next(s for s in module.sections if module.name(s) == b".rela.gnu.linkonce.this_module")
     where, info, addend = module.read(RELA, section[4])
