@@ -95,6 +95,7 @@ build() {
 		target-symtab not-marked not-livepatch-symbol symbol-index \
 		marked-as-admitted place-twice place-of-another-object \
 		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
+		symbol-zero section-zero kernel-relocation kernel-relocation-symbol alignment no-contents record \
 		vmlinux-symbol-for-module target-ambiguous target-position truncated truncated-header
 	# s390 writes over whatever is there.
 	[ "$ARCH" != x86_64 ] || damaged klp_test_late place-occupied

@@ -207,6 +207,51 @@ def fault_target_position(module):
     module.rename_symbol(b".klp.sym.klp_test_target.shared_counter,2", b".klp.sym.klp_test_target.shared_counter,4")
 
 
+def named(module, name):
+    """Index and header of the section of that name."""
+    return next((i, s) for i, s in enumerate(module.sections) if module.name(s) == name)
+
+
+def fault_symbol_zero(module):
+    """The kernel's own loader checks symbols from 1 on."""
+    _, symtab = named(module, b".symtab")
+    module.write("H", symtab[4] + 6, 0x8E85)
+
+
+def fault_section_zero(module):
+    module.set_field(0, 0, 0x7FFFFFFF)
+
+
+def fault_kernel_relocation(module):
+    """One that the kernel's own loader applies, without a look at where."""
+    _, section = named(module, b".rela.text")
+    module.write("Q", section[4], 0x7FFFFFFF0000)
+
+
+def fault_kernel_relocation_symbol(module):
+    _, section = named(module, b".rela.text")
+    info = module.read("Q", section[4] + 8)[0]
+    module.write("Q", section[4] + 8, 0x7FFFFFFF << 32 | info & 0xFFFFFFFF)
+
+
+def fault_alignment(module):
+    index, _ = named(module, b".text")
+    module.set_field(index, 8, 3 << 61)
+
+
+def fault_no_contents(module):
+    """Of a section that is none, the kernel's own loader checks no extent, and copies it."""
+    index, _ = named(module, b".text")
+    module.set_field(index, 1, 0)
+
+
+def fault_record(module):
+    """What the kernel takes for the state of the module, and for its memory."""
+    _, section = named(module, b".gnu.linkonce.this_module")
+    for offset in range(80, section[5]):
+        module.data[section[4] + offset] = 0xA5
+
+
 def fault_truncated(module):
     del module.data[len(module.data) // 2 :]
 
