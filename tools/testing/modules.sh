@@ -95,6 +95,7 @@ build() {
 		target-symtab not-marked not-livepatch-symbol symbol-index \
 		marked-as-admitted marked-as-admitted-foreign record-relocated place-twice place-of-another-object \
 		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
+		symbol-zero section-zero kernel-relocation kernel-relocation-symbol alignment no-contents record \
 		vmlinux-symbol-for-module target-ambiguous target-position symbol-freed object-not-patched \
 		truncated truncated-header
 	# s390 writes over whatever is there.

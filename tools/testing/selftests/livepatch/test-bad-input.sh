@@ -95,6 +95,20 @@ bad "init data of the kernel" klp_test_late-symbol-freed EINVAL \
 	"symbol 'boot_command_line' in object 'vmlinux' is init code or data, which is freed"
 bad "relocations for a module that the patch has no object for" klp_test_late-object-not-patched EINVAL \
 	"patch 'klp_test_late' is incomplete: it has livepatch relocations for 'klp_test_target', which is none"
+# What the kernel's own loader does not look at: most of these it does not survive.
+bad "a symbol 0 of a section" klp_test_late-symbol-zero ENOEXEC \
+	"$IN .symtab: symbol 0 has section index 0x8e85, but must not be defined"
+bad "a section 0 with a name" klp_test_late-section-zero ENOEXEC "section 0 has a name or flags"
+bad "a relocation of the kernel's own that is out of range" klp_test_late-kernel-relocation ENOEXEC \
+	"$IN .rela.text: relocation 0: . bytes at offset 0x7fffffff0000 are outside of the target section"
+bad "a symbol index of the kernel's own relocations" klp_test_late-kernel-relocation-symbol ENOEXEC \
+	"$IN .rela.text: relocation 0: symbol index 2147483647 is out of range"
+bad "an alignment that is none" klp_test_late-alignment ENOEXEC \
+	"$IN .text: its alignment 0x6000000000000000 is no power of two"
+bad "a section without contents that is copied" klp_test_late-no-contents ENOEXEC \
+	"$IN .text: it has a size, but its type says that it has no contents in the file"
+bad "a record of the module that says more than its name" klp_test_late-record ENOEXEC \
+	"the kernel's own record of the module: it holds more than the name"
 bad "a truncated file" klp_test_late-truncated ENOEXEC ''
 bad "a file that ends within the ELF header" klp_test_late-truncated-header ENOEXEC ''
 

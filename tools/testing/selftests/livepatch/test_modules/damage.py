@@ -141,7 +141,7 @@ def fault_marked_as_admitted_foreign(module):
 
 def fault_record_relocated(module):
     """A relocation of the kernel's own record of the module, somewhere else than at its functions."""
-    section = next(s for s in module.sections if module.name(s) == b".rela.gnu.linkonce.this_module")
+    _, section = named(module, b".rela.gnu.linkonce.this_module")
     where, info, addend = module.read(RELA, section[4])
     module.write(RELA, section[4], where - 8, info, addend)
 
@@ -252,6 +252,51 @@ def fault_object_not_patched(module):
 def name_in(module, section):
     """Where the name of the patched object is in a section, else -1."""
     return module.data.find(b"klp_test_target\0", section[4], section[4] + section[5])
+
+
+def named(module, name):
+    """Index and header of the section of that name."""
+    return next((i, s) for i, s in enumerate(module.sections) if module.name(s) == name)
+
+
+def fault_symbol_zero(module):
+    """The kernel's own loader checks symbols from 1 on."""
+    _, symtab = named(module, b".symtab")
+    module.write("H", symtab[4] + 6, 0x8E85)
+
+
+def fault_section_zero(module):
+    module.set_field(0, 0, 0x7FFFFFFF)
+
+
+def fault_kernel_relocation(module):
+    """One that the kernel's own loader applies, without a look at where."""
+    _, section = named(module, b".rela.text")
+    module.write("Q", section[4], 0x7FFFFFFF0000)
+
+
+def fault_kernel_relocation_symbol(module):
+    _, section = named(module, b".rela.text")
+    info = module.read("Q", section[4] + 8)[0]
+    module.write("Q", section[4] + 8, 0x7FFFFFFF << 32 | info & 0xFFFFFFFF)
+
+
+def fault_alignment(module):
+    index, _ = named(module, b".text")
+    module.set_field(index, 8, 3 << 61)
+
+
+def fault_no_contents(module):
+    """Of a section that is none, the kernel's own loader checks no extent, and copies it."""
+    index, _ = named(module, b".text")
+    module.set_field(index, 1, 0)
+
+
+def fault_record(module):
+    """What the kernel takes for the state of the module, and for its memory."""
+    _, section = named(module, b".gnu.linkonce.this_module")
+    for offset in range(80, section[5]):
+        module.data[section[4] + offset] = 0xA5
 
 
 def fault_truncated(module):
