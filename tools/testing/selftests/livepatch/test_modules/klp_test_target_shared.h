@@ -21,6 +21,7 @@ static noinline int shared_value(void)
 
 int CALLER(WHICH)(void)
 {
-	WRITE_ONCE(shared_counter, READ_ONCE(shared_counter) + 1);
+	/* The hundreds tell which one it is, however often it was called. */
+	WRITE_ONCE(shared_counter, 100 * WHICH + (READ_ONCE(shared_counter) + 1) % 100);
 	return shared_value();
 }
