@@ -110,7 +110,7 @@ else
 	targets=("$OUT/samples/module-target/klp_target.ko" "$OUT/selftests/klp_test_target.ko")
 fi
 STAGE=$CACHE/tmp/hostile-$(basename "$KOBJ")-$(key "$TOP")-$MODE-$SEED
-LOG=$CACHE/log/hostile-$ARCH-$VARIANT-$MODE-$RUN
+LOG=$CACHE/log/hostile-$ARCH-$VARIANT-$MODE-$RUN-$(key "$TOP")
 KEPT=$CACHE/hostile/$ARCH-$VARIANT-$MODE-$SEED
 trap 'rm -rf "$STAGE" "$STAGE.control" "$STAGE.guest"' EXIT
 rm -rf "$STAGE" "$STAGE.control" "$STAGE.guest"
