@@ -417,7 +417,8 @@ static unsigned long long meminfo(const char *text, const char *key)
 
 static void print_memory(const char *label)
 {
-	unsigned long long objects = 0, slab_pages = 0, vmalloc = 0, large, percpu;
+	unsigned long long objects = 0, slab_pages = 0, vmalloc = 0, percpu;
+	long long large;
 	long page = sysconf(_SC_PAGESIZE);
 	char *text, *line, *next;
 	glob_t caches;
@@ -463,11 +464,15 @@ static void print_memory(const char *label)
 	}
 	free(text);
 
-	/* What is too large for the caches is counted as theirs, and is in none. */
+	/*
+	 * What is too large for the caches is counted as theirs, and is in none. Processors keep
+	 * a part of the count to themselves; what changes meanwhile can still make it negative.
+	 */
+	write_file("/proc/sys/vm/stat_refresh", "1");
 	text = read_file("/proc/meminfo");
 	large = meminfo(text, "\nSlab:") - slab_pages;
 	percpu = meminfo(text, "\nPercpu:");
-	printf("memory %s objects=%llu large=%llu vmalloc=%llu percpu=%llu free=%llu\n", label,
+	printf("memory %s objects=%llu large=%lld vmalloc=%llu percpu=%llu free=%llu\n", label,
 	       objects, large, vmalloc, percpu, meminfo(text, "MemFree:"));
 	free(text);
 }
