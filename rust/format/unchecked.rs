@@ -158,7 +158,8 @@ fn record(image: &Image<'_>, section: &Section) -> Result<()> {
         .split_at_checked(length.unwrap_or(0))
         .unwrap_or_default();
     // Directories are made of it.
-    if name.is_empty() || name.contains(&b'/') {
+    let is_good = |byte: &u8| byte.is_ascii_graphic() && *byte != b'/';
+    if name.is_empty() || !name.iter().all(is_good) {
         return fault("the name in it is no name of a module");
     }
     if [before, rest, after]

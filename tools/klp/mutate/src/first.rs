@@ -156,7 +156,7 @@ fn header(file: &File, section: &Section, name: &[u8]) -> Option<&'static str> {
         }
         let length = name.iter().position(|&byte| byte == 0).unwrap_or(0);
         let (name, rest) = name.split_at(length);
-        let is_good = |byte: &u8| byte.is_ascii_graphic() && !b"./,".contains(byte);
+        let is_good = |byte: &u8| byte.is_ascii_graphic() && *byte != b'/';
         if name.is_empty() || !name.iter().all(is_good) || rest.iter().any(|&byte| byte != 0) {
             return Some("the name in the record of the module");
         }
