@@ -41,7 +41,7 @@ const FROM_FILE: [&[u8]; 8] = [
 ];
 
 /// What each processor gets a copy of.
-const PER_CPU: &[u8] = b".data..percpu";
+pub const PER_CPU: &[u8] = b".data..percpu";
 
 /// Names and checksums of the symbols that a module imports.
 const VERSIONS: &[u8] = b"__versions";
@@ -50,7 +50,7 @@ const VERSION_CHECKSUMS: &[u8] = b"__version_ext_crcs";
 const VERSION_NAMES: &[u8] = b"__version_ext_names";
 
 /// Sections that do not stay in memory, whatever their flags say: the kernel clears these.
-const NOT_KEPT: [&[u8]; 4] = [modinfo::SECTION, VERSIONS, VERSION_CHECKSUMS, VERSION_NAMES];
+pub const NOT_KEPT: [&[u8]; 4] = [modinfo::SECTION, VERSIONS, VERSION_CHECKSUMS, VERSION_NAMES];
 
 /// Where in the kernel's own record of a module the addresses of its init and exit function are,
 /// which is all that relocations may put there. That differs between kernels.
@@ -272,8 +272,8 @@ fn relocations(
 ) -> Result<()> {
     let machine = image.header.machine()?;
     let target = applied_to(image, section, symtab)?;
-    let record = image.find(RECORD).map(|(index, _)| index);
-    let places = places.filter(|_| record == Some(SectionIndex(section.sh_info)));
+    let is_record = |target: &Section| image.name(target) == Ok(RECORD);
+    let places = places.filter(|_| target.as_ref().is_some_and(is_record));
     // s390 counts by the symbols of all relocations, those of debug information too.
     if target.is_none() && machine != Machine::S390 {
         return Ok(());

@@ -12,22 +12,10 @@
 # Ends with one line `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
+. "$TOP/tools/testing/verdict.sh"
 
 KERNEL=(cargo run --quiet --locked --manifest-path "$TOP/tools/klp/Cargo.toml"
 	--package livepatch-kernel --example kernel --)
-
-passed=0
-failed=0
-# result WHAT STATUS
-result() {
-	if [ "$2" -eq 0 ]; then
-		passed=$((passed + 1))
-		echo "ok $((passed + failed)) $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $((passed + failed)) $1"
-	fi
-}
 
 # boot_image DIRECTORY: the one that $ARCH's build makes.
 boot_image() {
@@ -47,7 +35,7 @@ check_symbols() {
 		LC_ALL=C sort "$WORK/found" | diff - "$WORK/expected" | head -n 20 | sed 's/^/# /' | tee "$WORK/diff"
 		[ ! -s "$WORK/diff" ] && [ -s "$WORK/found" ] || status=1
 	fi
-	result "$1: the symbols of System.map" "$status"
+	count "$status" "$1: the symbols of System.map"
 }
 
 # repack IMAGE OUT COMMAND...: replaces the compressed kernel.
@@ -87,7 +75,7 @@ check() {
 		echo "# $same functions are the same in boot image and vmlinux, $different are not"
 		status=0
 		[ "$same" -gt 1000 ] && [ "$different" -eq 0 ] || status=1
-		result "$variant, boot image: the code of vmlinux" "$status"
+		count "$status" "$variant, boot image: the code of vmlinux"
 		while read -r name command; do
 			# shellcheck disable=SC2086 # words
 			repack "$image" "$WORK/$name" $command

@@ -10,6 +10,7 @@
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tools/testing/parts.sh"
+. "$TOP/tools/testing/verdict.sh"
 
 TESTS=$TOP/tools/testing/selftests/others
 VARIANTS=("${@:-plain}")
@@ -52,13 +53,7 @@ lint() {
 		output=$("$TOP/scripts/enter" "$KLP" lint --kernel "$kobj/vmlinux" \
 			--symvers "$kobj/Module.symvers" "${symvers[@]}" \
 			--module "$2/klp_others_target.ko" "$file" 2>&1) || status=$?
-		if [ "$status" -eq "$wanted" ]; then
-			passed=$((passed + 1))
-			echo "ok klp lint ${file##*/}"
-		else
-			failed=$((failed + 1))
-			echo "not ok klp lint ${file##*/}: status $status instead of $wanted"
-		fi
+		count $((status != wanted)) "klp lint ${file##*/}: status $status, to be $wanted"
 		echo "# ${output//$'\n'/$'\n'# }"
 	done
 	echo "$passed passed, $failed failed"

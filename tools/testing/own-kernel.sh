@@ -8,15 +8,6 @@
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tools/testing/verdict.sh"
 
-# verdict DESCRIPTION COMMAND...
-verdict() {
-	local description=$1 output status=0
-	shift
-	output=$("$@" 2>&1) || status=$?
-	count "$status" "$description"
-	[ "$status" -eq 0 ] || tail -n 20 <<<"$output" | sed 's/^/# /'
-}
-
 # headers TREE: the tree of a headers package.
 headers() {
 	local tree=$1 dir

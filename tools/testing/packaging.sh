@@ -10,22 +10,6 @@
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head -n 1)
 . "$TOP/tools/testing/verdict.sh"
 
-# verdict DESCRIPTION COMMAND...: what the command prints is shown where it fails.
-verdict() {
-	local description=$1 output status
-	shift
-	# Not in a condition, where a function's failing commands would go on unseen.
-	set +e
-	output=$(
-		set -e
-		"$@" 2>&1
-	)
-	status=$?
-	set -e
-	count "$status" "$description"
-	[ "$status" -eq 0 ] || tail -n 20 <<<"$output" | sed 's/^/# /'
-}
-
 # traces: what is ours by its name, wherever it lies.
 traces() {
 	find /etc /usr /var -xdev \( -iname '*livepatch*' -o -name 'klp*' -o -name _klp \) \

@@ -7,6 +7,7 @@
 # Ends with `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
+. "$TOP/tools/testing/verdict.sh"
 
 VARIANT=${VARIANT:-plain}
 
@@ -50,7 +51,7 @@ show() { echo "extern \"C\" fn show(_: $1, _: *mut c_void) -> c_int { 0 }"; }
 check() {
 	declare -A EXPECTED=()
 	PATCHES=()
-	local old='cmdline_proc_show(_, _) => show' args name log passed=0 failed=0
+	local old='cmdline_proc_show(_, _) => show' args name log
 	rm -rf "$WORK"
 	mkdir -p "$WORK/src" "$WORK/out"
 	cat >"$WORK/src/bindings.h" <<-END
@@ -100,18 +101,16 @@ check() {
 		if make -C "$KOBJ" M="$WORK/src" MO="$WORK/out" "${args[@]}" LIVEPATCH="$TOP" \
 			LIVEPATCH_SYMVERS="$OUT/Module.symvers" "$name.o" >"$log" 2>&1; then
 			if [ -z "${EXPECTED[$name]}" ]; then
-				passed=$((passed + 1)) && echo "ok $name is compiled"
-				continue
+				count 0 "$name is compiled"
+			else
+				count 1 "$name is compiled, but is unsound"
 			fi
-			echo "not ok $name is compiled, but is unsound"
 		elif [ -n "${EXPECTED[$name]}" ] && grep -Eq -- "^error.*(${EXPECTED[$name]})" "$log"; then
-			passed=$((passed + 1)) && echo "ok $name is refused: $(grep -m 1 '^error' "$log")"
-			continue
+			count 0 "$name is refused: $(grep -m 1 '^error' "$log")"
 		else
-			echo "not ok $name: ${EXPECTED[$name]:-no error} was expected:"
+			count 1 "$name: ${EXPECTED[$name]:-no error} was expected:"
 			grep -E -A 12 '^error' "$log" | head -n 40 | sed 's/^/# /'
 		fi
-		failed=$((failed + 1))
 	done
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -16,3 +16,19 @@ count() {
 		echo "not ok $((passed + failed)) $2"
 	fi
 }
+
+# verdict DESCRIPTION COMMAND...: what the command prints is shown where it fails.
+verdict() {
+	local description=$1 output status
+	shift
+	# Not in a condition, where a function's failing commands would go on unseen.
+	set +e
+	output=$(
+		set -e
+		"$@" 2>&1
+	)
+	status=$?
+	set -e
+	count "$status" "$description"
+	[ "$status" -eq 0 ] || tail -n 20 <<<"$output" | sed 's/^/# /'
+}

@@ -25,16 +25,6 @@ use livepatch_format::refusal::{Refusal, Unresolved};
 use livepatch_format::unchecked;
 use std::collections::BTreeSet;
 
-/// Sections that the kernel's loader does not keep with the module, whatever their flags say
-/// (`rewrite_section_headers()` and `layout_and_allocate()` of the kernel source).
-const NOT_KEPT: [&[u8]; 5] = [
-    b".modinfo",
-    b"__versions",
-    b"__version_ext_crcs",
-    b"__version_ext_names",
-    b".data..percpu",
-];
-
 /// What the name of an init section starts with (`module_init_section()`).
 const INIT: &[u8] = b".init";
 
@@ -174,7 +164,8 @@ fn loaded(module: &Module<'_>, index: SectionIndex, mut section: Section) -> Sec
     if index == symtab || strings == Ok(index.0) {
         section.sh_flags |= SHF_ALLOC;
     }
-    if NOT_KEPT.contains(&name) {
+    // `rewrite_section_headers()` and `layout_and_allocate()` of the kernel source.
+    if unchecked::NOT_KEPT.contains(&name) || name == unchecked::PER_CPU {
         section.sh_flags &= !SHF_ALLOC;
     }
     section

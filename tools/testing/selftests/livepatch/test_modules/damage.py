@@ -119,8 +119,8 @@ def fault_target_symtab(module):
 
 def mark(module):
     """Where the mark of a livepatch is."""
-    start = next(s for s in module.sections if module.name(s) == b".modinfo")[4]
-    return module.data.index(b"livepatch=", start)
+    _, modinfo = named(module, b".modinfo")
+    return module.data.index(b"livepatch=", modinfo[4])
 
 
 def fault_not_marked(module):
