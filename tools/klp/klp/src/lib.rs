@@ -3,6 +3,7 @@
 //! What the `klp` command consists of; `main.rs` only wires it.
 
 pub mod boot;
+pub mod build;
 pub mod callsites;
 pub mod clones;
 pub mod completions;
