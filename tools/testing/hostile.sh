@@ -183,6 +183,7 @@ while :; do
 		told "${number%:}" "$text" "$class"
 	done < <(sed -n 's/^PROBLEM //p' "$LOG.part")
 	! grep -qx complete "$LOG.part" || break
+	[ "$status" -lt 128 ] || die "interrupted, in the guest or from outside (status $status)"
 	# The last one that was begun is the one that did it.
 	culprit=$(grep -ao 'hostile: mutant [0-9]*' "$LOG-$guests.console" | tail -n 1 | grep -o '[0-9]*$' || true)
 	if [ -z "$culprit" ] || [ "$guests" -ge "${GUESTS:-1000}" ]; then

@@ -34,6 +34,9 @@ enum how { LIGHT, DEAF, BUSY };
 
 static bool release;
 static DECLARE_WAIT_QUEUE_HEAD(released);
+/* None before the init function and after the exit function, when begin can be written to already,
+ * and still. Guarded by the lock of the parameters.
+ */
 static struct workqueue_struct *workers;
 
 static atomic_t napping[KLP_TEST_VERSIONS];
@@ -179,7 +182,6 @@ static int begin_work(enum how how)
 
 static int begin_set(const char *value, const struct kernel_param *param)
 {
-	/* Before the init function. */
 	if (!workers)
 		return -EINVAL;
 	if (sysfs_streq(value, "thread"))
@@ -216,12 +218,17 @@ static const char *const files[] = {
 
 static void klp_test_naps_end(void)
 {
+	struct workqueue_struct *old;
 	int i;
 
+	kernel_param_lock(THIS_MODULE);
+	old = workers;
+	workers = NULL;
+	kernel_param_unlock(THIS_MODULE);
 	/* Also those that could not be made. */
 	for (i = 0; i < ARRAY_SIZE(files); i++)
 		remove_proc_subtree(files[i], NULL);
-	destroy_workqueue(workers);
+	destroy_workqueue(old);
 }
 
 static int __init klp_test_naps_init(void)
