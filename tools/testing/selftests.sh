@@ -123,7 +123,7 @@ PASSED=0
 FAILED=0
 
 # The script that is being read, and what it has shown so far.
-CURRENT= PLANNED= SEEN=0 BAD=0
+CURRENT='' PLANNED='' SEEN=0 BAD=0
 begin() {
 	CURRENT=$1 PLANNED='' SEEN=0 BAD=0
 	BEGUN[$1]=1
