@@ -2,6 +2,7 @@
 
 //! What the `klp` command consists of; `main.rs` only wires it.
 
+pub mod authors;
 pub mod boot;
 pub mod build;
 pub mod callsites;

@@ -7,9 +7,9 @@
 
 mod names;
 
+use crate::authors;
 use anyhow::{bail, ensure, Context, Result};
 use names::{Function, Object, PatchName};
-use std::env;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,6 @@ use std::path::{Path, PathBuf};
 /// What the patch replaces unless it is told: there in every kernel with /proc, of a type that
 /// never changed.
 const DEFAULT_FUNCTION: &str = "cmdline_proc_show";
-
-/// What a tree for authors of patches is recognised by.
-const AUTHORS_MAKEFILE: &str = "scripts/Makefile.livepatch";
 
 /// Begin a livepatch: a directory with its source and a Makefile
 ///
@@ -66,17 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
         args.name.check_rust()?;
         names::check_rust_function(function)?;
     }
-    let livepatch = match &args.livepatch {
-        Some(dir) => fs::canonicalize(dir)
-            .ok()
-            .filter(|dir| dir.join(AUTHORS_MAKEFILE).is_file())
-            .with_context(|| {
-                format!("--livepatch {}: no {AUTHORS_MAKEFILE} there", dir.display())
-            })?,
-        None => find_livepatch().with_context(|| {
-            format!("cannot find {AUTHORS_MAKEFILE}: say where it is, with --livepatch")
-        })?,
-    };
+    let livepatch = authors::find(args.livepatch.as_deref())?;
     let livepatch = for_make(&livepatch)?;
 
     let dir = match &args.dir {
@@ -186,19 +173,6 @@ fn write(dir: &Path, files: &[(String, String)]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Where this klp was installed, or the checkout that it was built from.
-fn find_livepatch() -> Option<PathBuf> {
-    let installed = env::current_exe()
-        .ok()
-        .and_then(|path| Some(path.parent()?.parent()?.join("share/livepatch-rs")));
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
-    [installed, Some(checkout)]
-        .into_iter()
-        .flatten()
-        .find(|dir| dir.join(AUTHORS_MAKEFILE).is_file())
-        .and_then(|dir| fs::canonicalize(dir).ok())
 }
 
 /// A path as it stands in a Makefile.

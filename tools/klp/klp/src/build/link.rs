@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! From the emitted objects to a module: kbuild links them with what describes the patch.
+
+use super::kdir::Kdir;
+use super::make;
+use anyhow::{Context, Result};
+use klp_diff::model::Patch;
+use klp_diff::{describe, Options};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module that is to be linked.
+#[derive(Debug)]
+pub struct Module<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its parts: what is patched, and the object with the new functions.
+    pub units: &'a [(Patch, Vec<u8>)],
+    /// How it is to behave.
+    pub options: Options,
+}
+
+impl Module<'_> {
+    /// Has kbuild link it in `directory`, which is made. `livepatch` has the headers for patches.
+    ///
+    /// On x86_64 the kernel's objtool runs over each part, or over all of them where the kernel's
+    /// configuration has it run late.
+    ///
+    /// # Errors
+    ///
+    /// kbuild fails.
+    pub fn link(&self, directory: &Path, kdir: &Kdir, livepatch: &Path) -> Result<PathBuf> {
+        let put = || -> std::io::Result<()> {
+            fs::create_dir_all(directory)?;
+            fs::write(directory.join("Kbuild"), self.kbuild())?;
+            let patches = self.units.iter().map(|(patch, _)| patch);
+            fs::write(
+                directory.join("patch.c"),
+                describe(patches, &self.options),
+            )?;
+            for (index, (_, object)) in self.units.iter().enumerate() {
+                fs::write(directory.join(format!("unit{index}.object")), object)?;
+            }
+            Ok(())
+        };
+        put().with_context(|| format!("cannot write to {}", directory.display()))?;
+        let mut command = make::make(kdir, &kdir.path);
+        command
+            .arg(format!("M={}", directory.display()))
+            .arg(format!("LIVEPATCH={}", livepatch.display()))
+            .arg("modules");
+        make::run(&mut command, "link the livepatch")?;
+        Ok(directory.join(self.name).with_extension("ko"))
+    }
+
+    fn kbuild(&self) -> String {
+        let name = self.name;
+        let units: String = (0..self.units.len())
+            .map(|index| format!(" unit{index}.o"))
+            .collect();
+        // No recipe of kbuild's own runs objtool over an object that is there already.
+        format!(
+            "obj-m := {name}.o\n{name}-y := patch.o{units}\ntargets +={units}\n\
+             quiet_cmd_klp_unit = KLP     $@\n      cmd_klp_unit = cp $< $@ $(cmd_objtool)\n\
+             $(addprefix $(obj)/,{units}): $(obj)/%.o: $(src)/%.object FORCE\n\
+             \t$(call if_changed,klp_unit)\n\
+             include $(LIVEPATCH)/scripts/Makefile.livepatch\n"
+        )
+    }
+}
