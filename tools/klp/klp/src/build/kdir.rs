@@ -134,7 +134,8 @@ impl Kdir {
     pub fn modules(&self) -> PathBuf {
         // That of a system below another root is named by it: ROOT/lib/modules/RELEASE/build.
         let parent = self.given.parent().filter(|parent| {
-            self.given.ends_with("build") && parent.ends_with(Path::new("modules").join(&self.release))
+            self.given.ends_with("build")
+                && parent.ends_with(Path::new("modules").join(&self.release))
         });
         parent.map_or_else(
             || Path::new("/lib/modules").join(&self.release),
@@ -196,8 +197,8 @@ impl Kdir {
                 })?
             }
         };
-        let found = fs::canonicalize(&found)
-            .with_context(|| format!("cannot find {}", found.display()))?;
+        let found =
+            fs::canonicalize(&found).with_context(|| format!("cannot find {}", found.display()))?;
         if let (Some(kernel), Some(source)) = (self.version(), makefile_version(&found)) {
             ensure!(
                 kernel == source,
@@ -281,10 +282,16 @@ mod tests {
         let error = kdir.source(None).unwrap_err();
         assert!(format!("{error:#}").contains("linux-source-6.12"));
         put("source/init/main.c", "");
-        put("source/Makefile", "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\n");
+        put(
+            "source/Makefile",
+            "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\n",
+        );
         let error = kdir.source(None).unwrap_err();
         assert!(format!("{error:#}").contains("source of Linux 6.12.117"));
-        put("source/Makefile", "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 107\n");
+        put(
+            "source/Makefile",
+            "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 107\n",
+        );
         kdir.source(None).unwrap();
     }
 }

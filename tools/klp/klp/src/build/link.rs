@@ -35,10 +35,7 @@ impl Module<'_> {
             fs::create_dir_all(directory)?;
             fs::write(directory.join("Kbuild"), self.kbuild())?;
             let patches = self.units.iter().map(|(patch, _)| patch);
-            fs::write(
-                directory.join("patch.c"),
-                describe(patches, &self.options),
-            )?;
+            fs::write(directory.join("patch.c"), describe(patches, &self.options))?;
             for (index, (_, object)) in self.units.iter().enumerate() {
                 fs::write(directory.join(format!("unit{index}.object")), object)?;
             }

@@ -63,9 +63,9 @@ pub struct Report {
     pub ignored: Vec<String>,
 }
 
-impl Report {
+impl Default for Report {
     /// One of which nothing is known yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Report {
             schema: SCHEMA,
             status: Status::Error,
@@ -76,7 +76,9 @@ impl Report {
             ignored: Vec::new(),
         }
     }
+}
 
+impl Report {
     /// Writes what is patched, and why.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 mod conversion;
 mod files;
 mod modinfo;
-mod output;
+pub(crate) mod output;
 mod rewrite;
 pub(crate) mod special;
 mod verify;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Writes `bytes` to `path`. `verify` sees what can be read back, before it gets its name there.
 /// Permissions are those of `model`.
-pub(super) fn write(
+pub(crate) fn write(
     path: &Path,
     model: &Path,
     bytes: &[u8],

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the file of a module is that a fix is for.
+
+use super::kdir::Kdir;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How modules are compressed that are installed.
+const SUFFIXES: [&str; 4] = ["", ".xz", ".zst", ".gz"];
+
+/// The name that a module of this file has in the kernel.
+fn name(file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    let (name, _) = name.split_once(".ko")?;
+    Some(name.replace('-', "_"))
+}
+
+/// Finds the file of the module `wanted`, which kbuild puts to `built`, as below
+/// `/lib/modules/RELEASE`: among those that are given, in the build directory, or where modules
+/// are installed.
+///
+/// # Errors
+///
+/// It is nowhere.
+pub fn find(kdir: &Kdir, given: &[PathBuf], wanted: &str, built: &Path) -> Result<PathBuf> {
+    if let Some(file) = given
+        .iter()
+        .find(|file| name(file).as_deref() == Some(wanted))
+    {
+        return Ok(file.clone());
+    }
+    let below = built.strip_prefix("kernel").unwrap_or(built);
+    let in_build = kdir.path.join(below);
+    let modules = kdir.modules();
+    let files = [in_build, modules.join(built)];
+    let with_suffixes = files.iter().flat_map(|file| {
+        SUFFIXES.map(|suffix| {
+            let mut name = file.clone().into_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        })
+    });
+    let listed = || {
+        let text = fs::read_to_string(modules.join("modules.dep")).ok()?;
+        let mut files = text.lines().filter_map(|line| line.split(':').next());
+        let found = files.find(|file| name(Path::new(file)).as_deref() == Some(wanted))?;
+        Some(modules.join(found))
+    };
+    with_suffixes
+        .into_iter()
+        .find(|file| file.is_file())
+        .or_else(listed)
+        .with_context(|| {
+            format!(
+                "the fix is for the module {wanted}, and its file {} is not there: give it with \
+                 --module",
+                modules.join(built).display()
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name;
+    use std::path::Path;
+
+    #[test]
+    fn names_are_the_kernels() {
+        let of = |file| name(Path::new(file));
+        assert_eq!(of("a/snd-hda.ko.xz").as_deref(), Some("snd_hda"));
+        assert_eq!(of("ext4.ko").as_deref(), Some("ext4"));
+        assert_eq!(of("ext4"), None);
+    }
+}

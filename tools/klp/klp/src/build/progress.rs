@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a build is doing: on a terminal one line that moves, else a line for each long step.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+/// How often the line moves.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Tells what is being done, on standard error.
+#[derive(Debug)]
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    is_quiet: bool,
+}
+
+impl Progress {
+    /// Tells nothing where `is_quiet`.
+    pub fn new(is_quiet: bool) -> Self {
+        let is_moving = !is_quiet && std::io::stderr().is_terminal();
+        let bar = is_moving.then(|| {
+            let bar = ProgressBar::new_spinner();
+            // The template is one of ours, without a mistake.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        Progress { bar, is_quiet }
+    }
+
+    /// The next step begins.
+    pub fn step(&self, what: String) {
+        match &self.bar {
+            Some(bar) => {
+                bar.reset_elapsed();
+                bar.set_message(what);
+            }
+            None if self.is_quiet => {}
+            None => eprintln!("{what}"),
+        }
+    }
+
+    /// Something that stays to be read.
+    pub fn note(&self, what: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(what),
+            None => eprintln!("{what}"),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
