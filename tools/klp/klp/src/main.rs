@@ -3,7 +3,7 @@
 //! `klp`: makes, checks, loads and watches livepatches.
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use klp::{boot, completions, convert, inspect, lint, new, ops};
+use klp::{boot, build, completions, convert, inspect, lint, new, ops};
 use std::process::ExitCode;
 
 /// Makes, checks, loads and watches livepatches.
@@ -17,6 +17,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     New(new::Args),
+    Build(Box<build::Args>),
     Convert(convert::Args),
     Inspect(inspect::Args),
     Lint(lint::Args),
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().command {
         Command::New(args) => new::run(&args).map(done),
+        Command::Build(args) => build::run(&args),
         Command::Convert(args) => convert::run(&args).map(done),
         Command::Inspect(args) => inspect::run(&args),
         Command::Lint(args) => lint::run(&args),

@@ -64,6 +64,17 @@ impl Symvers {
         Ok(())
     }
 
+    /// Adds symbols that `module` is known to export, where no file lists them.
+    pub fn assume(&mut self, module: &str, symbols: &[&str]) {
+        for symbol in symbols {
+            let export = Export {
+                module: module.to_owned(),
+                namespace: Vec::new(),
+            };
+            self.exports.entry(symbol.as_bytes().to_vec()).or_insert(export);
+        }
+    }
+
     /// Whether it lists what `module` exports.
     pub fn knows(&self, module: &str) -> bool {
         self.exports.values().any(|export| export.module == module)

@@ -20,7 +20,7 @@ test_case "a changed string" constant
 tables() {
 	local line
 	core
-	read -r line </proc/cmdline
+	line=$(</proc/cmdline)
 	load_patch livepatch-cmdline
 	expect_eq "the first read of /proc/cmdline" "$(</proc/cmdline)" "1 $line"
 	expect_eq "the second" "$(</proc/cmdline)" "2 $line"

@@ -22,7 +22,8 @@ pub struct Module<'a> {
 }
 
 impl Module<'_> {
-    /// Has kbuild link it in `directory`, which is made. `livepatch` has the headers for patches.
+    /// Has kbuild link it in `directory`, which is made. `livepatch` has the headers for patches;
+    /// what it uses of other modules is in `symvers`.
     ///
     /// On x86_64 the kernel's objtool runs over each part, or over all of them where the kernel's
     /// configuration has it run late.
@@ -30,7 +31,13 @@ impl Module<'_> {
     /// # Errors
     ///
     /// kbuild fails.
-    pub fn link(&self, directory: &Path, kdir: &Kdir, livepatch: &Path) -> Result<PathBuf> {
+    pub fn link(
+        &self,
+        directory: &Path,
+        kdir: &Kdir,
+        livepatch: &Path,
+        symvers: &[PathBuf],
+    ) -> Result<PathBuf> {
         let put = || -> std::io::Result<()> {
             fs::create_dir_all(directory)?;
             fs::write(directory.join("Kbuild"), self.kbuild())?;
@@ -42,10 +49,17 @@ impl Module<'_> {
             Ok(())
         };
         put().with_context(|| format!("cannot write to {}", directory.display()))?;
+        // make splits words: what it cannot name, modpost does not get.
+        let symvers: Vec<_> = symvers
+            .iter()
+            .filter_map(|path| fs::canonicalize(path).ok()?.to_str().map(str::to_owned))
+            .filter(|path| !path.contains(char::is_whitespace))
+            .collect();
         let mut command = make::make(kdir, &kdir.path);
         command
             .arg(format!("M={}", directory.display()))
             .arg(format!("LIVEPATCH={}", livepatch.display()))
+            .arg(format!("LIVEPATCH_SYMVERS={}", symvers.join(" ")))
             .arg("modules");
         make::run(&mut command, "link the livepatch")?;
         Ok(directory.join(self.name).with_extension("ko"))
