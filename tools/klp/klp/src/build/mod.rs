@@ -5,21 +5,39 @@
 //! | | |
 //! | --- | --- |
 //! | [`kdir`], [`prepare`], [`make`] | what modules are built against, and a build directory |
+//! | [`tree`], [`overlay`], [`path`], [`lines`] | the source tree, and as the fix leaves it |
+//! | [`command`] | the commands that kbuild recorded |
+//! | [`affected`], [`includes`], [`kbuild`] | which objects the fix affects |
+//! | [`compile`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
 //! | [`modules`] | the files of target modules |
-//! | [`shared`] | what is new in one file and used in another one |
+//! | [`proof`] | whether an object is a part of the kernel, and where |
+//! | [`world`], [`shared`] | what the comparison of two objects asks about the kernel |
 //! | [`link`], [`finish`], [`sign`] | from the new functions to the livepatch |
 //! | [`report`], [`progress`] | what is said of it |
 
+pub mod affected;
+pub mod cache;
+pub mod command;
+pub mod compile;
+pub mod compiler;
 pub mod finish;
+pub mod includes;
+pub mod kbuild;
 pub mod kdir;
+pub mod lines;
 pub mod link;
 pub mod make;
 pub mod modules;
+pub mod overlay;
+pub mod path;
 pub mod prepare;
 pub mod progress;
+pub mod proof;
 pub mod report;
 pub mod shared;
 pub mod sign;
+pub mod tree;
+pub mod world;
 
 use crate::authors;
 use crate::knowledge::Knowledge;

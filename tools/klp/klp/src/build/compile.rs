@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Compiles what a fix affects: as the kernel was built, before the fix, and after it.
+
+use super::affected::Unit;
+use super::cache::Cache;
+use super::command::{rule, Again, Invocation};
+use super::overlay::Overlay;
+use super::path::normal;
+use super::tree::Tree;
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use livepatch_format::elf::Machine;
+use rayon::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The objects of one source file.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// By the kernel's own command, as objtool has not seen it.
+    pub as_built: Vec<u8>,
+    /// Of the original source, with a section for each function and variable.
+    pub before: Vec<u8>,
+    /// Of the patched source, the same way.
+    pub after: Vec<u8>,
+}
+
+/// Where things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// A directory for objects that do not depend on the fix: another run finds them there.
+    pub cache: &'a Path,
+    /// A directory for this run alone.
+    pub scratch: &'a Path,
+    /// How many compilers may run at a time.
+    pub jobs: usize,
+}
+
+/// How often directories of the overlay are made real, before that is taken to lead nowhere.
+const ROUNDS: usize = 8;
+
+/// Compiles the units, in their order. There is nothing for a unit whose object is the same before
+/// and after the fix: most of those are that include a changed header.
+///
+/// # Errors
+///
+/// If a compiler cannot be run, the source does not compile as it is, or the fix does not compile.
+pub fn compile(
+    tree: &Tree,
+    overlay: &mut Overlay,
+    units: &[Unit],
+    options: &Options<'_>,
+) -> Result<Vec<Option<Compiled>>> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs.max(1))
+        .build()
+        .context("cannot start threads")?;
+    let scratch = options
+        .scratch
+        .canonicalize()
+        .with_context(|| format!("cannot find {}", options.scratch.display()))?;
+    let compiler = Compiler {
+        tree,
+        cache: Cache::new(options.cache)?,
+        flags: flags(tree, options.cache)?,
+        scratch,
+    };
+    pool.install(|| {
+        let before: Vec<_> = units
+            .par_iter()
+            .enumerate()
+            .map(|(at, unit)| compiler.original(unit, at, Variant::Before))
+            .collect::<Result<_>>()?;
+        let after = compiler.patched(overlay, units)?;
+        units
+            .par_iter()
+            .zip(before)
+            .zip(after)
+            .enumerate()
+            .map(|(at, ((unit, before), after))| {
+                if before == after {
+                    return Ok(None);
+                }
+                Ok(Some(Compiled {
+                    as_built: compiler.original(unit, at, Variant::AsBuilt)?,
+                    before,
+                    after,
+                }))
+            })
+            .collect()
+    })
+}
+
+/// Which object of a source file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    AsBuilt,
+    Before,
+    After,
+}
+
+impl Variant {
+    fn extension(self) -> &'static str {
+        match self {
+            Variant::AsBuilt => "built.o",
+            Variant::Before => "before.o",
+            Variant::After => "after.o",
+        }
+    }
+}
+
+/// Flags that klp build adds.
+struct Flags {
+    first: Vec<String>,
+    last: Vec<String>,
+}
+
+/// Modules cannot have instructions that the kernel rewrites at boot with a constant, so that they
+/// read the variable: the header that makes such instructions is replaced by the generic one. The
+/// replacement has a place that does not change, or nothing compiled with it would be found again.
+fn flags(tree: &Tree, cache: &Path) -> Result<Flags> {
+    let mut first = Vec::new();
+    let generic = tree.source.join("include/asm-generic/runtime-const.h");
+    if generic.exists() {
+        let (arch, also) = match tree.machine {
+            Machine::X86_64 => ("x86", ""),
+            // What the architecture's own header includes besides.
+            Machine::S390 => ("s390", "#include <linux/uaccess.h>\n"),
+        };
+        let headers = cache.join("include").join(arch);
+        let header = headers.join("asm/runtime-const.h");
+        let text = format!(
+            "/* SPDX-License-Identifier: GPL-2.0 */\n{also}#include <asm-generic/runtime-const.h>\n"
+        );
+        // Its time counts for what was compiled with it.
+        if fs::read(&header).ok().as_deref() != Some(text.as_bytes()) {
+            fs::create_dir_all(headers.join("asm"))
+                .and_then(|()| fs::write(&header, text))
+                .with_context(|| format!("cannot write {}", header.display()))?;
+        }
+        let headers = headers
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", headers.display()))?;
+        let headers = headers
+            .to_str()
+            .context("the cache's path is not text in UTF-8")?;
+        first.push(format!("-I{headers}"));
+    }
+    Ok(Flags {
+        first,
+        // Nobody reads debug information there, which also has paths in it.
+        last: ["-ffunction-sections", "-fdata-sections", "-g0"]
+            .map(str::to_owned)
+            .to_vec(),
+    })
+}
+
+struct Compiler<'a> {
+    tree: &'a Tree,
+    cache: Cache,
+    flags: Flags,
+    scratch: PathBuf,
+}
+
+/// What a compiler has made.
+struct Made {
+    object: Vec<u8>,
+    /// What it has read, as it named the files.
+    dependencies: Vec<PathBuf>,
+}
+
+impl Compiler<'_> {
+    /// An object of the source as it is, perhaps one that was made before.
+    fn original(&self, unit: &Unit, at: usize, variant: Variant) -> Result<Vec<u8>> {
+        let invocation = self.invocation(unit, at, variant, &self.tree.source)?;
+        if let Some(object) = self.cache.find(&invocation) {
+            return Ok(object);
+        }
+        let began = SystemTime::now();
+        let made = self.run(&invocation, at, variant)?.map_err(|said| {
+            let source = unit.record.command.source().display();
+            let tree = self.tree.source.display();
+            anyhow!("{source} of {tree} does not compile as it is, without the fix:\n{said}")
+        })?;
+        self.cache
+            .keep(&invocation, &made.dependencies, &made.object, began)?;
+        Ok(made.object)
+    }
+
+    /// The objects of the patched source.
+    fn patched(&self, overlay: &mut Overlay, units: &[Unit]) -> Result<Vec<Vec<u8>>> {
+        let mut objects = vec![None; units.len()];
+        for _ in 0..ROUNDS {
+            let open: Vec<_> = (0..units.len())
+                .filter(|&at| objects.get(at).is_some_and(Option::is_none))
+                .collect();
+            if open.is_empty() {
+                return objects
+                    .into_iter()
+                    .map(|object| object.context("an object is missing"))
+                    .collect();
+            }
+            let made = open
+                .par_iter()
+                .map(|&at| {
+                    let invocation =
+                        self.invocation(unit(units, at)?, at, Variant::After, overlay.root())?;
+                    let made = self.run(&invocation, at, Variant::After)?;
+                    Ok((at, invocation, made))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            for (at, invocation, made) in made {
+                let Ok(made) = made else {
+                    return Err(self.not_compiled(overlay, units, at));
+                };
+                let mut is_complete = true;
+                for dependency in &made.dependencies {
+                    let dependency = invocation.directory.join(dependency);
+                    if overlay.missed(&dependency).is_some() {
+                        is_complete = false;
+                        // Another unit may have made them real in this round.
+                        overlay.deepen(&dependency)?;
+                    }
+                }
+                if let (true, Some(object)) = (is_complete, objects.get_mut(at)) {
+                    *object = Some(made.object);
+                }
+            }
+        }
+        bail!("some of the patched files are included by a way that does not lead through a copy of the source")
+    }
+
+    /// Why the patched source does not compile, with the lines of the patched files.
+    fn not_compiled(&self, overlay: &Overlay, units: &[Unit], at: usize) -> anyhow::Error {
+        let said = || -> Result<(String, String)> {
+            overlay.without_lines()?;
+            let unit = unit(units, at)?;
+            let invocation = self.invocation(unit, at, Variant::After, overlay.root())?;
+            let source = unit.record.command.source().display().to_string();
+            match self.run(&invocation, at, Variant::After)? {
+                Err(said) => Ok((source, said.replace(&prefix(overlay.root()), ""))),
+                Ok(_) => bail!("{source} compiles only with the fix's own line numbers"),
+            }
+        };
+        match said() {
+            Ok((source, said)) => anyhow!("the fix does not compile, in {source}:\n{said}"),
+            Err(error) => error,
+        }
+    }
+
+    fn invocation(
+        &self,
+        unit: &Unit,
+        at: usize,
+        variant: Variant,
+        source: &Path,
+    ) -> Result<Invocation> {
+        let (first, last): (&[String], &[String]) = match variant {
+            Variant::AsBuilt => (&[], &[]),
+            Variant::Before | Variant::After => (&self.flags.first, &self.flags.last),
+        };
+        let output = self.output(at, variant);
+        let again = Again {
+            output: &output,
+            dependencies: &output.with_extension("d"),
+            source,
+            first,
+            last,
+        };
+        unit.record.command.again(self.tree, &again)
+    }
+
+    fn output(&self, at: usize, variant: Variant) -> PathBuf {
+        self.scratch.join(format!("{at}.{}", variant.extension()))
+    }
+
+    /// Runs a compiler; the inner error is what it said.
+    fn run(
+        &self,
+        invocation: &Invocation,
+        at: usize,
+        variant: Variant,
+    ) -> Result<std::result::Result<Made, String>> {
+        let program = &invocation.program;
+        let output = invocation
+            .process()
+            .output()
+            .with_context(|| format!("cannot run {program}, the kernel's compiler: install it"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.replace(&prefix(&self.tree.source), "");
+            return Ok(Err(said.trim_end().to_owned()));
+        }
+        let object = self.output(at, variant);
+        let list = object.with_extension("d");
+        let read = |path: &Path| {
+            fs::read(path).with_context(|| format!("{program} has not written {}", path.display()))
+        };
+        let made = Made {
+            dependencies: rule(&String::from_utf8_lossy(&read(&list)?))
+                .into_iter()
+                .map(PathBuf::from)
+                .collect(),
+            object: read(&object)?,
+        };
+        ensure!(
+            made.object.starts_with(b"\x7fELF"),
+            "{program} makes no ELF files: klp build needs objects with machine code"
+        );
+        for path in [object, list] {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(Ok(made))
+    }
+}
+
+fn unit(units: &[Unit], at: usize) -> Result<&Unit> {
+    units.get(at).context("a source is missing")
+}
+
+/// How the paths in a directory begin.
+fn prefix(directory: &Path) -> String {
+    format!("{}/", normal(directory).display())
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether the compiler is the one that the kernel was configured for.
+
+use anyhow::{bail, Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The first line of what the kernel's compiler says of its version: `CONFIG_CC_VERSION_TEXT`.
+///
+/// # Errors
+///
+/// If the build directory has no configuration, or that of a kernel before Linux 4.18.
+pub fn configured(build: &Path) -> Result<String> {
+    for file in ["include/config/auto.conf", ".config"] {
+        let Ok(text) = fs::read_to_string(build.join(file)) else {
+            continue;
+        };
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix("CONFIG_CC_VERSION_TEXT="));
+        if let Some(value) = value {
+            return Ok(value.trim_matches('"').to_owned());
+        }
+    }
+    bail!(
+        "{} does not tell the kernel's compiler: it has no configuration with CONFIG_CC_VERSION_TEXT",
+        build.display()
+    )
+}
+
+/// Ends with an error if `compiler` is not the one that the kernel was configured for: another one
+/// makes other code of the same source.
+pub fn check(build: &Path, compiler: &str) -> Result<()> {
+    let configured = configured(build)?;
+    let here = version(compiler)?;
+    if here != configured {
+        bail!(
+            "the kernel was compiled by '{configured}', and {compiler} here is '{here}': \
+             install the kernel's compiler"
+        );
+    }
+    Ok(())
+}
+
+/// The first line of what a compiler says of its version.
+fn version(compiler: &str) -> Result<String> {
+    let output = Command::new(compiler)
+        .arg("--version")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {compiler}, the kernel's compiler: install it"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    match text.lines().next() {
+        Some(line) if output.status.success() => Ok(line.trim_end().to_owned()),
+        _ => bail!("{compiler} does not tell its version"),
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Has kbuild compile single objects, for their records.
+
+use super::compiler;
+use super::tree::Tree;
+use anyhow::{bail, Context, Result};
+use livepatch_format::elf::Machine;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What kbuild said about objects that it could not make.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Its messages; none if it made all of them.
+    pub complaint: Option<String>,
+}
+
+/// Compiles `objects`, named from the build directory, which this writes to: it has to be one that
+/// was prepared for this. Objects that cannot be made do not keep it from making the others.
+///
+/// # Errors
+///
+/// If make cannot be run.
+pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
+    let mut make = Command::new("make");
+    // A make that runs klp is not this one's parent.
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
+        make.env_remove(variable);
+    }
+    make.arg("-C")
+        .arg(&tree.build)
+        .arg(format!("-j{jobs}"))
+        .args(["-k", "--no-print-directory"])
+        .args(arguments(tree)?)
+        .args(objects)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
+    let output = match make.output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("klp build needs make to find out how the kernel's files are compiled: install make")
+        }
+        output => output.context("cannot run make")?,
+    };
+    Ok(Asked {
+        complaint: (!output.status.success()).then(|| {
+            String::from_utf8_lossy(&output.stderr)
+                .trim_end()
+                .to_owned()
+        }),
+    })
+}
+
+/// What make has to be told of the architecture and the compiler, so that it finds the tree
+/// configured as it is.
+///
+/// # Errors
+///
+/// If the build directory has no configuration.
+pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
+    let arch = match tree.machine {
+        Machine::X86_64 => "x86_64",
+        Machine::S390 => "s390",
+    };
+    let mut arguments = vec![format!("ARCH={arch}")];
+    let configured = compiler::configured(&tree.build)?;
+    if configured.contains("clang") {
+        arguments.push("LLVM=1".to_owned());
+    } else if let Some(name) = configured.split_whitespace().next() {
+        match name.strip_suffix("gcc") {
+            Some("") => {}
+            Some(prefix) => arguments.push(format!("CROSS_COMPILE={prefix}")),
+            None => arguments.push(format!("CC={name}")),
+        }
+    }
+    Ok(arguments)
+}
+
+/// The object that kbuild makes of a C file.
+pub fn object(source: &Path) -> PathBuf {
+    source.with_extension("o")
+}
