@@ -190,3 +190,6 @@ impl Kernel for World<'_> {
         Some(known.sites.as_ref()?.reach(&known.symbols, function))
     }
 }
+
+#[cfg(test)]
+mod tests;

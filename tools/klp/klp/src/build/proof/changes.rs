@@ -35,8 +35,12 @@ const JUMP_HACK: i64 = 2;
 
 /// What calls are of that only tracing needs.
 const FENTRY: &str = "__fentry__";
-/// What instrumentation is called.
-const PROFILING: &str = "__sanitizer_cov_";
+/// What the names of instrumentation begin with; that of threads is for kernels up to 6.12 or so.
+const PROFILING: [&str; 3] = [
+    "__sanitizer_cov_",
+    "__tsan_func_",
+    "__tsan_atomic_signal_fence",
+];
 /// Sections that must have no instrumentation.
 const NOINSTR: [&str; 3] = [".noinstr.text", ".entry.text", ".cpuidle.text"];
 
@@ -88,7 +92,10 @@ pub fn sites(file: &File) -> BTreeMap<SectionId, Vec<Site>> {
             let Some(symbol) = file.symbols.get(relocation.symbol.0).filter(|_| is_call) else {
                 continue;
             };
-            let is_profiling = must_be_bare && symbol.name.starts_with(PROFILING);
+            let is_profiling = must_be_bare
+                && PROFILING
+                    .iter()
+                    .any(|prefix| symbol.name.starts_with(prefix));
             match section.bytes(start, relocation.offset).first() {
                 Some(&CALL) if is_profiling || symbol.name == FENTRY => {
                     add(SectionId(index), start, NOP5);
