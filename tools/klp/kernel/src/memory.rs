@@ -62,11 +62,6 @@ impl Memory {
         self.is_elf.then_some(&self.data)
     }
 
-    /// The same, without a copy.
-    pub fn into_elf(self) -> Option<Vec<u8>> {
-        self.is_elf.then_some(self.data)
-    }
-
     /// The parts, each with its address.
     pub fn segments(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let bytes = |range: &Range<usize>| self.data.get(range.clone()).unwrap_or_default();

@@ -19,6 +19,7 @@ use livepatch_format::modinfo;
 use livepatch_format::name::{ObjectName, SymPos};
 use livepatch_format::refusal::Unresolved;
 use livepatch_format::search::Search;
+use livepatch_kernel::{Image, Memory};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
@@ -29,12 +30,22 @@ pub struct Known {
     pub symbols: ObjectSymbols,
     /// Where ftrace can redirect its functions; `None` where that is not known.
     pub sites: Option<CallSites>,
-    /// The file itself, where it may have debug information.
-    data: Option<Vec<u8>>,
+    /// What the object is loaded from.
+    file: File,
     /// Whether its symbols' addresses are known.
     has_addresses: bool,
     /// Where its init code and data are; `None` for a module, or where that is not known.
     init: Option<InitMemory>,
+}
+
+/// What an object is loaded from.
+enum File {
+    /// It is not known.
+    None,
+    /// A `vmlinux` or a boot image.
+    Kernel(Image),
+    /// The file of a module, unpacked.
+    Module(Vec<u8>),
 }
 
 /// Everything that is known.
@@ -59,8 +70,34 @@ impl Known {
             init: init.filter(|_| symbols.object.is_vmlinux()),
             symbols,
             sites: None,
-            data: None,
+            file: File::None,
             has_addresses,
+        }
+    }
+
+    /// A kernel's memory, as it is linked; `None` for a module and where it is not known.
+    pub fn memory(&self) -> Option<&Memory> {
+        match &self.file {
+            File::Kernel(image) => Some(&image.memory),
+            _ => None,
+        }
+    }
+
+    /// A module's file, unpacked; `None` for a kernel and where it is not known.
+    pub fn module(&self) -> Option<&[u8]> {
+        match &self.file {
+            File::Module(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// The ELF file that may have debug information.
+    fn elf(&self) -> Option<&[u8]> {
+        match &self.file {
+            // What a boot image unpacks to is stripped.
+            File::Kernel(image) if image.packed.is_none() => image.memory.elf(),
+            File::Module(data) => Some(data),
+            _ => None,
         }
     }
 
@@ -202,7 +239,7 @@ impl Known {
         symbols: &[&Candidate],
         question: impl FnOnce(&DebugInfo<'_>, &[u64]) -> Result<R>,
     ) -> Result<Option<R>> {
-        let Some(data) = &self.data else {
+        let Some(data) = self.elf() else {
             return Ok(None);
         };
         let (info, addresses): (_, Vec<u64>) = if self.symbols.object.is_vmlinux() {
@@ -279,10 +316,10 @@ impl Knowledge {
         let kernel = Kernel::read(path, machine)?;
         let sites = CallSites::of_kernel(&kernel);
         self.vermagic = Vermagic::of_kernel(&kernel);
-        let (symbols, vmlinux) = kernel.into_parts();
+        let (symbols, image) = kernel.into_parts();
         self.add(Known {
             sites,
-            data: vmlinux,
+            file: image.map_or(File::None, File::Kernel),
             ..Known::new(symbols)
         });
         Ok(())
@@ -314,7 +351,7 @@ impl Knowledge {
         Ok(())
     }
 
-    /// Reads a target module. It counts more than what a running kernel has of that name.
+    /// Reads a target module, which may be compressed. It counts more than what a running kernel has of that name.
     pub fn add_module(
         &mut self,
         path: &Path,
@@ -323,7 +360,8 @@ impl Knowledge {
     ) -> Result<()> {
         let kernel = self.kernel();
         let functions_only = kernel.is_some_and(|known| known.symbols.functions_only);
-        let symbols = ObjectSymbols::of_module(path, machine, functions_only)?;
+        let data = module::read_target(path)?;
+        let symbols = ObjectSymbols::of_module(path, &data, machine, functions_only)?;
         if !given.insert(symbols.object.clone()) {
             let other = self.objects.get(&symbols.object);
             let other = other.map_or(path, |known| &known.symbols.source);
@@ -334,12 +372,11 @@ impl Knowledge {
                 symbols.object
             );
         }
-        let data = module::read(path)?;
         let sites = CallSites::of_module(&Module::parse(&data)?);
         let mut known = Known::new(symbols);
         known.has_addresses = true;
         known.sites = Some(sites);
-        known.data = Some(data);
+        known.file = File::Module(data);
         self.add(known);
         Ok(())
     }

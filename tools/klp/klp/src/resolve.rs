@@ -200,18 +200,10 @@ impl Knowledge {
         if is_weak || LOADER_SYMBOLS.contains(&name) {
             return Ok(None);
         }
-        let exporter = self.exporter(name);
-        if let Some(target) = self.exporting_target(name, exporter) {
-            return Ok(Some(exported_by(target, name)));
+        if let Some(reference) = self.exported_by_target(name) {
+            return Ok(Some(reference));
         }
-        // Symbols alone do not tell to whom they are exported.
-        let symvers = self.symvers.as_ref();
-        let is_reserved = symvers.is_some_and(|symvers| symvers.is_reserved(name));
-        if exporter.is_some()
-            || self
-                .kernel()
-                .is_some_and(|known| known.symbols.exports(name) && !is_reserved)
-        {
+        if self.is_exported(name) {
             return Ok(None);
         }
         let found: Vec<_> = self
@@ -240,6 +232,28 @@ impl Knowledge {
                 candidates: candidates(found.into_iter(), name),
             }),
         }
+    }
+
+    /// Whether every module can refer to the symbol by its name alone. What a target exports is
+    /// not counted: see [`Knowledge::exported_by_target`].
+    pub fn is_exported(&self, name: &[u8]) -> bool {
+        let exporter = self.exporter(name);
+        if self.exporting_target(name, exporter).is_some() {
+            return false;
+        }
+        // Symbols alone do not tell to whom they are exported.
+        let symvers = self.symvers.as_ref();
+        let is_reserved = symvers.is_some_and(|symvers| symvers.is_reserved(name));
+        let kernel = self.kernel();
+        let is_the_kernel_s = kernel.is_some_and(|known| known.symbols.exports(name));
+        exporter.is_some() || is_the_kernel_s && !is_reserved
+    }
+
+    /// The symbol, if a target exports it. A patch that refers to it as to an ordinary exported
+    /// symbol could not be loaded before that target.
+    pub fn exported_by_target(&self, name: &[u8]) -> Option<Reference> {
+        let target = self.exporting_target(name, self.exporter(name))?;
+        Some(exported_by(target, name))
     }
 
     /// Checks what the author states, as far as the object is known.
@@ -295,8 +309,7 @@ impl Knowledge {
         }
     }
 
-    /// A target that exports the symbol. A patch that refers to it as to an ordinary exported
-    /// symbol could not be loaded before that target.
+    /// A target that exports the symbol.
     fn exporting_target(&self, name: &[u8], exporter: Option<&str>) -> Option<&ObjectSymbols> {
         self.targets().find(|target| match exporter {
             Some(exporter) => exporter == target.object.as_str(),

@@ -103,13 +103,9 @@ impl Kernel {
         self.image.as_ref().map(|image| image.memory.machine)
     }
 
-    /// Its symbols, and the `vmlinux` that it was read from.
-    pub fn into_parts(self) -> (ObjectSymbols, Option<Vec<u8>>) {
-        let vmlinux = self.image.filter(|image| image.packed.is_none());
-        (
-            self.symbols,
-            vmlinux.and_then(|image| image.memory.into_elf()),
-        )
+    /// Its symbols, and what it is loaded from.
+    pub fn into_parts(self) -> (ObjectSymbols, Option<Image>) {
+        (self.symbols, self.image)
     }
 }
 

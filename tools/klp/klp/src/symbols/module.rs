@@ -10,19 +10,28 @@
 use super::{kind, Candidate, ObjectSymbols};
 use crate::elf::{ElfFile, Place};
 use crate::object_name::ObjectNameBuf;
+use crate::system::file::name_of_file;
 use anyhow::{anyhow, ensure, Context, Result};
 use livepatch_format::elf::Machine;
 use livepatch_format::modinfo;
 use object::elf;
-use std::fs;
 use std::path::Path;
 
 impl ObjectSymbols {
     /// Reads the symbols of a target module for `machine`, and for a kernel with or without
-    /// `CONFIG_KALLSYMS_ALL`.
-    pub fn of_module(path: &Path, machine: Machine, functions_only: bool) -> Result<Self> {
+    /// `CONFIG_KALLSYMS_ALL`: `data` is what the file at `path` holds, unpacked.
+    ///
+    /// # Errors
+    ///
+    /// It is no module, or one for another machine.
+    pub fn of_module(
+        path: &Path,
+        data: &[u8],
+        machine: Machine,
+        functions_only: bool,
+    ) -> Result<Self> {
         let read = || {
-            let file = ElfFile::parse(&fs::read(path)?)?;
+            let file = ElfFile::parse(data)?;
             ensure!(
                 file.machine == machine,
                 "it is a module for another machine"
@@ -38,14 +47,10 @@ impl ObjectSymbols {
 
 /// The name under which the kernel knows the module: what it says of itself, else its file's.
 fn module_name(file: &ElfFile, path: &Path) -> Result<ObjectNameBuf> {
-    let of_file = || {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        stem.replace('-', "_").into_bytes()
-    };
     let name = file
         .bytes(".modinfo")
         .and_then(|bytes| modinfo::value(bytes, b"name"))
-        .map_or_else(of_file, <[u8]>::to_vec);
+        .map_or_else(|| name_of_file(path).into_bytes(), <[u8]>::to_vec);
     ObjectNameBuf::new(&name).map_err(|fault| anyhow!("{}: {fault}", name.escape_ascii()))
 }
 

@@ -114,7 +114,7 @@ impl ModuleFile {
 }
 
 /// The module that a file of this name holds, if it does not say itself.
-fn name_of_file(path: &Path) -> String {
+pub(crate) fn name_of_file(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.split(".ko").next().unwrap_or_default();
     module_name(stem)
