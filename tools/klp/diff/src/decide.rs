@@ -2,6 +2,7 @@
 
 //! What becomes of each function and variable of the patched object.
 
+use crate::callbacks::{self, Declared};
 use crate::compare::Comparison;
 use crate::correlate::Correlation;
 use crate::kernel::{Kernel, Location, NotLocated, Target, Wanted};
@@ -92,6 +93,8 @@ pub fn not_located(symbol: &str, why: NotLocated) -> Reason {
 #[derive(Debug, Default)]
 pub struct Decisions {
     fates: BTreeMap<PieceId, Fate>,
+    /// The callbacks that the patch has.
+    pub callbacks: Vec<Declared>,
     /// Why no livepatch can be made.
     pub refusals: Vec<Refusal>,
     /// What differs without effect.
@@ -122,6 +125,11 @@ pub fn decide(context: &Context<'_>) -> Decisions {
     data(context, &mut comparison, &mut decisions);
     registered(context, &mut comparison, &mut decisions);
     code(context, &mut comparison, &mut decisions);
+    let (callbacks, refused) = callbacks::find(context, &decisions);
+    decisions.callbacks = callbacks;
+    for (pointer, reason) in refused {
+        decisions.refuse(pointer, reason);
+    }
     leave_out(context, &mut decisions);
     decisions
 }
@@ -130,7 +138,7 @@ pub fn decide(context: &Context<'_>) -> Decisions {
 /// something else: an inlined function is there, too. If it is all that the fix changes, the fix
 /// would have no effect.
 fn leave_out(context: &Context<'_>, decisions: &mut Decisions) {
-    let is_empty = decisions.changed().next().is_none();
+    let is_empty = decisions.changed().next().is_none() && decisions.callbacks.is_empty();
     let fates = decisions.fates.iter();
     let left_out: Vec<_> = fates
         .filter_map(|(&id, fate)| matches!(fate, Fate::LeftOut { .. }).then_some(id))
@@ -159,7 +167,8 @@ fn data(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut 
         .filter(|&id| {
             let piece = patched.piece(id);
             let name = &patched.section_of(id).name;
-            piece.kind == Kind::Data && piece.is_unique && !sections::is_registered(name)
+            let is_special = sections::is_registered(name) || sections::is_callbacks(name);
+            piece.kind == Kind::Data && piece.is_unique && !is_special
         })
         .collect();
     // A constant that is replaced makes those different that point to it.

@@ -3,6 +3,7 @@
 //! What becomes a part of the patch: the changed functions, and whatever these need that the
 //! kernel does not have; and how all the rest is referred to.
 
+use crate::callbacks::Handler;
 use crate::decide::{not_located, Context, Decisions, Fate};
 use crate::kernel::{Location, Wanted};
 use crate::model::{LeftOut, Reason, ReferBy, Reference, Refusal, WhyTaken};
@@ -49,6 +50,11 @@ pub fn take(context: &Context<'_>, decisions: &Decisions) -> Taken {
     };
     for id in decisions.changed() {
         taker.need(id);
+    }
+    for callback in &decisions.callbacks {
+        if let Handler::Here(id) = callback.handler {
+            taker.need(id);
+        }
     }
     taker.share();
     taker.follow();

@@ -99,6 +99,9 @@ pub fn role(section: &Section) -> Role {
     {
         return Role::Ignored;
     }
+    if is_callbacks(name) {
+        return Role::Named;
+    }
     // What objtool reads, and the linker drops.
     if name.starts_with(".discard.") {
         return Role::Table(Shape::ByContents);
@@ -110,6 +113,12 @@ pub fn role(section: &Section) -> Role {
         return Role::Merged;
     }
     Role::Named
+}
+
+/// Whether the section has the pointers to callbacks of a patch: `KLP_CALLBACK_PTRS` of
+/// `<linux/livepatch_helpers.h>`.
+pub fn is_callbacks(name: &str) -> bool {
+    name == ".discard.klp_callback_ptrs"
 }
 
 /// Sections whose contents the kernel acts on when it starts, or when the module is loaded: what

@@ -21,7 +21,13 @@ const HEADERS: &str = "#define THIS_MODULE 0\n#define __init\n#define __exit\n\
     #define false 0\n#define module_init(f) int (*init)(void) = f;\n\
     #define module_exit(f) void (*quit)(void) = f;\n#undef MODULE_INFO\n#define MODULE_INFO(a, b)\n\
     struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; };\n\
-    struct klp_object { const char *name; struct klp_func *funcs; };\n\
+    typedef int (*klp_pre_patch_t)(void *);\n\
+    typedef void (*klp_post_patch_t)(void *), (*klp_pre_unpatch_t)(void *);\n\
+    typedef void (*klp_post_unpatch_t)(void *);\n\
+    struct klp_callbacks { klp_pre_patch_t pre_patch; klp_post_patch_t post_patch;\n\
+    klp_pre_unpatch_t pre_unpatch; klp_post_unpatch_t post_unpatch; };\n\
+    struct klp_object { const char *name; struct klp_func *funcs;\n\
+    struct klp_callbacks callbacks; };\n\
     struct klp_patch { void *mod; struct klp_object *objs; bool replace; };\n\
     int klp_enable_patch(struct klp_patch *);\n";
 
