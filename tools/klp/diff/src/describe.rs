@@ -78,7 +78,7 @@ pub fn describe<'a>(
         let mut callbacks = String::new();
         for (kind, (callback, _)) in &object.callbacks {
             let (field, symbol) = (kind.field(), &callback.symbol);
-            callbacks.push_str(&format!(", .callbacks.{field} = (klp_{field}_t){symbol}"));
+            callbacks.push_str(&format!(", .callbacks.{field} = (void *){symbol}"));
         }
         line(
             &mut out,

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{fix_in, outcome, Outcome, World};
+use common::{compare, compile_with, outcome, Outcome, World};
 use klp_diff::model::{CallbackKind, Patch};
 use klp_diff::{describe, Options};
 use livepatch_fixtures::{Arch, ARCHES};
@@ -12,14 +12,37 @@ use livepatch_fixtures::{Arch, ARCHES};
 const SOURCE: &str = "int f(int x) { return helper(x) /**/; }\nint __init setup(void) { return \
                       helper(1) /*init*/; }\n";
 
-/// What `KLP_PRE_PATCH_CALLBACK()` and the others make.
-const DECLARE: &str = "#define CALLBACK(pointer, function) void *pointer \
-                       __attribute__((used, section(\".discard.klp_callback_ptrs\"))) = function\n";
+/// The header with the macros.
+const HELPERS: &str = include_str!("../../../../include/linux/livepatch_helpers.h");
+
+/// What the macros use of the kernel's headers.
+const USED: &str = "struct klp_object;\n#define __used __attribute__((used))\n\
+                    #define __section(name) __attribute__((section(name)))\n\
+                    #define ___PASTE(a, b) a##b\n#define __PASTE(a, b) ___PASTE(a, b)\n";
 
 /// A fix that adds to the source, and changes `/**/` in it.
 fn with(arch: Arch, added: &str, change: &str, world: &World) -> Outcome {
-    let after = SOURCE.replace("/**/", change);
-    outcome(arch, SOURCE, &format!("{after}{DECLARE}{added}\n"), world)
+    fixed(arch, &SOURCE.replace("/**/", change), added, world)
+}
+
+fn fixed(arch: Arch, source: &str, added: &str, world: &World) -> Outcome {
+    let macros = HELPERS
+        .lines()
+        .filter(|line| !line.starts_with("#include"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    // As kbuild of Debian 13's kernel does.
+    let name = format!("-D__KBUILD_MODNAME=kmod_{}", world.object);
+    let flags = match world.object {
+        "vmlinux" => vec![],
+        _ => vec!["-DMODULE", &name],
+    };
+    let after = format!("{source}{USED}{macros}\n{added}\n");
+    compare(
+        &compile_with(arch, &flags, SOURCE),
+        &compile_with(arch, &flags, &after),
+        world,
+    )
 }
 
 fn module() -> World {
@@ -31,10 +54,10 @@ fn module() -> World {
 
 const BOTH: &str =
     "static int times; static apart int count(int x) { return times += helper(x); }\n\
-                    static int before(void *object) { return count(1); }\n\
-                    static void after(void *object) { count(3); }\n\
-                    CALLBACK(__klp_pre_patch_callback_vmlinux, before);\n\
-                    CALLBACK(__klp_post_unpatch_callback_vmlinux, after);";
+                    static int before(struct klp_object *object) { return count(1); }\n\
+                    static void after(struct klp_object *object) { count(3); }\n\
+                    KLP_PRE_PATCH_CALLBACK(before);\n\
+                    KLP_POST_UNPATCH_CALLBACK(after);";
 
 #[test]
 fn go_along_with_what_they_need() {
@@ -89,9 +112,9 @@ fn are_a_patch_without_a_changed_function() {
 #[test]
 fn are_described_with_their_object() {
     for arch in ARCHES {
-        let added = "static int same(void *object) { return helper(2); }\n\
-                     CALLBACK(__klp_post_patch_callback_kmod_ext4, same);\n\
-                     CALLBACK(__klp_pre_unpatch_callback_ext4, same);";
+        let added = "static void same(struct klp_object *object) { helper(2); }\n\
+                     KLP_POST_PATCH_CALLBACK(same);\n\
+                     KLP_PRE_UNPATCH_CALLBACK(same);";
         let patches = [
             with(arch, added, "* 3", &module()).patch,
             with(arch, BOTH, "* 3", &World::new()).patch,
@@ -102,13 +125,13 @@ fn are_described_with_their_object() {
             format!("extern void {prefix}same(void);"),
             format!(
                 "\t{{ .name = \"ext4\", .funcs = functions_0, .callbacks.post_patch = \
-                 (klp_post_patch_t){prefix}same, .callbacks.pre_unpatch = \
-                 (klp_pre_unpatch_t){prefix}same }},"
+                 (void *){prefix}same, .callbacks.pre_unpatch = \
+                 (void *){prefix}same }},"
             ),
             format!(
                 "\t{{ .funcs = functions_1, .callbacks.pre_patch = \
-                 (klp_pre_patch_t){prefix}before, .callbacks.post_unpatch = \
-                 (klp_post_unpatch_t){prefix}after }},"
+                 (void *){prefix}before, .callbacks.post_unpatch = \
+                 (void *){prefix}after }},"
             ),
         ] {
             let lines = text.lines().filter(|found| *found == line);
@@ -121,7 +144,7 @@ fn are_described_with_their_object() {
 #[test]
 fn may_be_a_function_that_is_replaced() {
     for arch in ARCHES {
-        let added = "CALLBACK(__klp_post_patch_callback_vmlinux, f);";
+        let added = "KLP_POST_PATCH_CALLBACK((void *)f);";
         let found = with(arch, added, "* 3", &World::new());
         assert_eq!(
             found.emitted().global(),
@@ -142,8 +165,8 @@ fn may_be_in_another_unit() {
         ..World::new()
     };
     for arch in ARCHES {
-        let added = "int common_callback(void *);\n\
-                     CALLBACK(__klp_pre_patch_callback_vmlinux, common_callback);";
+        let added = "int common_callback(struct klp_object *);\n\
+                     KLP_PRE_PATCH_CALLBACK(common_callback);";
         let found = with(arch, added, "* 3", &world);
         found.emitted();
         assert_eq!(found.patch.callbacks[0].symbol, "common_callback");
@@ -154,9 +177,8 @@ fn may_be_in_another_unit() {
 fn of_one_kind_are_refused_where_there_are_several() {
     let patch = |name: &str, world: &World| -> Patch {
         let added = format!(
-            "static int {name}(void *object) {{ return helper(2); }}\n\
-             CALLBACK(__klp_pre_patch_callback_{}, {name});",
-            world.object
+            "static int {name}(struct klp_object *object) {{ return helper(2); }}\n\
+             KLP_PRE_PATCH_CALLBACK({name});"
         );
         let mut patch = with(Arch::X86_64, &added, "* 3", world).patch;
         patch.source = Some(format!("{name}.c"));
@@ -179,8 +201,9 @@ fn of_one_kind_are_refused_where_there_are_several() {
 #[test]
 fn of_another_object_are_refused() {
     for arch in ARCHES {
-        let added = "static int before(void *object) { return helper(2); }\n\
-                     CALLBACK(__klp_pre_patch_callback_ext4, before);";
+        let added = "static int before(struct klp_object *object) { return helper(2); }\n\
+                     #undef KLP_OBJNAME\n#define KLP_OBJNAME ext4\n\
+                     KLP_PRE_PATCH_CALLBACK(before);";
         let found = with(arch, added, "* 3", &World::new());
         let message = found.refused(
             "__klp_pre_patch_callback_ext4",
@@ -194,7 +217,7 @@ fn of_another_object_are_refused() {
 fn of_the_kernel_are_refused() {
     for arch in ARCHES {
         for function in ["f", "helper"] {
-            let added = format!("CALLBACK(__klp_post_patch_callback_vmlinux, {function});");
+            let added = format!("KLP_POST_PATCH_CALLBACK((void *){function});");
             let found = with(arch, &added, "/**/", &World::new());
             found.refused(
                 "__klp_post_patch_callback_vmlinux",
@@ -212,7 +235,8 @@ fn that_are_none_are_refused() {
             ("__klp_pre_patch_callback_vmlinux", "0"),
             ("__klp_pre_patch_callback_vmlinux", "(char *)f + 6"),
         ] {
-            let added = format!("CALLBACK({pointer}, {function});");
+            let added =
+                format!("void *{pointer} __used __section(KLP_CALLBACK_PTRS) = {function};");
             let found = with(arch, &added, "* 3", &World::new());
             found.refused(pointer, "does not name a function");
         }
@@ -225,7 +249,7 @@ fn do_what_init_code_would_have_done() {
     for arch in ARCHES {
         let after = SOURCE.replace("/*init*/", "+ 5");
         outcome(arch, SOURCE, &after, &world).refused("setup", "it is in .init.text");
-        let found = outcome(arch, SOURCE, &format!("{after}{DECLARE}{BOTH}"), &world);
+        let found = fixed(arch, &after, BOTH, &world);
         assert_eq!(found.patch.left_out[0].what, "setup");
         found.emitted();
     }
@@ -234,15 +258,9 @@ fn do_what_init_code_would_have_done() {
 #[test]
 fn in_init_code_are_refused() {
     for arch in ARCHES {
-        let added = "static int __init before(void *object) { return helper(2); }\n\
-                     CALLBACK(__klp_pre_patch_callback_vmlinux, before);";
-        let found = fix_in(
-            arch,
-            SOURCE,
-            "int f(",
-            &format!("{DECLARE}{added}\nint f("),
-            &World::new(),
-        );
+        let added = "static int __init before(struct klp_object *object) { return helper(2); }\n\
+                     KLP_PRE_PATCH_CALLBACK(before);";
+        let found = with(arch, added, "* 3", &World::new());
         found.refused("before", "it is in .init.text");
     }
 }
