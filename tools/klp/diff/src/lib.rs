@@ -28,6 +28,7 @@ mod error;
 mod kernel;
 pub mod model;
 mod refusal;
+mod setup;
 pub mod take;
 pub mod view;
 
@@ -75,7 +76,10 @@ pub fn diff(original: &[u8], patched: &[u8], target: &Target, kernel: &dyn Kerne
         beside: decide::defined(&original),
     };
     let decisions = decide::decide(&context);
-    let taken = take::take(&context, &decisions);
+    let mut taken = take::take(&context, &decisions);
+    taken
+        .refusals
+        .extend(setup::check(&context, &decisions, &taken));
     let new_functions = emit::new_functions(&patched, &decisions, target);
     let patch = patch(&context, &decisions, &taken, &new_functions);
     let object = match patch.is_empty() || !patch.refusals.is_empty() {
@@ -113,7 +117,7 @@ fn patch(
             Fate::WithCallers { because } => Decision::WithCallers {
                 because: because.clone(),
             },
-            Fate::LeftOut { because } => Decision::LeftOut {
+            Fate::LeftOut { because } | Fate::Overridden { because } => Decision::LeftOut {
                 because: because.clone(),
             },
             Fate::Refused { because } => Decision::Refused {

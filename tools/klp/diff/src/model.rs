@@ -87,8 +87,8 @@ pub enum Decision {
         /// The first difference that was found.
         because: Difference,
     },
-    /// It differs, but is used only when the kernel starts or a module is loaded or removed: see
-    /// [`Patch::left_out`].
+    /// It differs, but is used only when the kernel starts or a module is loaded or removed, or
+    /// another function takes its place: see [`Patch::left_out`].
     LeftOut {
         /// The first difference that was found.
         because: Difference,

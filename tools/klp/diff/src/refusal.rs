@@ -58,6 +58,30 @@ pub enum Reason {
     },
     /// ftrace cannot reach the function.
     NoCallSite,
+    /// ftrace must not reach the function.
+    Guarded {
+        /// The section.
+        section: String,
+    },
+    /// It is not a part of the running kernel.
+    OtherProgram {
+        /// What it is a part of.
+        program: String,
+    },
+    /// It is weak, and the kernel has another function of that name.
+    Overridden,
+    /// It is weak, and the kernel may have another function of that name.
+    MaybeOverridden,
+    /// A new variable may be one of the kernel's under a new name.
+    MaybeRenamed {
+        /// The variable that is gone.
+        gone: String,
+    },
+    /// A new variable that init code uses as well, which has run without it.
+    SetUpByInit {
+        /// The init code.
+        function: String,
+    },
     /// It has an effect by standing in its section.
     Registered {
         /// The section.
@@ -165,6 +189,36 @@ impl fmt::Display for Reason {
                 write!(f, "it is in {section}, which is not used any more")
             }
             Reason::NoCallSite => f.write_str("ftrace cannot reach it, so it cannot be replaced"),
+            Reason::Guarded { section } => {
+                write!(
+                    f,
+                    "it is in {section}, where it must not be traced, so it cannot be replaced"
+                )
+            }
+            Reason::OtherProgram { program } => {
+                write!(
+                    f,
+                    "it is a part of {program}, and not of the running kernel"
+                )
+            }
+            Reason::Overridden => {
+                f.write_str("it is weak, and the kernel has another function of that name")
+            }
+            Reason::MaybeOverridden => {
+                f.write_str("it is weak, and the kernel may have another function of that name")
+            }
+            Reason::MaybeRenamed { gone } => {
+                write!(
+                    f,
+                    "it is new, and {gone} of the same size is gone: it may be the same variable"
+                )
+            }
+            Reason::SetUpByInit { function } => {
+                write!(
+                    f,
+                    "it is new, and {function} is to set it up, which has run already"
+                )
+            }
             Reason::Registered { section } => {
                 write!(f, "it is in {section}, which the kernel has read already")
             }
@@ -270,6 +324,19 @@ impl Reason {
                 "take the change out of the diff, and do in a callback of the patch what it is for"
             }
             Reason::NoCallSite => "change the functions that call it in its place",
+            Reason::Guarded { .. } => {
+                "change functions that it calls or that call it, outside of that section, or restart \
+                 with a kernel that has the fix"
+            }
+            Reason::OtherProgram { .. } => {
+                "take the change out of the diff, and restart with a kernel that has the fix"
+            }
+            Reason::Overridden => "take the change out of the diff: this kernel does not need it",
+            Reason::MaybeOverridden => "give symbols that tell which ones are weak",
+            Reason::MaybeRenamed { .. } => "give the variable the name that it had",
+            Reason::SetUpByInit { .. } => {
+                "set it up in a callback of the patch, or give it an initial value"
+            }
             Reason::Registered { .. } => {
                 "take it out of the diff; what has to be registered, a callback of the patch can \
                  register"

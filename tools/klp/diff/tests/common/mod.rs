@@ -49,7 +49,10 @@ pub struct World {
     pub untraced: BTreeSet<&'static str>,
     pub traced: BTreeSet<&'static str>,
     pub shared: BTreeSet<&'static str>,
+    /// Which symbols are weak, of those that it is known of.
+    pub weak: BTreeMap<&'static str, bool>,
     pub object: &'static str,
+    pub unit: &'static str,
 }
 
 impl World {
@@ -63,7 +66,9 @@ impl World {
             untraced: BTreeSet::new(),
             traced: BTreeSet::new(),
             shared: BTreeSet::new(),
+            weak: BTreeMap::new(),
             object: "vmlinux",
+            unit: "fs/test.c",
         }
     }
 }
@@ -97,6 +102,10 @@ impl Kernel for World {
         self.shared.contains(name)
     }
 
+    fn is_weak(&self, name: &str, _: &Location) -> Option<bool> {
+        self.weak.get(name).copied()
+    }
+
     fn has_call_site(&self, name: &str, _: &Location) -> Option<bool> {
         let is_known = self.traced.contains(name) || self.untraced.contains(name);
         is_known.then(|| self.traced.contains(name))
@@ -123,7 +132,7 @@ pub fn compile_with(arch: Arch, flags: &[&str], text: &str) -> Vec<u8> {
 pub fn compare(before: &[u8], after: &[u8], world: &World) -> Outcome {
     let target = Target {
         object: world.object.to_owned(),
-        unit: "fs/test.c".to_owned(),
+        unit: world.unit.to_owned(),
     };
     let Diff { patch, object } = diff(before, after, &target, world).unwrap();
     Outcome {
