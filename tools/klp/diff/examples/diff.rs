@@ -103,7 +103,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             description: format!("Livepatch: {unit}"),
             replace: false,
         };
-        fs::write(source, describe([&diff.patch], &options))?;
+        fs::write(source, describe([&diff.patch], &options)?)?;
     }
     Ok(())
 }

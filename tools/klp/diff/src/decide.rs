@@ -2,6 +2,7 @@
 
 //! What becomes of each function and variable of the patched object.
 
+use crate::callbacks::{self, Declared};
 use crate::compare::Comparison;
 use crate::correlate::Correlation;
 use crate::kernel::{Kernel, Location, NotLocated, Target, Wanted};
@@ -33,6 +34,11 @@ pub enum Fate {
     },
     /// It differs, but is not used any more.
     LeftOut {
+        /// How it differs.
+        because: Difference,
+    },
+    /// The function differs, but is weak, and the kernel has another one.
+    Overridden {
         /// How it differs.
         because: Difference,
     },
@@ -92,6 +98,8 @@ pub fn not_located(symbol: &str, why: NotLocated) -> Reason {
 #[derive(Debug, Default)]
 pub struct Decisions {
     fates: BTreeMap<PieceId, Fate>,
+    /// The callbacks that the patch has.
+    pub callbacks: Vec<Declared>,
     /// Why no livepatch can be made.
     pub refusals: Vec<Refusal>,
     /// What differs without effect.
@@ -122,6 +130,11 @@ pub fn decide(context: &Context<'_>) -> Decisions {
     data(context, &mut comparison, &mut decisions);
     registered(context, &mut comparison, &mut decisions);
     code(context, &mut comparison, &mut decisions);
+    let (callbacks, refused) = callbacks::find(context, &decisions);
+    decisions.callbacks = callbacks;
+    for (pointer, reason) in refused {
+        decisions.refuse(pointer, reason);
+    }
     leave_out(context, &mut decisions);
     decisions
 }
@@ -130,24 +143,30 @@ pub fn decide(context: &Context<'_>) -> Decisions {
 /// something else: an inlined function is there, too. If it is all that the fix changes, the fix
 /// would have no effect.
 fn leave_out(context: &Context<'_>, decisions: &mut Decisions) {
-    let is_empty = decisions.changed().next().is_none();
+    let is_empty = decisions.changed().next().is_none() && decisions.callbacks.is_empty();
     let fates = decisions.fates.iter();
     let left_out: Vec<_> = fates
-        .filter_map(|(&id, fate)| matches!(fate, Fate::LeftOut { .. }).then_some(id))
-        .collect();
-    for id in left_out {
-        let what = context.patched.display(id);
-        let section = context.patched.section_of(id).name.clone();
-        if is_empty {
-            decisions.refuse(what, Reason::InitOnly { section });
-        } else {
-            decisions.left_out.push(LeftOut {
-                what,
-                effect: format!(
+        .filter_map(|(&id, fate)| match fate {
+            Fate::LeftOut { .. } => {
+                let section = context.patched.section_of(id).name.clone();
+                let effect = format!(
                     "it is in {section}, which is not used any more; of a module that is loaded \
                      later, the original is used"
-                ),
-            });
+                );
+                Some((id, Reason::InitOnly { section }, effect))
+            }
+            Fate::Overridden { .. } => {
+                Some((id, Reason::Overridden, Reason::Overridden.to_string()))
+            }
+            _ => None,
+        })
+        .collect();
+    for (id, reason, effect) in left_out {
+        let what = context.patched.display(id);
+        if is_empty {
+            decisions.refuse(what, reason);
+        } else {
+            decisions.left_out.push(LeftOut { what, effect });
         }
     }
 }
@@ -159,7 +178,8 @@ fn data(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut 
         .filter(|&id| {
             let piece = patched.piece(id);
             let name = &patched.section_of(id).name;
-            piece.kind == Kind::Data && piece.is_unique && !sections::is_registered(name)
+            let is_special = sections::is_registered(name) || sections::is_callbacks(name);
+            piece.kind == Kind::Data && piece.is_unique && !is_special
         })
         .collect();
     // A constant that is replaced makes those different that point to it.
@@ -204,10 +224,7 @@ fn is_replaceable(context: &Context<'_>, id: PieceId) -> bool {
     let view = context.patched;
     is_private_constant(view, id)
         // Somebody may keep a pointer to what has pointers to functions in it.
-        && !view.piece(id).links.iter().any(|link| match link.to {
-            To::Piece(to) => view.piece(to).is_code(),
-            _ => true,
-        })
+        && !view.leads_to_functions(id)
         && view.ids().all(|user| {
             let is_user = view.piece(user).links.iter().any(|link| link.to == To::Piece(id));
             !is_user || view.piece(user).is_code()
@@ -293,7 +310,9 @@ fn code(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut 
                             Fate::WithCallers { because }
                         }
                         Err(Reason::InitOnly { .. }) => Fate::LeftOut { because },
+                        Err(Reason::Overridden) => Fate::Overridden { because },
                         Err(reason) => {
+                            let reason = explain(context, before, reason);
                             decisions.refuse(patched.display(id), reason);
                             Fate::Refused { because }
                         }
@@ -376,11 +395,34 @@ fn replace(context: &Context<'_>, original: PieceId) -> Result<(String, Location
         Err(_) if has_call_site == Some(false) => return Err(Reason::NoCallSite),
         Err(why) => return Err(not_located(&name, why)),
     };
+    if symbol.is_some_and(|symbol| symbol.binding == elf::STB_WEAK) {
+        match context.kernel.is_weak(&name, &location) {
+            Some(true) => {}
+            Some(false) => return Err(Reason::Overridden),
+            None => return Err(Reason::MaybeOverridden),
+        }
+    }
     // The kernel knows better: not all tools note all functions in objects.
     let known = context.kernel.has_call_site(&name, &location);
     match known.or(has_call_site) {
         Some(true) => Ok((name, location)),
         _ => Err(Reason::NoCallSite),
+    }
+}
+
+/// The reason why ftrace cannot reach a function, where one is known.
+fn explain(context: &Context<'_>, original: PieceId, reason: Reason) -> Reason {
+    let is_reached = !matches!(reason, Reason::NoCallSite | Reason::NotFound { .. });
+    let section = &context.original.section_of(original).name;
+    match sections::other_program(&context.target.unit) {
+        _ if is_reached => reason,
+        Some(program) => Reason::OtherProgram {
+            program: program.to_owned(),
+        },
+        None if sections::is_guarded(section) => Reason::Guarded {
+            section: section.clone(),
+        },
+        None => reason,
     }
 }
 

@@ -3,8 +3,8 @@
 //! The source of what describes a livepatch to the kernel: the `struct klp_patch` of
 //! `<linux/livepatch.h>`, which kbuild compiles and links with the emitted objects.
 
-use crate::model::{Decision, Patch};
-use std::collections::BTreeMap;
+use crate::model::{Callback, CallbackKind, Decision, Patch, Reason, Refusal};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// How the patch is to behave.
@@ -16,36 +16,49 @@ pub struct Options {
     pub replace: bool,
 }
 
+/// What is done with one object.
+#[derive(Default)]
+struct Object<'a> {
+    /// Its name in the kernel, position, and the symbol of the new one.
+    functions: Vec<(&'a str, u64, &'a str)>,
+    /// With the source file that declares it.
+    callbacks: BTreeMap<CallbackKind, (&'a Callback, &'a str)>,
+}
+
 /// The C source for a livepatch of one or several units.
-pub fn describe<'a>(patches: impl IntoIterator<Item = &'a Patch>, options: &Options) -> String {
-    let mut objects: BTreeMap<&str, Vec<(&str, u64, &str)>> = BTreeMap::new();
-    for patch in patches {
-        for function in &patch.functions {
-            if let Decision::Changed {
-                old_name,
-                position,
-                symbol,
-                ..
-            } = &function.decision
-            {
-                let functions = objects.entry(patch.object.as_str()).or_default();
-                functions.push((old_name, *position, symbol));
-            }
-        }
-    }
+///
+/// # Errors
+///
+/// If several units have a callback of one kind for the same object: units are compared one by one,
+/// so that only here it is seen.
+pub fn describe<'a>(
+    patches: impl IntoIterator<Item = &'a Patch>,
+    options: &Options,
+) -> Result<String, Box<Refusal>> {
+    let objects = objects(patches)?;
     let mut out = String::from(
         "// SPDX-License-Identifier: GPL-2.0\n#include <linux/livepatch.h>\n#include \
-         <linux/module.h>\n\n/* Each has the type of the function that it replaces. */\n",
+         <linux/module.h>\n\n/* Each has the type of the function that it replaces, or of the callback \
+         that it is. */\n",
     );
-    for (_, _, symbol) in objects.values().flatten() {
+    let functions = objects.values().flat_map(|object| &object.functions);
+    let callbacks = objects
+        .values()
+        .flat_map(|object| object.callbacks.values());
+    let symbols: BTreeSet<&str> = functions
+        .map(|(_, _, symbol)| *symbol)
+        .chain(callbacks.map(|(callback, _)| callback.symbol.as_str()))
+        .collect();
+    for symbol in symbols {
         line(&mut out, format_args!("extern void {symbol}(void);"));
     }
-    for (index, functions) in objects.values().enumerate() {
+    // An object with callbacks only has a list of functions as well, which is empty.
+    for (index, object) in objects.values().enumerate() {
         line(
             &mut out,
             format_args!("\nstatic struct klp_func functions_{index}[] = {{"),
         );
-        for (old_name, position, symbol) in functions {
+        for (old_name, position, symbol) in &object.functions {
             let name = quoted(old_name);
             line(
                 &mut out,
@@ -57,14 +70,19 @@ pub fn describe<'a>(patches: impl IntoIterator<Item = &'a Patch>, options: &Opti
         out.push_str("\t{ }\n};\n");
     }
     out.push_str("\nstatic struct klp_object objects[] = {\n");
-    for (index, object) in objects.keys().enumerate() {
-        let name = match *object {
+    for (index, (name, object)) in objects.iter().enumerate() {
+        let name = match *name {
             "vmlinux" => String::new(),
             module => format!(".name = {}, ", quoted(module)),
         };
+        let mut callbacks = String::new();
+        for (kind, (callback, _)) in &object.callbacks {
+            let (field, symbol) = (kind.field(), &callback.symbol);
+            callbacks.push_str(&format!(", .callbacks.{field} = (void *){symbol}"));
+        }
         line(
             &mut out,
-            format_args!("\t{{ {name}.funcs = functions_{index} }},"),
+            format_args!("\t{{ {name}.funcs = functions_{index}{callbacks} }},"),
         );
     }
     let replace = if options.replace { "true" } else { "false" };
@@ -79,7 +97,43 @@ pub fn describe<'a>(patches: impl IntoIterator<Item = &'a Patch>, options: &Opti
              {description});\nMODULE_LICENSE(\"GPL\");\nMODULE_INFO(livepatch, \"Y\");"
         ),
     );
-    out
+    Ok(out)
+}
+
+/// Puts together what the units have for each object.
+fn objects<'a>(
+    patches: impl IntoIterator<Item = &'a Patch>,
+) -> Result<BTreeMap<&'a str, Object<'a>>, Box<Refusal>> {
+    let mut objects: BTreeMap<&str, Object<'_>> = BTreeMap::new();
+    for patch in patches {
+        let name = patch.object.as_str();
+        for function in &patch.functions {
+            if let Decision::Changed {
+                old_name,
+                position,
+                symbol,
+                ..
+            } = &function.decision
+            {
+                let object = objects.entry(name).or_default();
+                object.functions.push((old_name, *position, symbol));
+            }
+        }
+        let source = patch.source.as_deref().unwrap_or("a source file");
+        for callback in &patch.callbacks {
+            let object = objects.entry(name).or_default();
+            if let Some((other, file)) = object.callbacks.insert(callback.kind, (callback, source))
+            {
+                let reason = Reason::SeveralCallbacks {
+                    kind: callback.kind,
+                    first: format!("{} in {file}", other.function),
+                    second: format!("{} in {source}", callback.function),
+                };
+                return Err(Box::new(Refusal::new(name, reason)));
+            }
+        }
+    }
+    Ok(objects)
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

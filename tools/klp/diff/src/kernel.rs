@@ -68,6 +68,12 @@ pub trait Kernel {
         false
     }
 
+    /// Whether the symbol at `location` is weak (`STB_WEAK`, or `W` in kallsyms); `None` where that
+    /// is not known. Of a weak function and one that overrides it, the kernel has only one.
+    fn is_weak(&self, _name: &str, _location: &Location) -> Option<bool> {
+        None
+    }
+
     /// Whether ftrace can redirect the function at `location`; `None` where that is not known, and
     /// the object has to tell.
     fn has_call_site(&self, name: &str, location: &Location) -> Option<bool>;

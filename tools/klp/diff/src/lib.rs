@@ -18,6 +18,7 @@
 //! what goes along, and [`emit`] writes it. Of what is not understood, nothing is taken: it is
 //! refused with a reason.
 
+pub mod callbacks;
 pub mod compare;
 pub mod correlate;
 pub mod decide;
@@ -26,6 +27,8 @@ pub mod emit;
 mod error;
 mod kernel;
 pub mod model;
+mod refusal;
+mod setup;
 pub mod take;
 pub mod view;
 
@@ -33,9 +36,10 @@ pub use describe::{describe, Options};
 pub use error::{Error, Result, Side};
 pub use kernel::{Kernel, Location, NotLocated, Target, Wanted};
 
+use callbacks::Handler;
 use correlate::Correlation;
 use decide::{Context, Decisions, Fate};
-use model::{Data, Decision, Entries, Function, Patch, Reference};
+use model::{Callback, Data, Decision, Entries, Function, Patch, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 use take::{Destination, Taken};
 use view::{Kind, PieceId, View};
@@ -72,8 +76,11 @@ pub fn diff(original: &[u8], patched: &[u8], target: &Target, kernel: &dyn Kerne
         beside: decide::defined(&original),
     };
     let decisions = decide::decide(&context);
-    let taken = take::take(&context, &decisions);
-    let new_functions = emit::new_functions(&decisions, target);
+    let mut taken = take::take(&context, &decisions);
+    taken
+        .refusals
+        .extend(setup::check(&context, &decisions, &taken));
+    let new_functions = emit::new_functions(&patched, &decisions, target);
     let patch = patch(&context, &decisions, &taken, &new_functions);
     let object = match patch.is_empty() || !patch.refusals.is_empty() {
         true => None,
@@ -110,7 +117,7 @@ fn patch(
             Fate::WithCallers { because } => Decision::WithCallers {
                 because: because.clone(),
             },
-            Fate::LeftOut { because } => Decision::LeftOut {
+            Fate::LeftOut { because } | Fate::Overridden { because } => Decision::LeftOut {
                 because: because.clone(),
             },
             Fate::Refused { because } => Decision::Refused {
@@ -127,6 +134,18 @@ fn patch(
         });
     }
     functions.sort_by(|one, other| one.name.cmp(&other.name));
+
+    let callbacks = decisions.callbacks.iter().map(|declared| {
+        let (function, symbol) = match &declared.handler {
+            Handler::Here(id) => (view.display(*id), new_functions.get(id).cloned()),
+            Handler::Shared(name) => (name.clone(), Some(name.clone())),
+        };
+        Callback {
+            kind: declared.kind,
+            function,
+            symbol: symbol.unwrap_or_default(),
+        }
+    });
 
     let mut data: Vec<_> = taken
         .why
@@ -159,6 +178,7 @@ fn patch(
         object: context.target.object.clone(),
         source: context.patched.source().map(str::to_owned),
         functions,
+        callbacks: callbacks.collect(),
         data,
         entries: entries
             .into_iter()

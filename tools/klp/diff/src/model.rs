@@ -2,6 +2,8 @@
 
 //! What comes out of a comparison: what is patched, what goes along with it, and why.
 
+pub use crate::refusal::{Reason, Refusal};
+
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -14,6 +16,9 @@ pub struct Patch {
     pub source: Option<String>,
     /// All functions of the patched object, by name.
     pub functions: Vec<Function>,
+    /// What is to be called before and after the object is patched and unpatched.
+    #[serde(default)]
+    pub callbacks: Vec<Callback>,
     /// Data that is taken along and has a name, by name.
     pub data: Vec<Data>,
     /// Tables of which entries are taken along, by name.
@@ -33,11 +38,12 @@ impl Patch {
         functions.filter(|function| matches!(function.decision, Decision::Changed { .. }))
     }
 
-    /// Whether there is nothing to patch, and nothing that another unit needs.
+    /// Whether there is nothing to patch, nothing to call, and nothing that another unit needs.
     pub fn is_empty(&self) -> bool {
         let is_new = Decision::New { is_needed: true };
         let mut functions = self.functions.iter();
         self.changed().next().is_none()
+            && self.callbacks.is_empty()
             && !functions.any(|function| function.decision == is_new)
             && self.data.is_empty()
     }
@@ -81,8 +87,8 @@ pub enum Decision {
         /// The first difference that was found.
         because: Difference,
     },
-    /// It differs, but is used only when the kernel starts or a module is loaded or removed: see
-    /// [`Patch::left_out`].
+    /// It differs, but is used only when the kernel starts or a module is loaded or removed, or
+    /// another function takes its place: see [`Patch::left_out`].
     LeftOut {
         /// The first difference that was found.
         because: Difference,
@@ -92,6 +98,57 @@ pub enum Decision {
         /// The first difference that was found.
         because: Difference,
     },
+}
+
+/// A function that is called when an object is patched or unpatched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// When it is called.
+    pub kind: CallbackKind,
+    /// Its name, as the compiler has it.
+    pub function: String,
+    /// Its global symbol in the emitted object, or in that of another unit.
+    pub symbol: String,
+}
+
+/// When a callback is called: `struct klp_callbacks` of `<linux/livepatch.h>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallbackKind {
+    /// Before the functions are redirected.
+    PrePatch,
+    /// When all tasks run the new functions.
+    PostPatch,
+    /// Before the functions are what they were.
+    PreUnpatch,
+    /// When no task runs the new functions any more.
+    PostUnpatch,
+}
+
+impl CallbackKind {
+    /// All of them, in the order of `struct klp_callbacks`.
+    pub const ALL: [CallbackKind; 4] = [
+        CallbackKind::PrePatch,
+        CallbackKind::PostPatch,
+        CallbackKind::PreUnpatch,
+        CallbackKind::PostUnpatch,
+    ];
+
+    /// Its field of `struct klp_callbacks`.
+    pub fn field(self) -> &'static str {
+        match self {
+            CallbackKind::PrePatch => "pre_patch",
+            CallbackKind::PostPatch => "post_patch",
+            CallbackKind::PreUnpatch => "pre_unpatch",
+            CallbackKind::PostUnpatch => "post_unpatch",
+        }
+    }
+}
+
+impl fmt::Display for CallbackKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.field())
+    }
 }
 
 /// How two pieces differ.
@@ -249,246 +306,4 @@ pub struct LeftOut {
     pub what: String,
     /// What that means.
     pub effect: String,
-}
-
-/// Something that a livepatch cannot do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The function or variable.
-    pub subject: String,
-    /// What the matter is.
-    #[serde(flatten)]
-    pub reason: Reason,
-    /// The same in a sentence.
-    pub message: String,
-    /// What to do.
-    pub way_out: String,
-}
-
-impl Refusal {
-    /// Refuses what is to be done with `subject`.
-    pub fn new(subject: impl Into<String>, reason: Reason) -> Self {
-        Refusal {
-            subject: subject.into(),
-            message: reason.to_string(),
-            way_out: reason.way_out().to_owned(),
-            reason,
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.subject, self.message, self.way_out)
-    }
-}
-
-/// Why a livepatch cannot do something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
-pub enum Reason {
-    /// A variable has another initial value, size or contents.
-    ChangedData {
-        /// How it differs.
-        because: Difference,
-    },
-    /// A static variable, of which it is not clear which one in the kernel it is.
-    UnclearVariable,
-    /// What runs or is used only when the kernel starts, or a module is loaded or removed.
-    InitOnly {
-        /// The section.
-        section: String,
-    },
-    /// ftrace cannot reach the function.
-    NoCallSite,
-    /// It has an effect by standing in its section.
-    Registered {
-        /// The section.
-        section: String,
-    },
-    /// Entries of this section are about the code, and nothing is known of them.
-    UnknownTable {
-        /// The section.
-        section: String,
-    },
-    /// An instruction holds a constant that the kernel fills in when it starts, and never again.
-    RuntimeConstant {
-        /// The section with where these are.
-        section: String,
-    },
-    /// A relocation leads to a section that is not looked into.
-    UnknownSection {
-        /// The section.
-        section: String,
-    },
-    /// Neither the kernel nor a module has the symbol.
-    NotFound {
-        /// Its name.
-        symbol: String,
-    },
-    /// It is not known which one of that name is meant.
-    Ambiguous {
-        /// Its name.
-        symbol: String,
-        /// What there is.
-        candidates: String,
-    },
-    /// Something refers to the inside of a function that is not a part of the patch.
-    InsideFunction {
-        /// The function.
-        function: String,
-    },
-    /// A jump to another function is too short to lead to the kernel's.
-    ShortJump {
-        /// The function.
-        function: String,
-    },
-    /// A static key of a target module, which may be loaded later than the patch.
-    StaticKey {
-        /// Its symbol.
-        symbol: String,
-    },
-    /// A table that is used up when the patch is loaded refers to a target module.
-    TableForModule {
-        /// The section.
-        section: String,
-        /// The module's symbol.
-        symbol: String,
-    },
-    /// Data that is changed at run time, and that no symbol names.
-    UnnamedVariable {
-        /// The section.
-        section: String,
-    },
-    /// A thread-local or otherwise strange function or variable.
-    UnknownSymbol {
-        /// The symbol.
-        symbol: String,
-    },
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::ChangedData { because } => {
-                write!(
-                    f,
-                    "its contents change, and the kernel has it already: {because}"
-                )
-            }
-            Reason::UnclearVariable => {
-                f.write_str("which variable of the kernel it is, is not clear")
-            }
-            Reason::InitOnly { section } => {
-                write!(f, "it is in {section}, which is not used any more")
-            }
-            Reason::NoCallSite => f.write_str("ftrace cannot reach it, so it cannot be replaced"),
-            Reason::Registered { section } => {
-                write!(f, "it is in {section}, which the kernel has read already")
-            }
-            Reason::UnknownTable { section } => {
-                write!(
-                    f,
-                    "{section} has entries about it, and it is not known what they mean"
-                )
-            }
-            Reason::RuntimeConstant { section } => {
-                write!(
-                    f,
-                    "it holds a constant that the kernel fills in once: see {section}"
-                )
-            }
-            Reason::UnknownSection { section } => {
-                write!(
-                    f,
-                    "it refers to {section}, of which nothing is taken into a patch"
-                )
-            }
-            Reason::NotFound { symbol } => {
-                write!(
-                    f,
-                    "it needs {symbol}, which neither the kernel nor a module has"
-                )
-            }
-            Reason::Ambiguous { symbol, candidates } => {
-                write!(
-                    f,
-                    "it needs {symbol}, which stands several times: {candidates}"
-                )
-            }
-            Reason::InsideFunction { function } => {
-                write!(
-                    f,
-                    "it refers to the inside of {function}, which does not change"
-                )
-            }
-            Reason::ShortJump { function } => {
-                write!(
-                    f,
-                    "it jumps to {function} with a distance that is too short"
-                )
-            }
-            Reason::StaticKey { symbol } => {
-                write!(f, "it has a branch for the static key {symbol} of a module")
-            }
-            Reason::TableForModule { section, symbol } => {
-                write!(
-                    f,
-                    "{section} refers to {symbol} of a module, which may be loaded later"
-                )
-            }
-            Reason::UnnamedVariable { section } => {
-                write!(f, "it uses a variable in {section} that has no name")
-            }
-            Reason::UnknownSymbol { symbol } => {
-                write!(
-                    f,
-                    "it uses {symbol}, which is neither a function nor a variable"
-                )
-            }
-        }
-    }
-}
-
-impl Reason {
-    /// What to do about it.
-    pub fn way_out(&self) -> &'static str {
-        match self {
-            Reason::ChangedData { .. } => {
-                "leave the data as it is, and set it in a callback of the patch, or keep what is new \
-                 in a shadow variable"
-            }
-            Reason::UnclearVariable => "give the new variable a name of its own",
-            Reason::InitOnly { .. } => {
-                "take the change out of the diff, and do in a callback of the patch what it is for"
-            }
-            Reason::NoCallSite => "change the functions that call it in its place",
-            Reason::Registered { .. } => {
-                "take it out of the diff; what has to be registered, a callback of the patch can \
-                 register"
-            }
-            Reason::UnknownTable { .. } | Reason::UnknownSection { .. } => {
-                "write this function without what fills that section"
-            }
-            Reason::RuntimeConstant { .. } => {
-                "compile both objects with <asm-generic/runtime-const.h> in place of \
-                 <asm/runtime-const.h>, as modules are"
-            }
-            Reason::NotFound { .. } => {
-                "give the module that has it, or check that the source is that of the kernel"
-            }
-            Reason::Ambiguous { .. } => {
-                "give a vmlinux with symbols, which tells the source files of namesakes"
-            }
-            Reason::InsideFunction { .. } => "change that function, too",
-            Reason::ShortJump { .. } => "make the function that jumps a little larger",
-            Reason::StaticKey { .. } => {
-                "use static_key_enabled() in place of static_branch_likely() and \
-                 static_branch_unlikely()"
-            }
-            Reason::TableForModule { .. } => "write this function without what fills that section",
-            Reason::UnnamedVariable { .. } => "give the variable a name",
-            Reason::UnknownSymbol { .. } => "write this function without it",
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! What becomes a part of the patch: the changed functions, and whatever these need that the
 //! kernel does not have; and how all the rest is referred to.
 
+use crate::callbacks::Handler;
 use crate::decide::{not_located, Context, Decisions, Fate};
 use crate::kernel::{Location, Wanted};
 use crate::model::{LeftOut, Reason, ReferBy, Reference, Refusal, WhyTaken};
@@ -49,6 +50,11 @@ pub fn take(context: &Context<'_>, decisions: &Decisions) -> Taken {
     };
     for id in decisions.changed() {
         taker.need(id);
+    }
+    for callback in &decisions.callbacks {
+        if let Handler::Here(id) = callback.handler {
+            taker.need(id);
+        }
     }
     taker.share();
     taker.follow();
@@ -130,11 +136,21 @@ impl Taker<'_> {
                 self.refuse(id, Reason::InitOnly { section });
             }
             let mut destinations = Vec::new();
+            let mut refused = Vec::new();
             for link in &view.piece(id).links {
                 match self.destination(id, link) {
                     Ok(destination) => destinations.push(destination),
-                    Err(reason) => self.refuse(id, reason),
+                    Err(reason) => refused.push(reason),
                 }
+            }
+            if let [Reason::TableForModule { section, symbol }] = &refused[..] {
+                if section == ".static_call_sites" {
+                    self.leave_static_call(id, symbol);
+                    continue;
+                }
+            }
+            for reason in refused {
+                self.refuse(id, reason);
             }
             self.taken.pieces.insert(id, destinations);
             for &entry in &view.piece(id).entries {
@@ -179,6 +195,10 @@ impl Taker<'_> {
                     let section = section.name.clone();
                     return Err(Reason::Registered { section });
                 }
+                if sections::is_filled_in_later(&section.name) {
+                    let section = section.name.clone();
+                    return Err(Reason::UnknownSection { section });
+                }
                 let is_new = *self.decisions.fate(to) == Fate::New;
                 self.note(
                     to,
@@ -200,6 +220,7 @@ impl Taker<'_> {
             Fate::LeftOut { .. } => Err(Reason::InitOnly {
                 section: view.section_of(to).name.clone(),
             }),
+            Fate::Overridden { .. } => self.elsewhere(from, link, to),
             Fate::Unchanged if piece.is_code() && !is_entry => Err(Reason::InsideFunction {
                 function: view.display(to),
             }),
@@ -269,8 +290,13 @@ impl Taker<'_> {
                 let addend = link.addend.wrapping_sub(view.piece(to).entry as i64);
                 Ok(Destination::Elsewhere(reference, addend))
             }
-            // A kernel need not keep the names of constants.
-            Err(Reason::NotFound { .. }) if sections::is_constant(section) => {
+            // A kernel need not keep the names of constants. Of what functions are in, the address
+            // counts as well: it says what a thing is.
+            Err(Reason::NotFound { .. })
+                if sections::is_constant(section)
+                    && !sections::is_filled_in_later(&section.name)
+                    && !view.leads_to_functions(to) =>
+            {
                 self.note(to, WhyTaken::ConstantWithoutSymbol);
                 self.need(to);
                 Ok(Destination::Taken(to))
@@ -362,6 +388,16 @@ impl Taker<'_> {
                 symbol,
             },
         })
+    }
+
+    /// What calls a module's static call goes through the trampoline, which the entry would save: it
+    /// leads to the same function.
+    fn leave_static_call(&mut self, id: PieceId, key: &str) {
+        let call = key.strip_prefix("__SCK__").unwrap_or(key);
+        self.taken.left_out.insert(LeftOut {
+            what: format!("the place of static call {call} in {}", self.subject(id)),
+            effect: "the new function calls it by a jump, as its key is a module's".to_owned(),
+        });
     }
 
     /// Whether an entry is better not taken: the tracepoint of a module stays silent in a patch.

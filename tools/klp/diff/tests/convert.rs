@@ -39,7 +39,7 @@ fn the_emitted_object_is_linked_and_converted() {
             "+ first(x) + unexported_variable",
             &world,
         );
-        let description = describe([&found.patch], &Options::default());
+        let description = describe([&found.patch], &Options::default()).unwrap();
         let lines = description
             .lines()
             .filter(|line| !line.starts_with("#include"));

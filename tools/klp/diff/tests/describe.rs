@@ -30,7 +30,7 @@ fn every_object_has_its_functions() {
         description: "a \"fix\"\n1".to_owned(),
         replace: true,
     };
-    let text = describe(&patches, &options);
+    let text = describe(&patches, &options).unwrap();
     for line in [
         "extern void klp_new_fs_x2f_test_x2e_c_first(void);",
         "\t{ .old_name = \"first\", .new_func = klp_new_fs_x2f_test_x2e_c_first, .old_sympos = 0 },",
@@ -49,7 +49,8 @@ fn the_source_compiles() {
     let text = describe(
         &[patch("vmlinux", "first"), patch("ext4", "third")],
         &Options::default(),
-    );
+    )
+    .unwrap();
     common::compile(Arch::X86_64, &common::without_includes(&text));
 }
 

@@ -440,3 +440,46 @@ fn what_another_unit_needs_is_there_under_its_own_name() {
         }
     }
 }
+
+#[test]
+fn an_exported_function_is_replaced_for_modules_as_well() {
+    let world = |object| World {
+        exported: ["exported", "__fentry__", "shared_service"].into(),
+        object,
+        ..World::new()
+    };
+    let service = "int shared_service(int x) { return helper(x) + 1; }\n\
+                   asm(\".pushsection \\\".export_symbol\\\",\\\"a\\\"\\n\
+                   __export_symbol_shared_service: .asciz \\\"GPL\\\"\\n.balign 8\\n\
+                   .quad shared_service\\n.popsection\");\n\
+                   int near(int x) { return shared_service(x) /**/; }\n";
+    let user = "int shared_service(int);\n\
+                int far(int x) { return shared_service(x) + 1; }\n\
+                void *where(void) { helper(1); return shared_service; }\n";
+    for arch in ARCHES {
+        // The kernel's symbol stays what modules are linked to, and ftrace leads them on.
+        let after = service.replace("+ 1", "+ 2").replace("/**/", "* 3");
+        let found = outcome(arch, service, &after, &world("vmlinux"));
+        assert_eq!(found.changed(), ["near", "shared_service"]);
+        let object = found.emitted();
+        let global = object.global();
+        assert!(
+            global.iter().all(|name| name.starts_with("klp_new_")),
+            "{global:?}"
+        );
+        assert!(!object.undefined().contains(&"shared_service".to_owned()));
+        let sections = object.sections();
+        assert!(!sections.iter().any(|name| name.contains("export")));
+        // A module's part of the same patch refers to it as any module does.
+        let after = user.replace("+ 1", "+ 2").replace("helper(1)", "helper(2)");
+        let found = outcome(arch, user, &after, &world("ext4"));
+        assert_eq!(found.changed(), ["far", "where"]);
+        for section in [".text.far", ".text.where"] {
+            let targets = found.emitted().targets(section);
+            assert!(
+                targets.contains(&"shared_service".to_owned()),
+                "{section}: {targets:?}"
+            );
+        }
+    }
+}

@@ -49,7 +49,7 @@ fn try_both(before: &[u8], after: &[u8]) -> bool {
     let Ok(found) = diff(before, after, &target, &World::new()) else {
         return false;
     };
-    let text = describe([&found.patch], &Options::default());
+    let text = describe([&found.patch], &Options::default()).unwrap();
     assert!(text.contains("klp_enable_patch"));
     if let Some(object) = &found.object {
         assert!(found.patch.refusals.is_empty() && !found.patch.is_empty());

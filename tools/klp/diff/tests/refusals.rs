@@ -41,6 +41,104 @@ fn a_function_without_a_call_site_that_others_see() {
 }
 
 #[test]
+fn code_that_nothing_may_interrupt() {
+    let source = "notrace __attribute__((section(\".noinstr.text\"))) int quiet(int x) \
+                  { return helper(x) + 1; }\nint caller(int x) { return quiet(x); }\n";
+    for arch in ARCHES {
+        let message = fix(arch, source, "+ 1", "+ 2").refused("quiet", "it is in .noinstr.text");
+        assert!(message.contains("restart with a kernel"), "{message}");
+    }
+}
+
+#[test]
+fn code_that_starts_the_kernel() {
+    let source = "notrace __attribute__((section(\".head.text\"))) int start(int x) \
+                  { return helper(x) + 1; }\n";
+    for arch in ARCHES {
+        fix(arch, source, "+ 1", "+ 2").refused("start", "it is in .head.text");
+    }
+}
+
+#[test]
+fn what_is_no_part_of_the_running_kernel() {
+    let source = "notrace int f(int x) { return helper(x) + 1; }\n";
+    for (unit, part) in [
+        ("arch/x86/entry/vdso/vdso64/vgetcpu.c", "the vDSO"),
+        ("arch/s390/kernel/vdso/vgettimeofday.c", "the vDSO"),
+        ("arch/x86/boot/compressed/misc.c", "unpacks and starts"),
+        ("arch/s390/boot/startup.c", "unpacks and starts"),
+        ("arch/x86/purgatory/purgatory.c", "the purgatory"),
+        ("drivers/firmware/efi/libstub/gop.c", "the EFI stub"),
+        ("arch/x86/realmode/rm/wakemain.c", "starts a processor"),
+    ] {
+        for missing in [&["f"][..], &[]] {
+            let world = World {
+                unit,
+                missing: missing.iter().copied().collect(),
+                ..World::new()
+            };
+            for arch in ARCHES {
+                fix_in(arch, source, "+ 1", "+ 2", &world).refused("f", part);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stands_beside_the_vdso_is_the_kernel() {
+    let world = World {
+        unit: "arch/x86/entry/vdso/vma.c",
+        ..World::new()
+    };
+    let source = "int f(int x) { return helper(x) + 1; }\n";
+    for arch in ARCHES {
+        fix_in(arch, source, "+ 1", "+ 2", &world).emitted();
+    }
+}
+
+const WEAK: &str = "__attribute__((weak)) int hook(int x) { return helper(x) + 1; }\n\
+                    int caller(int x) { return hook(x) /**/; }\n";
+
+#[test]
+fn a_weak_function_that_another_one_takes_the_place_of() {
+    let world = World {
+        weak: [("hook", false)].into(),
+        ..World::new()
+    };
+    for arch in ARCHES {
+        let found = fix_in(arch, WEAK, "+ 1", "+ 2", &world);
+        let message = found.refused("hook", "it is weak");
+        assert!(message.contains("does not need it"), "{message}");
+        // Beside another change it is left out.
+        let after = WEAK.replace("+ 1", "+ 2").replace("/**/", "* 3");
+        let found = outcome(arch, WEAK, &after, &world);
+        assert_eq!(found.changed(), ["caller"]);
+        assert_eq!(found.patch.left_out[0].what, "hook");
+        assert!(!found.emitted().defines("hook"));
+        let symbols = found.livepatch_symbols();
+        assert!(
+            symbols.contains(&"vmlinux.hook,0".to_owned()),
+            "{symbols:?}"
+        );
+    }
+}
+
+#[test]
+fn a_weak_function_that_is_the_kernels() {
+    let world = World {
+        weak: [("hook", true)].into(),
+        ..World::new()
+    };
+    for arch in ARCHES {
+        let found = fix_in(arch, WEAK, "+ 1", "+ 2", &world);
+        assert_eq!(found.changed(), ["hook"]);
+        found.emitted();
+        let found = fix(arch, WEAK, "+ 1", "+ 2");
+        found.refused("hook", "may have another function of that name");
+    }
+}
+
+#[test]
 fn a_function_without_a_call_site_whose_address_is_kept() {
     let source = "static notrace apart int quiet(int x) { return helper(x) + 1; }\n\
                   int caller(int x) { return quiet(x); }\nint (*kept)(int) = quiet;\n";

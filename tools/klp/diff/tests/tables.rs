@@ -202,6 +202,49 @@ fn static_calls_go_along() {
 }
 
 #[test]
+fn static_calls_of_a_module_go_through_its_trampoline() {
+    let source = "void __SCT__call(void);\n\
+                  int f(int x) { asm volatile(\"0: call __SCT__call\\n\
+                  .pushsection .static_call_sites,\\\"aw\\\"\\n\
+                  .long 0b - ., __SCK__call - .\\n.popsection\"); return helper(x) /**/; }\n";
+    let world = World {
+        elsewhere: [("__SCT__call", "ext4"), ("__SCK__call", "ext4")].into(),
+        object: "ext4",
+        ..World::new()
+    };
+    let found = fix_in(Arch::X86_64, source, "/**/", "* 3", &world);
+    assert_eq!(found.entries(".static_call_sites"), 0);
+    let left_out = &found.patch.left_out[0];
+    assert_eq!(left_out.what, "the place of static call call in f");
+    let targets = found.emitted().targets(".text.f");
+    assert!(
+        targets.contains(&".klp.extern.ext4.__SCT__call..0".to_owned()),
+        "{targets:?}"
+    );
+}
+
+#[test]
+fn static_calls_by_address_are_references() {
+    let source =
+        "struct static_call_key { void *func; }; extern struct static_call_key __SCK__call;\n\
+                  int f(int x) { return ((int (*)(int))__SCK__call.func)(helper(x)) /**/; }\n";
+    let world = World {
+        elsewhere: [("__SCK__call", "ext4")].into(),
+        object: "ext4",
+        ..World::new()
+    };
+    for arch in ARCHES {
+        let found = fix_in(arch, source, "/**/", "* 3", &world);
+        found.emitted();
+        let symbols = found.livepatch_symbols();
+        assert!(
+            symbols.contains(&"ext4.__SCK__call,0".to_owned()),
+            "{symbols:?}"
+        );
+    }
+}
+
+#[test]
 fn dynamic_debug_goes_along() {
     let declare = "struct _ddebug { const char *name; int line; struct static_key key; };\n\
                    #define DEBUG(text) do { static struct _ddebug \

@@ -5,7 +5,7 @@
 use crate::model::{ReferBy, Reference};
 use crate::take::{Destination, Taken};
 use crate::view::read::{Place, SymbolId};
-use crate::view::{Kind, Link, PieceId, View};
+use crate::view::{sections, Kind, Link, PieceId, View};
 use object::elf;
 use std::collections::BTreeMap;
 
@@ -158,7 +158,7 @@ impl Layouter<'_> {
         let is_merged = flags.contains(elf::SHF_MERGE);
         self.placed.insert(id, (self.sections.len(), 0));
         self.sections.push(Section {
-            name: section.name.clone(),
+            name: sections::name_in_module(&section.name).to_owned(),
             sh_type: section.sh_type,
             flags,
             align: section.align,

@@ -9,6 +9,7 @@
 mod layout;
 mod write;
 
+use crate::callbacks::Handler;
 use crate::decide::{Decisions, Fate};
 use crate::error::Result;
 use crate::kernel::Target;
@@ -25,26 +26,42 @@ pub fn emit(
     write::write(&layout::Layout::new(patched, taken, new_functions))
 }
 
-/// The global symbols of the functions that replace others, none of which another unit of the
-/// same patch has.
-pub fn new_functions(decisions: &Decisions, target: &Target) -> BTreeMap<PieceId, String> {
+/// The global symbols of the functions that replace others and of callbacks, none of which another
+/// unit of the same patch has.
+pub fn new_functions(
+    patched: &View,
+    decisions: &Decisions,
+    target: &Target,
+) -> BTreeMap<PieceId, String> {
     let unit = identifier(&target.unit);
     let mut used = BTreeSet::new();
     let mut names = BTreeMap::new();
     for id in decisions.changed() {
-        let Fate::Changed { old_name, .. } = decisions.fate(id) else {
-            continue;
-        };
-        let plain = format!("klp_new_{unit}_{}", identifier(old_name));
-        let mut name = plain.clone();
-        let mut number = 1;
-        while !used.insert(name.clone()) {
-            number += 1;
-            name = format!("{plain}_{number}");
+        if let Fate::Changed { old_name, .. } = decisions.fate(id) {
+            let plain = format!("klp_new_{unit}_{}", identifier(old_name));
+            names.insert(id, unused(plain, &mut used));
         }
-        names.insert(id, name);
+    }
+    for callback in &decisions.callbacks {
+        // The same function may be called several times, or replace another one.
+        if let Handler::Here(id) = callback.handler {
+            names.entry(id).or_insert_with(|| {
+                let name = identifier(&patched.display(id));
+                unused(format!("klp_callback_{unit}_{name}"), &mut used)
+            });
+        }
     }
     names
+}
+
+fn unused(plain: String, used: &mut BTreeSet<String>) -> String {
+    let mut name = plain.clone();
+    let mut number = 1;
+    while !used.insert(name.clone()) {
+        number += 1;
+        name = format!("{plain}_{number}");
+    }
+    name
 }
 
 /// A part of a C identifier. What cannot stand in one is written as its number, so that different

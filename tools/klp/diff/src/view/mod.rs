@@ -201,6 +201,14 @@ impl View {
         self.piece(id).is_code() && code::is_branch(self.file.machine, self.bytes_of(id), offset)
     }
 
+    /// Whether functions, or what another object has, are in a piece of data.
+    pub fn leads_to_functions(&self, id: PieceId) -> bool {
+        self.piece(id).links.iter().any(|link| match link.to {
+            To::Piece(to) => self.piece(to).is_code(),
+            _ => true,
+        })
+    }
+
     /// What is written at a link counts from: the part of its addend that is due to where the
     /// instruction ends, so that `addend + bias` is what the link leads to.
     pub fn bias(&self, id: PieceId, link: &Link) -> i64 {

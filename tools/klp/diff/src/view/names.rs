@@ -33,6 +33,10 @@ const COPIED_SECTIONS: [&str; 5] = [
     "__trace_printk_fmt",
 ];
 
+/// Whether `DO_ONCE()` has done it. The static key beside it is the kernel's, so that this has to be
+/// the kernel's, too.
+const DONE: &str = "___done";
+
 /// The name as the source has it, without what the compiler has appended.
 pub fn base(name: &str) -> &str {
     let mut base = name;
@@ -74,7 +78,7 @@ pub fn is_copied(symbol: &Symbol, section: &Section) -> bool {
     if symbol.kind == elf::STT_FUNC {
         return is_cold_part(&symbol.name) || symbol.name.starts_with("__s390_indirect_jump_");
     }
-    if !symbol.is_local() {
+    if !symbol.is_local() || base(&symbol.name) == DONE {
         return false;
     }
     // `__UNIQUE_ID()` is for what nobody has to name.

@@ -99,6 +99,9 @@ pub fn role(section: &Section) -> Role {
     {
         return Role::Ignored;
     }
+    if is_callbacks(name) {
+        return Role::Named;
+    }
     // What objtool reads, and the linker drops.
     if name.starts_with(".discard.") {
         return Role::Table(Shape::ByContents);
@@ -110,6 +113,12 @@ pub fn role(section: &Section) -> Role {
         return Role::Merged;
     }
     Role::Named
+}
+
+/// Whether the section has the pointers to callbacks of a patch: `KLP_CALLBACK_PTRS` of
+/// `<linux/livepatch_helpers.h>`.
+pub fn is_callbacks(name: &str) -> bool {
+    name == ".discard.klp_callback_ptrs"
 }
 
 /// Sections whose contents the kernel acts on when it starts, or when the module is loaded: what
@@ -144,15 +153,19 @@ pub fn is_registered(name: &str) -> bool {
 
 /// Whether the kernel uses the section when it starts or stops, and never again.
 pub fn is_init_or_exit(name: &str) -> bool {
+    let mut exit = [".exit", ".memexit", ".devexit"].iter();
+    is_init(name) || exit.any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether the kernel uses the section when it starts, and never again.
+pub fn is_init(name: &str) -> bool {
     [
         ".init",
-        ".exit",
         ".meminit",
-        ".memexit",
         ".devinit",
-        ".devexit",
         ".initcall",
         ".con_initcall",
+        ".head.text",
     ]
     .iter()
     .any(|prefix| name.starts_with(prefix))
@@ -170,9 +183,50 @@ pub fn is_guarded(name: &str) -> bool {
     .any(|prefix| name.starts_with(prefix))
 }
 
+/// What of the kernel's source is not a part of the running kernel, by the path of the source file.
+pub fn other_program(path: &str) -> Option<&'static str> {
+    let mut above = "";
+    let mut directories: Vec<_> = path.split('/').collect();
+    directories.pop();
+    directories
+        .iter()
+        .enumerate()
+        .find_map(|(depth, directory)| {
+            let found = match *directory {
+                "boot" if depth == 2 && directories[0] == "arch" => {
+                    "what unpacks and starts the kernel"
+                }
+                "purgatory" => "the purgatory, which runs between two kernels",
+                "libstub" => "the EFI stub, which starts the kernel",
+                "rm" if above == "realmode" => "what starts a processor",
+                name if name.starts_with("vdso") => "the vDSO, which runs in user space",
+                name => {
+                    above = name;
+                    return None;
+                }
+            };
+            Some(found)
+        })
+}
+
 /// Whether the section is for one copy a processor.
 pub fn is_per_cpu(name: &str) -> bool {
     name.starts_with(".data..percpu")
+}
+
+/// What the section is called in a module. In the kernel, variables for one processor have several
+/// sections; the module loader knows one, and takes all others for ordinary data.
+pub fn name_in_module(name: &str) -> &str {
+    if is_per_cpu(name) {
+        ".data..percpu"
+    } else {
+        name
+    }
+}
+
+/// Whether the numbers in the section are filled in after linking, from what the whole kernel has.
+pub fn is_filled_in_later(name: &str) -> bool {
+    name == ".BTF_ids"
 }
 
 /// Whether the section is for a variable that the compiler has made itself, with a label in place of

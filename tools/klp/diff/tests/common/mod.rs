@@ -21,7 +21,13 @@ const HEADERS: &str = "#define THIS_MODULE 0\n#define __init\n#define __exit\n\
     #define false 0\n#define module_init(f) int (*init)(void) = f;\n\
     #define module_exit(f) void (*quit)(void) = f;\n#undef MODULE_INFO\n#define MODULE_INFO(a, b)\n\
     struct klp_func { const char *old_name; void *new_func; unsigned long old_sympos; };\n\
-    struct klp_object { const char *name; struct klp_func *funcs; };\n\
+    typedef int (*klp_pre_patch_t)(void *);\n\
+    typedef void (*klp_post_patch_t)(void *), (*klp_pre_unpatch_t)(void *);\n\
+    typedef void (*klp_post_unpatch_t)(void *);\n\
+    struct klp_callbacks { klp_pre_patch_t pre_patch; klp_post_patch_t post_patch;\n\
+    klp_pre_unpatch_t pre_unpatch; klp_post_unpatch_t post_unpatch; };\n\
+    struct klp_object { const char *name; struct klp_func *funcs;\n\
+    struct klp_callbacks callbacks; };\n\
     struct klp_patch { void *mod; struct klp_object *objs; bool replace; };\n\
     int klp_enable_patch(struct klp_patch *);\n";
 
@@ -43,7 +49,10 @@ pub struct World {
     pub untraced: BTreeSet<&'static str>,
     pub traced: BTreeSet<&'static str>,
     pub shared: BTreeSet<&'static str>,
+    /// Which symbols are weak, of those that it is known of.
+    pub weak: BTreeMap<&'static str, bool>,
     pub object: &'static str,
+    pub unit: &'static str,
 }
 
 impl World {
@@ -57,7 +66,9 @@ impl World {
             untraced: BTreeSet::new(),
             traced: BTreeSet::new(),
             shared: BTreeSet::new(),
+            weak: BTreeMap::new(),
             object: "vmlinux",
+            unit: "fs/test.c",
         }
     }
 }
@@ -91,6 +102,10 @@ impl Kernel for World {
         self.shared.contains(name)
     }
 
+    fn is_weak(&self, name: &str, _: &Location) -> Option<bool> {
+        self.weak.get(name).copied()
+    }
+
     fn has_call_site(&self, name: &str, _: &Location) -> Option<bool> {
         let is_known = self.traced.contains(name) || self.untraced.contains(name);
         is_known.then(|| self.traced.contains(name))
@@ -117,7 +132,7 @@ pub fn compile_with(arch: Arch, flags: &[&str], text: &str) -> Vec<u8> {
 pub fn compare(before: &[u8], after: &[u8], world: &World) -> Outcome {
     let target = Target {
         object: world.object.to_owned(),
-        unit: "fs/test.c".to_owned(),
+        unit: world.unit.to_owned(),
     };
     let Diff { patch, object } = diff(before, after, &target, world).unwrap();
     Outcome {
