@@ -68,6 +68,8 @@ offered() {
 # choose: writes VERSIONS.
 choose() {
 	local found
+	# What the archive has now.
+	rm -rf "$CACHE/tmp/apt-stock-$ARCH"
 	set_apt_options
 	apt-cache "${OPTIONS[@]}" madison "linux-source-$SERIES" | tr -d ' ' | cut -d'|' -f2 >"$VERSIONS.sources"
 	found=$(comm -12 <(offered linux-image "$FLAVOUR") <(offered linux-headers "$FLAVOUR") |
