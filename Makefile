@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile others signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test tutorial clean
+	fuzz hostile others signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial clean
 .DEFAULT_GOAL := help
 
 help:
@@ -61,6 +61,9 @@ help:
 	@echo '  make packaging-test       the Debian packages: installed, used, removed'
 	@echo '  make reboot-test          installed patches, over reboots of a guest'
 	@echo '  make service-test         klp.service, run by systemd'
+	@echo '  make stock-test           the stock kernel of Debian 13, as shipped'
+	@echo '  make corpus N=n SEED=s    klp build on n fixes that stable kernels have had; what is built is'
+	@echo '                            loaded into Debian'"'"'s kernel'
 	@echo '  make tutorial             what the tutorial says, word for word'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
@@ -157,6 +160,12 @@ reboot-test:
 
 service-test:
 	@tools/testing/service.sh
+
+stock-test:
+	@tools/testing/stock.sh
+
+corpus:
+	@tools/testing/corpus.sh
 
 tutorial:
 	@tools/testing/tutorial.sh

@@ -98,6 +98,8 @@ unsafe() { in_tree python3 scripts/check-unsafe.py "${RUST[@]}"; }
 # The checks that are ours are checked themselves.
 unsafe_tests() { in_tree python3 scripts/tests/check-unsafe.py; }
 spdx_tests() { "$TOP/scripts/tests/check-files.sh"; }
+# As is what sorts the results of make corpus.
+corpus_tests() { in_tree python3 -B tools/testing/corpus/test.py; }
 
 clippy_klp() {
 	[ -d tools/klp ] || return 0
@@ -111,7 +113,7 @@ clippy_klp() {
 clippy_kernel() { "$TOP/scripts/modules.sh" --clippy; }
 
 CHECKS=("$@")
-[ $# -gt 0 ] || CHECKS=(spdx spdx_tests unsafe unsafe_tests shellcheck rustfmt clippy_klp clippy_kernel)
+[ $# -gt 0 ] || CHECKS=(spdx spdx_tests unsafe unsafe_tests corpus_tests shellcheck rustfmt clippy_klp clippy_kernel)
 
 # Only the tests of this script ask for what it would look at.
 if [ "${CHECKS[0]}" = --list ]; then

@@ -38,6 +38,8 @@ for ARCH in "${ARCHS[@]}"; do
 	export ARCH
 	"$TOP/tools/testing/modules.sh" >/dev/null
 	"$TOP/scripts/guest.sh" >/dev/null
+	"$TOP/scripts/stock.sh" image >/dev/null
+	"$TOP/scripts/stock.sh" headers >/dev/null
 	is_measured "$ARCH" || continue
 	"$TOP/scripts/kernel.sh" peer >/dev/null
 	"$TOP/tools/testing/others/objtool.sh" >/dev/null
@@ -76,6 +78,7 @@ guests() {
 	fi
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
 	part "reboot-$ARCH" "$TOP/tools/testing/reboot.sh"
+	part "stock-$ARCH" "$TOP/tools/testing/stock.sh"
 	part "tutorial-$ARCH" "$TOP/tools/testing/tutorial.sh"
 	# Packages are built for the machine's own architecture.
 	[ "$ARCH" != "$(uname -m)" ] || part "packaging" "$TOP/tools/testing/packaging.sh"

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What stable kernels really fixed, as a corpus of fixes: one diff for each C file in which
+two versions of a source differ, and of which the kernel contains the object.
+
+    corpus.py pick DIR OLD NEW HEADERS SRCARCH N SEED
+        draws N of them: DIR/c001.patch and so on, DIR/list
+    corpus.py build DIR COMMAND
+        runs COMMAND, a line of bash, for each that has no result yet, with PATCH= and
+        OUT=, the livepatch to write, in the environment. It prints the JSON of `klp build
+        --json`. DIR/c001.json is what came of it
+    corpus.py next DIR COUNT
+        prints up to COUNT names of those that are built and were not loaded yet
+    corpus.py loaded DIR NAME... <OUTPUT
+        takes the results of tools/testing/corpus/guest from a guest's output
+    corpus.py table DIR
+        prints it all as Markdown; status 1 if something is wrong
+"""
+
+import collections
+import json
+import pathlib
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+# A fix that is refused for these reasons alone is none that a livepatch can be made of.
+CANNOT_BE = {"changed-data", "changed-layout", "init-only", "no-call-site", "registered"}
+# Seconds for one build, of which the first prepares the source.
+LIMIT = 900
+
+# What kbuild would make of a directory: its objects, with those that they consist of.
+MAKEFILE = """
+include $(config)
+srctree := .
+src := $(obj)
+VERSION := 6
+SRCARCH := $(ARCH)
+BITS := 64
+UTS_MACHINE := $(ARCH)
+$(if $(wildcard scripts/Kbuild.include),$(eval include scripts/Kbuild.include))
+include $(firstword $(wildcard $(obj)/Kbuild $(obj)/Makefile))
+corpus-all := $(obj-y) $(obj-m) $(lib-y)
+corpus-parts = $($(1:.o=-objs)) $($(1:.o=-y)) $($(1:.o=-m))
+.PHONY: corpus
+corpus:
+	@printf '%s\\n' $(filter %/,$(corpus-all)) $(foreach object,$(filter %.o,$(corpus-all)), \\
+		$(or $(strip $(call corpus-parts,$(object))),$(object)))
+"""
+# Where kbuild begins: the rest of an architecture is named by its Makefile.
+BEGIN = {
+    "x86": ["arch/x86", "arch/x86/lib", "arch/x86/pci", "arch/x86/power"],
+    "s390": ["arch/s390", "arch/s390/lib"],
+}
+TOP = "init kernel certs mm fs ipc security crypto block io_uring lib drivers sound net virt"
+
+
+def differing(old, new):
+    """The C files that are in both and differ."""
+    lines = subprocess.run(
+        ["diff", "-qr", "--no-dereference", old, new], stdout=subprocess.PIPE, text=True
+    ).stdout.splitlines()
+    pattern = re.compile(f"Files {re.escape(str(old))}/(.*\\.c) and .* differ")
+    return sorted(match[1] for match in map(pattern.fullmatch, lines) if match)
+
+
+def contained(source, headers, srcarch, files):
+    """Those of the files whose object the kernel, or a module of it, is linked of."""
+    above = {str(parent) for file in files for parent in pathlib.PurePath(file).parents}
+    found, seen = set(), set()
+    todo = BEGIN[srcarch] + TOP.split()
+    while todo:
+        directory = todo.pop()
+        if directory in seen or directory not in above:
+            continue
+        seen.add(directory)
+        made = subprocess.run(
+            [
+                "make", "-rRs", "-f", "-", "corpus", f"obj={directory}", f"ARCH={srcarch}",
+                f"config={headers}/include/config/auto.conf",
+            ],
+            cwd=source, input=MAKEFILE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        if made.returncode != 0:
+            print(f"left out: {directory}: {made.stderr.strip()}", file=sys.stderr)
+            continue
+        for word in made.stdout.split():
+            # Some name what is in another directory.
+            path = pathlib.PurePath(directory, word)
+            parts = []
+            for part in path.parts:
+                parts[-1:] = [] if part == ".." else [*parts[-1:], part]
+            path = "/".join(parts)
+            if word.endswith("/"):
+                todo.append(path)
+            else:
+                found.add(path.removesuffix(".o") + ".c")
+    return [file for file in files if file in found]
+
+
+def pick(directory, old, new, headers, srcarch, count, seed):
+    files = differing(old, new)
+    candidates = contained(old, headers, srcarch, files)
+    print(f"{len(files)} C files differ, the kernel contains {len(candidates)} of them", file=sys.stderr)
+    if len(candidates) < count:
+        sys.exit(f"error: there are {len(candidates)} diffs and not {count}: set N= to no more than that")
+    directory.mkdir(parents=True)
+    names = []
+    for number, file in enumerate(random.Random(seed).sample(candidates, count), 1):
+        name = f"c{number:03}"
+        patch = subprocess.run(
+            ["diff", "-up", "--label", f"a/{file}", "--label", f"b/{file}", f"{old}/{file}", f"{new}/{file}"],
+            stdout=subprocess.PIPE,
+        ).stdout
+        (directory / f"{name}.patch").write_bytes(patch)
+        names.append(f"{name} {file}\n")
+    (directory / "of").write_text(f"{len(files)} {len(candidates)}\n")
+    (directory / "list").write_text("".join(names))
+
+
+def listed(directory):
+    return [line.split() for line in (directory / "list").read_text().splitlines()]
+
+
+def build(directory, command):
+    for name, file in listed(directory):
+        result = directory / f"{name}.json"
+        if result.exists():
+            continue
+        out = directory / f"{name}.ko"
+        out.unlink(missing_ok=True)
+        start = time.monotonic()
+        with open(directory / f"{name}.log", "wb") as log:
+            try:
+                ran = subprocess.run(
+                    ["env", f"PATCH={directory}/{name}.patch", f"OUT={out}", "bash", "-c", command],
+                    stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, timeout=LIMIT,
+                )
+                report = judged(ran.returncode, ran.stdout, out)
+            except subprocess.TimeoutExpired:
+                report = {"status": "wrong", "message": f"it did not end in {LIMIT} s"}
+        report["seconds"] = time.monotonic() - start
+        write(result, report)
+        print(f"{name} {file}: {report['status']} ({report['seconds']:.1f} s)", flush=True)
+
+
+def judged(status, output, out):
+    """What the command reported, if all that it did fits together."""
+    def wrong(message):
+        return {"status": "wrong", "message": message}
+
+    try:
+        report = json.loads(output)
+        if not isinstance(report, dict) or report.get("schema") != 1 or not isinstance(report.get("status"), str):
+            return wrong("its JSON is not that of schema 1")
+    except ValueError:
+        return wrong(f"status {status}, and no JSON")
+    if (status == 0) != (report["status"] == "built"):
+        return wrong(f"it says {report['status']} and ends with status {status}")
+    if (report["status"] == "built") != out.exists():
+        return wrong(f"it says {report['status']}, and there is {'a' if out.exists() else 'no'} livepatch")
+    return report
+
+
+def write(path, report):
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(report, indent=1) + "\n")
+    part.rename(path)
+
+
+def reports(directory):
+    for name, file in listed(directory):
+        path = directory / f"{name}.json"
+        if not path.exists():
+            sys.exit(f"error: there is no result for {name}, {file}")
+        yield name, file, json.loads(path.read_text())
+
+
+def targets(report):
+    return sorted({unit["object"] for unit in report.get("units", [])} - {"vmlinux"})
+
+
+def next_ones(directory, count):
+    waiting = [
+        (name, report) for name, _, report in reports(directory) if report["status"] == "built" and "loaded" not in report
+    ]
+    for name, report in waiting[:count]:
+        print(name, *targets(report))
+
+
+def loaded(directory, names, output):
+    """The guest says `=== NAME begin` and `=== NAME end RESULT`. Where it ended before all
+    was done, it was the one that had begun last."""
+    begun, ended = None, {}
+    for line in output:
+        match = re.fullmatch(r"=== (\S+) (begin|end (.*))", line.rstrip())
+        if match and match[1] in names:
+            begun = match[1]
+            if match[3] is not None:
+                ended[begun] = match[3]
+    if begun is None:
+        sys.exit("error: the guest loaded nothing: see its output")
+    if begun not in ended:
+        ended[begun] = "the guest ended"
+    for name, result in ended.items():
+        path = directory / f"{name}.json"
+        report = json.loads(path.read_text())
+        report["loaded"] = result
+        write(path, report)
+
+
+def reasons(report):
+    found = {refusal["reason"] for unit in report.get("units", []) for refusal in unit.get("refusals", [])}
+    return sorted(found) or [begin(report)]
+
+
+def begin(report):
+    """Of its message, what does not name this or that."""
+    return report.get("message", "").split(":")[0]
+
+
+def outcome(report):
+    """A line of the table."""
+    status = report["status"]
+    if status == "wrong":
+        return "wrong", report["message"]
+    if status == "built":
+        result = report.get("loaded", "not loaded")
+        return ("built and loaded", "") if result == "ok" else ("wrong", result)
+    if status == "refused":
+        return "refused", ", ".join(reasons(report))
+    return status.replace("-", " "), begin(report) if status == "error" else ""
+
+
+def table(directory):
+    lines, examples = collections.Counter(), collections.defaultdict(list)
+    good = eligible = 0
+    times, wrong = [], []
+    for name, file, report in reports(directory):
+        line = outcome(report)
+        lines[line] += 1
+        examples[line].append(file)
+        times.append(report["seconds"])
+        good += line[0] == "built and loaded"
+        if line[0] == "wrong":
+            wrong.append(f"{name} {file}: {line[1]}")
+        cannot = line[0] == "refused" and set(reasons(report)) <= CANNOT_BE
+        eligible += not cannot and line[0] not in ("does not compile", "nothing")
+    print("| result | reason | diffs | for example |\n| --- | --- | ---: | --- |")
+    order = ["built and loaded", "refused", "nothing", "does not compile", "not proven", "error", "wrong"]
+    for line in sorted(lines, key=lambda line: (order.index(line[0]) if line[0] in order else 9, -lines[line], line)):
+        print(f"| {line[0]} | {line[1]} | {lines[line]} | `{examples[line][0]}` |")
+    print()
+    share = f"{100 * good / eligible:.1f} %" if eligible else "none"
+    print(f"Of {eligible} diffs that a livepatch can be made of, built and loaded: {good} ({share}).")
+    print(f"Seconds for a build: {times[0]:.1f} the first, median {statistics.median(times):.1f}, most {max(times[1:] or times):.1f} of the others.")
+    for line in wrong:
+        print(f"wrong: {line}", file=sys.stderr)
+    return bool(wrong)
+
+
+def main():
+    command, directory, *rest = sys.argv[1:]
+    directory = pathlib.Path(directory)
+    if command == "pick":
+        old, new, headers, srcarch, count, seed = rest
+        pick(directory, old, new, headers, srcarch, int(count), int(seed))
+    elif command == "build":
+        build(directory, *rest)
+    elif command == "next":
+        next_ones(directory, int(rest[0]))
+    elif command == "loaded":
+        loaded(directory, rest, sys.stdin)
+    elif command == "table":
+        sys.exit(table(directory))
+    else:
+        sys.exit(f"error: unknown command: {command}")
+
+
+if __name__ == "__main__":
+    main()
