@@ -71,7 +71,9 @@ impl Symvers {
                 module: module.to_owned(),
                 namespace: Vec::new(),
             };
-            self.exports.entry(symbol.as_bytes().to_vec()).or_insert(export);
+            self.exports
+                .entry(symbol.as_bytes().to_vec())
+                .or_insert(export);
         }
     }
 

@@ -30,7 +30,7 @@ impl Module<'_> {
     ///
     /// # Errors
     ///
-    /// kbuild fails.
+    /// Two units have a callback of one kind; kbuild fails.
     pub fn link(
         &self,
         directory: &Path,
@@ -38,11 +38,12 @@ impl Module<'_> {
         livepatch: &Path,
         symvers: &[PathBuf],
     ) -> Result<PathBuf> {
+        let patches = self.units.iter().map(|(patch, _)| patch);
+        let description = describe(patches, &self.options)?;
         let put = || -> std::io::Result<()> {
             fs::create_dir_all(directory)?;
             fs::write(directory.join("Kbuild"), self.kbuild())?;
-            let patches = self.units.iter().map(|(patch, _)| patch);
-            fs::write(directory.join("patch.c"), describe(patches, &self.options))?;
+            fs::write(directory.join("patch.c"), &description)?;
             for (index, (_, object)) in self.units.iter().enumerate() {
                 fs::write(directory.join(format!("unit{index}.object")), object)?;
             }

@@ -245,7 +245,6 @@ impl File {
     fn path(&self) -> &Path {
         self.unit.record.command.source()
     }
-
 }
 
 fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), Stop> {
@@ -266,7 +265,11 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         machine: kdir.machine,
     };
     progress.step("applying the fix".to_owned());
-    let mut overlay = Overlay::new(&at_source(&kdir.path), &args.fixes, &scratch.sub("overlay")?)?;
+    let mut overlay = Overlay::new(
+        &at_source(&kdir.path),
+        &args.fixes,
+        &scratch.sub("overlay")?,
+    )?;
 
     progress.step("reading the kernel".to_owned());
     let symvers = other_symvers(args, &kdir, &livepatch);
@@ -313,6 +316,10 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     progress.step("comparing with the kernel".to_owned());
     let mut files = Vec::new();
     for (unit, compiled) in affected.units.into_iter().zip(compiled) {
+        // Its object is the same before and after.
+        let Some(compiled) = compiled else {
+            continue;
+        };
         let part_of = unit.record.command.part_of()?;
         add_target(args, &kdir, &mut knowledge, &part_of)?;
         let path = unit.record.command.source().to_owned();
@@ -506,12 +513,7 @@ fn other_symvers(args: &Args, kdir: &Kdir, livepatch: &Path) -> Vec<PathBuf> {
 }
 
 /// Adds a target module to what is known.
-fn add_target(
-    args: &Args,
-    kdir: &Kdir,
-    knowledge: &mut Knowledge,
-    part_of: &PartOf,
-) -> Result<()> {
+fn add_target(args: &Args, kdir: &Kdir, knowledge: &mut Knowledge, part_of: &PartOf) -> Result<()> {
     let PartOf::Module { name, file } = part_of else {
         return Ok(());
     };
@@ -541,7 +543,8 @@ fn prove(
         Some(file) => Target::of_module(file)?,
         None => Target::of_kernel(&known.symbols, known.memory()),
     };
-    let outcome = proof::prove(as_built, &target).with_context(|| format!("cannot read {shown}"))?;
+    let outcome =
+        proof::prove(as_built, &target).with_context(|| format!("cannot read {shown}"))?;
     let not_proven = |why: String| {
         let error = anyhow!("{shown} is not what {object} was made of: {why}");
         Stop::new(Status::NotProven)(error)

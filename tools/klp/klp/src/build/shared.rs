@@ -26,9 +26,7 @@ fn symbols(object: &[u8]) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
 /// # Errors
 ///
 /// One of them is no object.
-pub fn shared<'a>(
-    files: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-) -> Result<BTreeSet<String>> {
+pub fn shared<'a>(files: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<BTreeSet<String>> {
     let (mut new, mut used) = (BTreeSet::new(), BTreeSet::new());
     for (before, after) in files {
         let (had, _) = symbols(before)?;

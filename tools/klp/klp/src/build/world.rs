@@ -52,9 +52,13 @@ impl<'a> World<'a> {
         if let Some(position) = self.placement.position(name, &target.symbols) {
             return Ok(location(target, position));
         }
-        // The kernel does not list it, or uses another file's in place of it.
         if self.placement.is_proven() && self.placement.of(name).is_some() {
-            return Err(NotLocated::Missing);
+            return match wanted.is_local {
+                // The kernel does not list it.
+                true => Err(NotLocated::Missing),
+                // It was weak, and the kernel has another file's.
+                false => self.other(wanted),
+            };
         }
         let all = target.symbols.get(name.as_bytes());
         let fits = |candidate: &&Candidate| {
@@ -181,6 +185,18 @@ impl Kernel for World<'_> {
 
     fn is_shared(&self, name: &str) -> bool {
         self.shared.contains(name)
+    }
+
+    fn is_weak(&self, name: &str, location: &Location) -> Option<bool> {
+        let known = self.knowledge.get(location.object.as_bytes())?;
+        if self.placement.is_proven() {
+            let own = self.placement.position(name, &known.symbols);
+            return Some(own == Some(location.position));
+        }
+        let index = usize::try_from(location.position.saturating_sub(1)).ok()?;
+        let symbol = known.symbols.get(name.as_bytes()).get(index)?;
+        // Only a list of symbols has letters.
+        (symbol.kind.len() == 1).then(|| symbol.kind.eq_ignore_ascii_case("w"))
     }
 
     fn has_call_site(&self, name: &str, location: &Location) -> Option<bool> {
