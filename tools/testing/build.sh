@@ -26,31 +26,28 @@ fix() {
 	[ "$status" -eq 1 ] || die "the fix $name changes nothing in $file"
 }
 
-# klp_build VARIANT ARGUMENT...
+# klp_build ARGUMENT...: for $KDIR, with the livepatch.ko whose exports are in $SYMVERS.
 klp_build() {
-	local kobj modules
-	kobj=$("$TOP/scripts/kernel.sh" "$1")
-	modules=$("$TOP/scripts/modules.sh" "$1")
-	BIND=$WORK "$TOP/scripts/enter" "$KLP" build --kdir "$kobj" --symvers "$modules/Module.symvers" \
-		-o "$WORK/out/" -j "$JOBS" "${@:2}"
+	"$TOP/scripts/enter" "$KLP" build --cache "$CACHE/klp-build" --kdir "$KDIR" --symvers "$SYMVERS" \
+		-o "$WORK/out/" -j "$JOBS" "$@"
 }
 
-# builds VARIANT NAME [ARGUMENT...]: a livepatch comes of the fix.
+# builds NAME [ARGUMENT...]: a livepatch comes of the fix.
 builds() {
 	local status=0 start=$SECONDS
-	klp_build "$1" --name "$2" "${@:3}" "$WORK/$2.patch" >"$WORK/said" 2>&1 || status=$?
-	count "$status" "$2 is built ($((SECONDS - start)) s)"
+	klp_build --name "fix-$1" "${@:2}" "$WORK/$1.patch" >"$WORK/said" 2>&1 || status=$?
+	count "$status" "$1 is built ($((SECONDS - start)) s)"
 	sed 's/^/# /' "$WORK/said"
 }
 
-# refuses VARIANT NAME WORDS [ARGUMENT...]: none comes of it, for that reason, and nothing is left.
+# refuses NAME WORDS [ARGUMENT...]: none comes of it, for that reason, and nothing is left.
 refuses() {
 	local status=0
-	klp_build "$1" --name "$2" "${@:4}" "$WORK/$2.patch" >"$WORK/said" 2>&1 || status=$?
-	if [ "$status" -eq 1 ] && grep -qF "$3" "$WORK/said" && [ ! -e "$WORK/out/livepatch-$2.ko" ]; then
-		count 0 "$2 is refused"
+	klp_build --name "fix-$1" "${@:3}" "$WORK/$1.patch" >"$WORK/said" 2>&1 || status=$?
+	if [ "$status" -eq 1 ] && grep -qF "$2" "$WORK/said" && [ ! -e "$WORK/out/livepatch-fix-$1.ko" ]; then
+		count 0 "$1 is refused"
 	else
-		count 1 "$2 is refused, with status 1: $status, and: $3"
+		count 1 "$1 is refused, with status 1: $status, and: $2"
 	fi
 	sed 's/^/# /' "$WORK/said"
 }
@@ -75,36 +72,35 @@ fixes() {
 }
 
 build() {
-	local variant=$1
-	builds "$variant" meminfo
-	builds "$variant" cmdline
-	builds "$variant" two
-	builds "$variant" header
-	refuses "$variant" init "is not used any more"
-	refuses "$variant" data "its contents change"
-	refuses "$variant" broken "does not compile"
-	refuses "$variant" astray "does not apply"
-	refuses "$variant" makefile "Makefile"
+	local passed=0 failed=0 left
+	builds meminfo
+	builds cmdline
+	builds two
+	builds header
+	refuses init "is not used any more"
+	refuses data "its contents change"
+	refuses broken "does not compile"
+	refuses astray "does not apply"
+	refuses makefile "Makefile"
 	# What is there is not of this kernel.
-	refuses "$variant" meminfo-nowhere "no source" --source "$WORK"
-	left=$(find "$WORK/out" -mindepth 1 ! -name 'livepatch-*.ko')
+	cp "$WORK/meminfo.patch" "$WORK/nowhere.patch"
+	refuses nowhere "there is no kernel's source" --source "$WORK"
+	left=$(find "$WORK/out" -mindepth 1 ! -name 'livepatch-fix-*.ko')
 	count "$([ -z "$left" ] && echo 0 || echo 1)" "nothing else is left: $left"
-	totals_line
-}
-
-totals_line() {
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }
 
 for variant in "${VARIANTS[@]}"; do
 	export VARIANT=$variant
-	modules=$("$TOP/tools/testing/modules.sh" "$variant") || exit
+	modules=$("$TOP/tools/testing/modules.sh" "$variant")
+	SYMVERS=$("$TOP/scripts/modules.sh" "$variant")/Module.symvers
+	KDIR=$("$TOP/scripts/kernel.sh" "$variant")
 	WORK=$CACHE/tmp/build-$ARCH-$variant-$(key "$TOP")
 	rm -rf "$WORK"
 	mkdir -p "$WORK/out"
 	fixes
-	part "build-fixes-$ARCH-$variant" build "$variant"
+	part "build-fixes-$ARCH-$variant" build
 	MODULES_DIR=$modules:$WORK/out part "build-guest-$ARCH-$variant" "$TOP/tools/testing/selftests.sh" \
 		--variant "$variant" --tests "$TOP/tools/testing/selftests/build"
 	rm -rf "$WORK"
