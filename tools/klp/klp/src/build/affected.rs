@@ -384,3 +384,172 @@ fn may_name(record: &[u8], path: &Path, finder: &Finder<'_>) -> bool {
         word.ends_with(path) || memmem::find(word, b"../").is_some()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout, LAYOUTS};
+
+    fn changed(path: &str) -> Changed {
+        Changed {
+            path: path.into(),
+            kind: match path.rsplit_once('.') {
+                Some((_, "c")) => Kind::C,
+                Some((_, "h")) => Kind::Header,
+                _ => Kind::Ignored("documentation"),
+            },
+            is_new: false,
+            is_deleted: false,
+        }
+    }
+
+    fn objects(affected: &Affected) -> Vec<&str> {
+        let objects = affected
+            .units
+            .iter()
+            .map(|unit| unit.record.command.object());
+        objects
+            .map(|object| object.to_str().expect("text"))
+            .collect()
+    }
+
+    const CASES: &[(&str, &[&str])] = &[
+        ("fs/one.c", &["fs/one.o"]),
+        ("fs/part.c", &["fs/two.o"]),
+        ("include/linux/thing.h", &["fs/one.o"]),
+        ("include/linux/rarer.h", &["fs/two.o"]),
+        ("fs/near.h", &["fs/deep/three.o"]),
+        ("fs/deep/near.h", &["fs/deep/three.o"]),
+    ];
+
+    #[test]
+    fn records_tell_what_is_made_of_a_file() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::built(layout);
+            for (path, expected) in CASES {
+                let affected = units(&kernel.tree, &[changed(path)], None).expect(path);
+                assert_eq!(objects(&affected), *expected, "{layout:?} {path}");
+                assert!(affected.notes.is_empty(), "{:?}", affected.notes);
+                let because = affected.units.first().map(|unit| &unit.because);
+                assert_eq!(because, Some(&BTreeSet::from([PathBuf::from(path)])));
+            }
+        }
+    }
+
+    #[test]
+    fn kbuild_is_asked_where_nothing_was_compiled() {
+        for layout in LAYOUTS {
+            for (path, expected) in CASES {
+                let kernel = Kernel::new(layout);
+                let ask = Ask {
+                    contains: &|source| !source.starts_with("mm"),
+                    jobs: 1,
+                };
+                let affected = units(&kernel.tree, &[changed(path)], Some(&ask)).expect(path);
+                assert_eq!(objects(&affected), *expected, "{layout:?} {path}");
+                // Only what may be affected was compiled.
+                assert!(!kernel.tree.build.join("mm/unused.o").exists());
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_compiler_does_not_read_is_no_part() {
+        let kernel = Kernel::new(Layout::Apart);
+        write(
+            &kernel.tree.source.join("fs/maybe.c"),
+            "#if 0\n#include <linux/rarer.h>\n#endif\nint maybe;\n",
+        );
+        let ask = Ask {
+            contains: &|_| true,
+            jobs: 1,
+        };
+        let affected = units(
+            &kernel.tree,
+            &[changed("include/linux/rarer.h")],
+            Some(&ask),
+        );
+        assert_eq!(objects(&affected.expect("they are found")), ["fs/two.o"]);
+        assert!(kernel.tree.build.join("fs/maybe.o").exists());
+    }
+
+    #[test]
+    fn a_file_that_the_kernel_does_not_have_is_left_out_with_a_note() {
+        let kernel = Kernel::built(Layout::Apart);
+        let files = [changed("mm/unused.c"), changed("Documentation/one.rst")];
+        let affected = units(&kernel.tree, &files, None).expect("they are found");
+        assert!(affected.units.is_empty());
+        let notes = affected.notes.join("\n");
+        assert!(
+            notes.contains("mm/unused.c is left out: nothing in this kernel"),
+            "{notes}"
+        );
+        assert!(
+            notes.contains("one.rst is left out: documentation"),
+            "{notes}"
+        );
+    }
+
+    #[test]
+    fn without_records_there_is_an_error() {
+        let kernel = Kernel::new(Layout::Apart);
+        let error = units(&kernel.tree, &[changed("fs/one.c")], None).expect_err("there are none");
+        assert!(
+            error.to_string().contains("nothing was compiled in"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_kbuild_cannot_compile_is_an_error_with_its_words() {
+        let kernel = Kernel::new(Layout::Apart);
+        write(
+            &kernel.tree.source.join("fs/one.c"),
+            "int nonsense nonsense;\n",
+        );
+        let ask = Ask {
+            contains: &|_| true,
+            jobs: 1,
+        };
+        let error = units(&kernel.tree, &[changed("fs/one.c")], Some(&ask)).expect_err("it fails");
+        let message = error.to_string();
+        assert!(
+            message.contains("cannot compile fs/one.c") && message.contains("nonsense"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn code_outside_of_the_kernel_is_not_patched() {
+        let kernel = Kernel::built(Layout::Apart);
+        kernel.make(&["MORE=-DBUILD_VDSO"], &["fs/two.o"]);
+        let error = units(&kernel.tree, &[changed("fs/part.c")], None).expect_err("it is outside");
+        assert!(error.to_string().contains("a part of the vdso"), "{error}");
+        let affected = units(&kernel.tree, &[changed("include/linux/rare.h")], None);
+        let affected = affected.expect("a header may be");
+        assert!(affected.units.is_empty());
+        assert!(affected.notes.join("\n").contains("the vdso also includes"));
+        assert_eq!(
+            place(Path::new("arch/x86/boot/compressed/misc.o")),
+            Some(BOOT)
+        );
+        assert_eq!(place(Path::new("arch/x86/kernel/reboot.o")), None);
+    }
+
+    #[test]
+    fn assembly_that_includes_a_header_is_named() {
+        let kernel = Kernel::built(Layout::Apart);
+        let source = kernel.tree.source.display();
+        write(
+            &kernel.tree.build.join("lib/.entry.o.cmd"),
+            &format!(
+                "savedcmd_lib/entry.o := gcc -c -o lib/entry.o {source}/lib/entry.S\n\n\
+                 source_lib/entry.o := {source}/lib/entry.S\n\ndeps_lib/entry.o := \\\n  \
+                 {source}/include/linux/thing.h \\\n\n"
+            ),
+        );
+        let affected = units(&kernel.tree, &[changed("include/linux/thing.h")], None);
+        let notes = affected.expect("they are found").notes.join("\n");
+        assert!(notes.contains("is not patched: lib/entry.S"), "{notes}");
+    }
+}

@@ -81,3 +81,34 @@ pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
 pub fn object(source: &Path) -> PathBuf {
     source.with_extension("o")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout};
+
+    #[test]
+    fn make_is_told_the_architecture_and_the_compiler() {
+        let mut kernel = Kernel::new(Layout::Apart);
+        for (version, expected) in [
+            ("gcc (Debian 14.2.0-19) 14.2.0", vec!["ARCH=x86_64"]),
+            ("gcc-13 (Debian) 13.1", vec!["ARCH=x86_64", "CC=gcc-13"]),
+            (
+                "x86_64-linux-gnu-gcc-13 (Debian) 13.1",
+                vec!["ARCH=x86_64", "CC=x86_64-linux-gnu-gcc-13"],
+            ),
+            (
+                "s390x-linux-gnu-gcc (Debian) 14.2",
+                vec!["ARCH=x86_64", "CROSS_COMPILE=s390x-linux-gnu-"],
+            ),
+            ("Debian clang version 19.1.7", vec!["ARCH=x86_64", "LLVM=1"]),
+        ] {
+            let text = format!("CONFIG_CC_VERSION_TEXT=\"{version}\"\n");
+            write(&kernel.tree.build.join(".config"), &text);
+            assert_eq!(arguments(&kernel.tree).expect(version), expected);
+        }
+        kernel.tree.machine = Machine::S390;
+        let arguments = arguments(&kernel.tree).expect("it has a configuration");
+        assert_eq!(arguments.first().map(String::as_str), Some("ARCH=s390"));
+    }
+}

@@ -21,3 +21,6 @@ pub mod lines;
 pub mod overlay;
 pub mod path;
 pub mod tree;
+
+#[cfg(test)]
+mod testing;
