@@ -3,6 +3,7 @@
 //! Which objects a fix affects.
 
 use super::command::{object_of, record_of, Record};
+use super::configured::Configured;
 use super::includes::Includes;
 use super::kbuild;
 use super::overlay::{Changed, Kind};
@@ -230,28 +231,34 @@ impl Objects {
             wanted.extend(includers);
         }
         wanted.extend(needed.iter().cloned());
-        wanted.retain(|source| {
-            let object = kbuild::object(source);
-            place(&object).is_none()
+        let mut configured = Configured::new(tree);
+        let mut objects = Vec::new();
+        for source in wanted {
+            let object = kbuild::object(&source);
+            if place(&object).is_none()
                 && !tree.build.join(record_of(&object)).exists()
-                && (ask.contains)(source)
-        });
-        if wanted.is_empty() {
+                && (ask.contains)(&source)
+                && !configured.leaves_out(&object)?
+            {
+                objects.push((source, object));
+            }
+        }
+        if objects.is_empty() {
             return Ok(());
         }
-        if wanted.len() > MOST_ASKED {
+        if objects.len() > MOST_ASKED {
             bail!(
                 "{} files of this kernel may include what the fix changes: build the kernel in {} first",
-                wanted.len(),
+                objects.len(),
                 tree.build.display()
             );
         }
-        let objects: Vec<_> = wanted.iter().map(|source| kbuild::object(source)).collect();
-        let asked = kbuild::compile(tree, &objects, ask.jobs)?;
+        let names: Vec<_> = objects.iter().map(|(_, object)| object.clone()).collect();
+        let asked = kbuild::compile(tree, &names, ask.jobs)?;
         let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
         let finders = finders(&paths);
         let mut missing = Vec::new();
-        for (source, object) in wanted.iter().zip(&objects) {
+        for (source, object) in &objects {
             let path = tree.build.join(record_of(object));
             let Ok(bytes) = fs::read(&path) else {
                 missing.push(source);

@@ -24,18 +24,11 @@ pub struct Asked {
 ///
 /// If make cannot be run.
 pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
-    let mut make = Command::new("make");
-    // A make that runs klp is not this one's parent.
-    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
-        make.env_remove(variable);
-    }
-    make.arg("-C")
-        .arg(&tree.build)
-        .arg(format!("-j{jobs}"))
+    let mut make = make(tree);
+    make.arg(format!("-j{jobs}"))
         .args(["-k", "--no-print-directory"])
         .args(arguments(tree)?)
         .args(objects)
-        .env("LC_ALL", "C")
         .stdin(Stdio::null());
     let output = match make.output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -52,6 +45,25 @@ pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
     })
 }
 
+/// make in the build directory.
+pub fn make(tree: &Tree) -> Command {
+    let mut make = Command::new("make");
+    // A make that runs klp is not this one's parent.
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
+        make.env_remove(variable);
+    }
+    make.arg("-C").arg(&tree.build).env("LC_ALL", "C");
+    make
+}
+
+/// The architecture as `ARCH=` names it.
+pub fn arch(tree: &Tree) -> &'static str {
+    match tree.machine {
+        Machine::X86_64 => "x86_64",
+        Machine::S390 => "s390",
+    }
+}
+
 /// What make has to be told of the architecture and the compiler, so that it finds the tree
 /// configured as it is.
 ///
@@ -59,11 +71,7 @@ pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
 ///
 /// If the build directory has no configuration.
 pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
-    let arch = match tree.machine {
-        Machine::X86_64 => "x86_64",
-        Machine::S390 => "s390",
-    };
-    let mut arguments = vec![format!("ARCH={arch}")];
+    let mut arguments = vec![format!("ARCH={}", arch(tree))];
     let configured = compiler::configured(&tree.build)?;
     if configured.contains("clang") {
         arguments.push("LLVM=1".to_owned());

@@ -7,7 +7,7 @@
 //! | [`tree`] | where a kernel's source is |
 //! | [`overlay`], [`path`], [`lines`] | the source tree as the fix leaves it |
 //! | [`command`] | the commands that kbuild recorded |
-//! | [`affected`], [`includes`], [`kbuild`] | which objects the fix affects |
+//! | [`affected`], [`includes`], [`configured`], [`kbuild`] | which objects the fix affects |
 //! | [`compile`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
 
 pub mod affected;
@@ -15,6 +15,7 @@ pub mod cache;
 pub mod command;
 pub mod compile;
 pub mod compiler;
+pub mod configured;
 pub mod includes;
 pub mod kbuild;
 pub mod lines;
