@@ -254,7 +254,7 @@ impl Objects {
             );
         }
         let names: Vec<_> = objects.iter().map(|(_, object)| object.clone()).collect();
-        let asked = kbuild::compile(tree, &names, ask.jobs)?;
+        let complaint = kbuild::compile(tree, &names, ask.jobs)?;
         let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
         let finders = finders(&paths);
         let mut missing = Vec::new();
@@ -273,7 +273,7 @@ impl Objects {
         for source in missing {
             let path = source.display();
             if needed.contains(source) {
-                return Err(not_made(tree, source, asked.complaint.as_deref()));
+                return Err(not_made(tree, source, complaint.as_deref()));
             }
             self.notes.push(format!(
                 "{path} is left out: kbuild does not compile it alone"

@@ -5,6 +5,7 @@
 use super::affected::Unit;
 use super::cache::Cache;
 use super::command::{rule, Again, Invocation};
+use super::kbuild::source_arch;
 use super::overlay::Overlay;
 use super::path::normal;
 use super::tree::Tree;
@@ -36,9 +37,6 @@ pub struct Options<'a> {
     /// How many compilers may run at a time.
     pub jobs: usize,
 }
-
-/// How often directories of the overlay are made real, before that is taken to lead nowhere.
-const ROUNDS: usize = 8;
 
 /// Compiles the units, in their order. There is nothing for a unit whose object is the same before
 /// and after the fix: most of those are that include a changed header.
@@ -124,12 +122,12 @@ fn flags(tree: &Tree, cache: &Path) -> Result<Flags> {
     let mut first = Vec::new();
     let generic = tree.source.join("include/asm-generic/runtime-const.h");
     if generic.exists() {
-        let (arch, also) = match tree.machine {
-            Machine::X86_64 => ("x86", ""),
+        let also = match tree.machine {
+            Machine::X86_64 => "",
             // What the architecture's own header includes besides.
-            Machine::S390 => ("s390", "#include <linux/uaccess.h>\n"),
+            Machine::S390 => "#include <linux/uaccess.h>\n",
         };
-        let headers = cache.join("include").join(arch);
+        let headers = cache.join("include").join(source_arch(tree.machine));
         let header = headers.join("asm/runtime-const.h");
         let text = format!(
             "/* SPDX-License-Identifier: GPL-2.0 */\n{also}#include <asm-generic/runtime-const.h>\n"
@@ -205,7 +203,7 @@ impl Compiler<'_> {
     /// The objects of the patched source.
     fn patched(&self, overlay: &mut Overlay, units: &[Unit]) -> Result<Vec<Vec<u8>>> {
         let mut objects = vec![None; units.len()];
-        for _ in 0..ROUNDS {
+        loop {
             let open: Vec<_> = (0..units.len())
                 .filter(|&at| objects.get(at).is_some_and(Option::is_none))
                 .collect();
@@ -231,22 +229,31 @@ impl Compiler<'_> {
                 Err(Failure::NotCompiled(at)) => return Err(self.not_compiled(overlay, units, at)),
                 Err(Failure::Other(error)) => return Err(error),
             };
+            let mut missed = None;
+            let mut has_grown = false;
             for (at, invocation, made) in made {
                 let mut is_complete = true;
                 for dependency in &made.dependencies {
                     let dependency = invocation.directory.join(dependency);
-                    if overlay.missed(&dependency).is_some() {
+                    if let Some(file) = overlay.missed(&dependency) {
+                        missed = Some(file.path.clone());
                         is_complete = false;
-                        // Another unit may have made them real in this round.
-                        overlay.deepen(&dependency)?;
+                        // Another unit may have done so in this round already.
+                        has_grown |= overlay.deepen(&dependency)?;
                     }
                 }
                 if let (true, Some(object)) = (is_complete, objects.get_mut(at)) {
                     *object = Some(made.object);
                 }
             }
+            if let (Some(missed), false) = (missed, has_grown) {
+                bail!(
+                    "the compiler does not read {} of the patched source: the kernel's command names the source in another way than {}",
+                    missed.display(),
+                    self.tree.source.display()
+                );
+            }
         }
-        bail!("some of the patched files are included by a way that does not lead through a copy of the source")
     }
 
     /// Why the patched source does not compile, with the lines of the patched files.

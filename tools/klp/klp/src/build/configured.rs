@@ -91,10 +91,7 @@ impl<'a> Configured<'a> {
         let Some(makefile) = makefile else {
             return Ok(Lists::default());
         };
-        let arch = match kbuild::arch(self.tree) {
-            "x86_64" => "x86",
-            arch => arch,
-        };
+        let arch = kbuild::source_arch(self.tree.machine);
         let mut make = kbuild::make(self.tree);
         make.args(["-rR", "-s", "-f", "-", "klp-done"])
             .args(["BITS=64", "objtree=."])

@@ -6,10 +6,10 @@
 //! at, and an included name stands for every file whose path ends in it. What the compiler says
 //! afterwards decides.
 
+use super::kbuild::source_arch;
 use super::path::normal;
 use super::tree::Tree;
 use anyhow::{Context, Result};
-use livepatch_format::elf::Machine;
 use memchr::memmem;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -97,10 +97,7 @@ impl Includes {
 /// The C files and headers below the source tree, without those of other architectures, of
 /// programs and of samples.
 fn sources(tree: &Tree) -> Result<Vec<PathBuf>> {
-    let arch = match tree.machine {
-        Machine::X86_64 => "x86",
-        Machine::S390 => "s390",
-    };
+    let arch = source_arch(tree.machine);
     let is_wanted = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_str().unwrap_or_default();
         match entry.depth() {

@@ -10,20 +10,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What kbuild said about objects that it could not make.
-#[derive(Debug, Clone, Default)]
-pub struct Asked {
-    /// Its messages; none if it made all of them.
-    pub complaint: Option<String>,
-}
-
 /// Compiles `objects`, named from the build directory, which this writes to: it has to be one that
-/// was prepared for this. Objects that cannot be made do not keep it from making the others.
+/// was prepared for this. Objects that cannot be made do not keep it from making the others: then
+/// kbuild's messages are returned.
 ///
 /// # Errors
 ///
 /// If make cannot be run.
-pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
+pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Option<String>> {
     let mut make = make(tree);
     make.arg(format!("-j{jobs}"))
         .args(["-k", "--no-print-directory"])
@@ -36,13 +30,11 @@ pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
         }
         output => output.context("cannot run make")?,
     };
-    Ok(Asked {
-        complaint: (!output.status.success()).then(|| {
-            String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .to_owned()
-        }),
-    })
+    if output.status.success() {
+        return Ok(None);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Ok(Some(said.trim_end().to_owned()))
 }
 
 /// make in the build directory.
@@ -60,6 +52,14 @@ pub fn make(tree: &Tree) -> Command {
 pub fn arch(tree: &Tree) -> &'static str {
     match tree.machine {
         Machine::X86_64 => "x86_64",
+        Machine::S390 => "s390",
+    }
+}
+
+/// The directory below `arch` that has the architecture's source.
+pub fn source_arch(machine: Machine) -> &'static str {
+    match machine {
+        Machine::X86_64 => "x86",
         Machine::S390 => "s390",
     }
 }

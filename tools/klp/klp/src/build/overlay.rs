@@ -6,6 +6,7 @@
 //! and the directories on the way to them are real. A compiler that is called with its path finds
 //! everything there, under the same names.
 
+use super::kbuild::source_arch;
 use super::lines;
 use super::path::normal;
 use super::tree::Tree;
@@ -423,10 +424,7 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
 fn classify(path: &Path, machine: Machine) -> Result<Kind, &'static str> {
     let parts: Vec<_> = path.iter().filter_map(OsStr::to_str).collect();
     let name = parts.last().copied().unwrap_or_default();
-    let arch = match machine {
-        Machine::X86_64 => "x86",
-        Machine::S390 => "s390",
-    };
+    let arch = source_arch(machine);
     match parts.as_slice() {
         ["Documentation" | "LICENSES", ..] => return Ok(Kind::Ignored("documentation")),
         ["tools", ..] => return Ok(Kind::Ignored("a program, no part of the kernel")),
