@@ -461,6 +461,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_configuration_leaves_out_is_not_compiled() {
+        let kernel = Kernel::new(Layout::Apart);
+        write(
+            &kernel.tree.source.join("fs/Makefile"),
+            "obj-y += one.o\nobj-$(CONFIG_DEEP) += deep/\n",
+        );
+        let ask = Ask {
+            contains: &|_| true,
+            jobs: 1,
+        };
+        let files = [changed("fs/deep/three.c"), changed("fs/one.c")];
+        let affected = units(&kernel.tree, &files, Some(&ask)).expect("they are found");
+        assert_eq!(objects(&affected), ["fs/one.o"]);
+        let notes = affected.notes.join("\n");
+        assert!(notes.contains("fs/deep/three.c is left out"), "{notes}");
+        assert!(!kernel.tree.build.join("fs/deep/three.o").exists());
+    }
+
+    #[test]
     fn what_the_compiler_does_not_read_is_no_part() {
         let kernel = Kernel::new(Layout::Apart);
         write(
