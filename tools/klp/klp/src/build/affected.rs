@@ -3,6 +3,7 @@
 //! Which objects a fix affects.
 
 use super::command::{object_of, record_of, Record};
+use super::configured::Configured;
 use super::includes::Includes;
 use super::kbuild;
 use super::overlay::{Changed, Kind};
@@ -230,28 +231,34 @@ impl Objects {
             wanted.extend(includers);
         }
         wanted.extend(needed.iter().cloned());
-        wanted.retain(|source| {
-            let object = kbuild::object(source);
-            place(&object).is_none()
+        let mut configured = Configured::new(tree);
+        let mut objects = Vec::new();
+        for source in wanted {
+            let object = kbuild::object(&source);
+            if place(&object).is_none()
                 && !tree.build.join(record_of(&object)).exists()
-                && (ask.contains)(source)
-        });
-        if wanted.is_empty() {
+                && (ask.contains)(&source)
+                && !configured.leaves_out(&object)?
+            {
+                objects.push((source, object));
+            }
+        }
+        if objects.is_empty() {
             return Ok(());
         }
-        if wanted.len() > MOST_ASKED {
+        if objects.len() > MOST_ASKED {
             bail!(
                 "{} files of this kernel may include what the fix changes: build the kernel in {} first",
-                wanted.len(),
+                objects.len(),
                 tree.build.display()
             );
         }
-        let objects: Vec<_> = wanted.iter().map(|source| kbuild::object(source)).collect();
-        let asked = kbuild::compile(tree, &objects, ask.jobs)?;
+        let names: Vec<_> = objects.iter().map(|(_, object)| object.clone()).collect();
+        let complaint = kbuild::compile(tree, &names, ask.jobs)?;
         let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
         let finders = finders(&paths);
         let mut missing = Vec::new();
-        for (source, object) in wanted.iter().zip(&objects) {
+        for (source, object) in &objects {
             let path = tree.build.join(record_of(object));
             let Ok(bytes) = fs::read(&path) else {
                 missing.push(source);
@@ -266,7 +273,7 @@ impl Objects {
         for source in missing {
             let path = source.display();
             if needed.contains(source) {
-                return Err(not_made(tree, source, asked.complaint.as_deref()));
+                return Err(not_made(tree, source, complaint.as_deref()));
             }
             self.notes.push(format!(
                 "{path} is left out: kbuild does not compile it alone"
@@ -383,4 +390,192 @@ fn may_name(record: &[u8], path: &Path, finder: &Finder<'_>) -> bool {
         let word = record.get(begin..end).unwrap_or_default();
         word.ends_with(path) || memmem::find(word, b"../").is_some()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout, LAYOUTS};
+
+    fn changed(path: &str) -> Changed {
+        Changed {
+            path: path.into(),
+            kind: match path.rsplit_once('.') {
+                Some((_, "c")) => Kind::C,
+                Some((_, "h")) => Kind::Header,
+                _ => Kind::Ignored("documentation"),
+            },
+            is_new: false,
+            is_deleted: false,
+        }
+    }
+
+    fn objects(affected: &Affected) -> Vec<&str> {
+        let objects = affected
+            .units
+            .iter()
+            .map(|unit| unit.record.command.object());
+        objects
+            .map(|object| object.to_str().expect("text"))
+            .collect()
+    }
+
+    const CASES: &[(&str, &[&str])] = &[
+        ("fs/one.c", &["fs/one.o"]),
+        ("fs/part.c", &["fs/two.o"]),
+        ("include/linux/thing.h", &["fs/one.o"]),
+        ("include/linux/rarer.h", &["fs/two.o"]),
+        ("fs/near.h", &["fs/deep/three.o"]),
+        ("fs/deep/near.h", &["fs/deep/three.o"]),
+    ];
+
+    #[test]
+    fn records_tell_what_is_made_of_a_file() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::built(layout);
+            for (path, expected) in CASES {
+                let affected = units(&kernel.tree, &[changed(path)], None).expect(path);
+                assert_eq!(objects(&affected), *expected, "{layout:?} {path}");
+                assert!(affected.notes.is_empty(), "{:?}", affected.notes);
+                let because = affected.units.first().map(|unit| &unit.because);
+                assert_eq!(because, Some(&BTreeSet::from([PathBuf::from(path)])));
+            }
+        }
+    }
+
+    #[test]
+    fn kbuild_is_asked_where_nothing_was_compiled() {
+        for layout in LAYOUTS {
+            for (path, expected) in CASES {
+                let kernel = Kernel::new(layout);
+                let ask = Ask {
+                    contains: &|source| !source.starts_with("mm"),
+                    jobs: 1,
+                };
+                let affected = units(&kernel.tree, &[changed(path)], Some(&ask)).expect(path);
+                assert_eq!(objects(&affected), *expected, "{layout:?} {path}");
+                // Only what may be affected was compiled.
+                assert!(!kernel.tree.build.join("mm/unused.o").exists());
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_configuration_leaves_out_is_not_compiled() {
+        let kernel = Kernel::new(Layout::Apart);
+        write(
+            &kernel.tree.source.join("fs/Makefile"),
+            "obj-y += one.o\nobj-$(CONFIG_DEEP) += deep/\n",
+        );
+        let ask = Ask {
+            contains: &|_| true,
+            jobs: 1,
+        };
+        let files = [changed("fs/deep/three.c"), changed("fs/one.c")];
+        let affected = units(&kernel.tree, &files, Some(&ask)).expect("they are found");
+        assert_eq!(objects(&affected), ["fs/one.o"]);
+        let notes = affected.notes.join("\n");
+        assert!(notes.contains("fs/deep/three.c is left out"), "{notes}");
+        assert!(!kernel.tree.build.join("fs/deep/three.o").exists());
+    }
+
+    #[test]
+    fn what_the_compiler_does_not_read_is_no_part() {
+        let kernel = Kernel::new(Layout::Apart);
+        write(
+            &kernel.tree.source.join("fs/maybe.c"),
+            "#if 0\n#include <linux/rarer.h>\n#endif\nint maybe;\n",
+        );
+        let ask = Ask {
+            contains: &|_| true,
+            jobs: 1,
+        };
+        let affected = units(
+            &kernel.tree,
+            &[changed("include/linux/rarer.h")],
+            Some(&ask),
+        );
+        assert_eq!(objects(&affected.expect("they are found")), ["fs/two.o"]);
+        assert!(kernel.tree.build.join("fs/maybe.o").exists());
+    }
+
+    #[test]
+    fn a_file_that_the_kernel_does_not_have_is_left_out_with_a_note() {
+        let kernel = Kernel::built(Layout::Apart);
+        let files = [changed("mm/unused.c"), changed("Documentation/one.rst")];
+        let affected = units(&kernel.tree, &files, None).expect("they are found");
+        assert!(affected.units.is_empty());
+        let notes = affected.notes.join("\n");
+        assert!(
+            notes.contains("mm/unused.c is left out: nothing in this kernel"),
+            "{notes}"
+        );
+        assert!(
+            notes.contains("one.rst is left out: documentation"),
+            "{notes}"
+        );
+    }
+
+    #[test]
+    fn without_records_there_is_an_error() {
+        let kernel = Kernel::new(Layout::Apart);
+        let error = units(&kernel.tree, &[changed("fs/one.c")], None).expect_err("there are none");
+        assert!(
+            error.to_string().contains("nothing was compiled in"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_kbuild_cannot_compile_is_an_error_with_its_words() {
+        let kernel = Kernel::new(Layout::Apart);
+        write(
+            &kernel.tree.source.join("fs/one.c"),
+            "int nonsense nonsense;\n",
+        );
+        let ask = Ask {
+            contains: &|_| true,
+            jobs: 1,
+        };
+        let error = units(&kernel.tree, &[changed("fs/one.c")], Some(&ask)).expect_err("it fails");
+        let message = error.to_string();
+        assert!(
+            message.contains("cannot compile fs/one.c") && message.contains("nonsense"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn code_outside_of_the_kernel_is_not_patched() {
+        let kernel = Kernel::built(Layout::Apart);
+        kernel.make(&["MORE=-DBUILD_VDSO"], &["fs/two.o"]);
+        let error = units(&kernel.tree, &[changed("fs/part.c")], None).expect_err("it is outside");
+        assert!(error.to_string().contains("a part of the vdso"), "{error}");
+        let affected = units(&kernel.tree, &[changed("include/linux/rare.h")], None);
+        let affected = affected.expect("a header may be");
+        assert!(affected.units.is_empty());
+        assert!(affected.notes.join("\n").contains("the vdso also includes"));
+        assert_eq!(
+            place(Path::new("arch/x86/boot/compressed/misc.o")),
+            Some(BOOT)
+        );
+        assert_eq!(place(Path::new("arch/x86/kernel/reboot.o")), None);
+    }
+
+    #[test]
+    fn assembly_that_includes_a_header_is_named() {
+        let kernel = Kernel::built(Layout::Apart);
+        let source = kernel.tree.source.display();
+        write(
+            &kernel.tree.build.join("lib/.entry.o.cmd"),
+            &format!(
+                "savedcmd_lib/entry.o := gcc -c -o lib/entry.o {source}/lib/entry.S\n\n\
+                 source_lib/entry.o := {source}/lib/entry.S\n\ndeps_lib/entry.o := \\\n  \
+                 {source}/include/linux/thing.h \\\n\n"
+            ),
+        );
+        let affected = units(&kernel.tree, &[changed("include/linux/thing.h")], None);
+        let notes = affected.expect("they are found").notes.join("\n");
+        assert!(notes.contains("is not patched: lib/entry.S"), "{notes}");
+    }
 }

@@ -335,12 +335,12 @@ impl Command {
                 _ => Ok(word.to_owned()),
             };
         }
-        let to = text(source)?;
-        let moved = match &self.root {
-            Root::Absolute(root) => replace(word, root, to),
-            Root::Relative => word.to_owned(),
+        // Once only: the overlay may be in the source.
+        let root = match &self.root {
+            Root::Absolute(root) if word.contains(root.as_str()) => root,
+            _ => text(&tree.source)?,
         };
-        Ok(replace(&moved, text(&tree.source)?, to))
+        Ok(replace(word, root, text(source)?))
     }
 }
 
@@ -609,6 +609,16 @@ mod tests {
             again(&tree, &record.command, "/o").directory,
             Path::new("/b")
         );
+    }
+
+    #[test]
+    fn an_overlay_in_the_source_is_found() {
+        let tree = tree("/k", "/b");
+        let record = record(&tree, "fs/proc/meminfo.o", &meminfo("/k/", ""))
+            .expect("it is a record")
+            .expect("of a C file");
+        let after = again(&tree, &record.command, "/k/tmp/o");
+        assert!(after.arguments.contains(&"-I/k/tmp/o/include".to_owned()));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use super::affected::Unit;
 use super::cache::Cache;
 use super::command::{rule, Again, Invocation};
+use super::kbuild::source_arch;
 use super::overlay::Overlay;
 use super::path::normal;
 use super::tree::Tree;
@@ -37,9 +38,6 @@ pub struct Options<'a> {
     pub jobs: usize,
 }
 
-/// How often directories of the overlay are made real, before that is taken to lead nowhere.
-const ROUNDS: usize = 8;
-
 /// Compiles the units, in their order. There is nothing for a unit whose object is the same before
 /// and after the fix: most of those are that include a changed header.
 ///
@@ -67,12 +65,13 @@ pub fn compile(
         scratch,
     };
     pool.install(|| {
+        // First what is most likely to fail.
+        let after = compiler.patched(overlay, units)?;
         let before: Vec<_> = units
             .par_iter()
             .enumerate()
             .map(|(at, unit)| compiler.original(unit, at, Variant::Before))
             .collect::<Result<_>>()?;
-        let after = compiler.patched(overlay, units)?;
         units
             .par_iter()
             .zip(before)
@@ -123,12 +122,12 @@ fn flags(tree: &Tree, cache: &Path) -> Result<Flags> {
     let mut first = Vec::new();
     let generic = tree.source.join("include/asm-generic/runtime-const.h");
     if generic.exists() {
-        let (arch, also) = match tree.machine {
-            Machine::X86_64 => ("x86", ""),
+        let also = match tree.machine {
+            Machine::X86_64 => "",
             // What the architecture's own header includes besides.
-            Machine::S390 => ("s390", "#include <linux/uaccess.h>\n"),
+            Machine::S390 => "#include <linux/uaccess.h>\n",
         };
-        let headers = cache.join("include").join(arch);
+        let headers = cache.join("include").join(source_arch(tree.machine));
         let header = headers.join("asm/runtime-const.h");
         let text = format!(
             "/* SPDX-License-Identifier: GPL-2.0 */\n{also}#include <asm-generic/runtime-const.h>\n"
@@ -170,6 +169,19 @@ struct Made {
     dependencies: Vec<PathBuf>,
 }
 
+/// Why there is no object of the patched source.
+enum Failure {
+    /// The compiler does not take this unit's.
+    NotCompiled(usize),
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Failure::Other(error)
+    }
+}
+
 impl Compiler<'_> {
     /// An object of the source as it is, perhaps one that was made before.
     fn original(&self, unit: &Unit, at: usize, variant: Variant) -> Result<Vec<u8>> {
@@ -191,7 +203,7 @@ impl Compiler<'_> {
     /// The objects of the patched source.
     fn patched(&self, overlay: &mut Overlay, units: &[Unit]) -> Result<Vec<Vec<u8>>> {
         let mut objects = vec![None; units.len()];
-        for _ in 0..ROUNDS {
+        loop {
             let open: Vec<_> = (0..units.len())
                 .filter(|&at| objects.get(at).is_some_and(Option::is_none))
                 .collect();
@@ -204,38 +216,53 @@ impl Compiler<'_> {
             let made = open
                 .par_iter()
                 .map(|&at| {
-                    let invocation =
-                        self.invocation(unit(units, at)?, at, Variant::After, overlay.root())?;
-                    let made = self.run(&invocation, at, Variant::After)?;
-                    Ok((at, invocation, made))
+                    let unit = unit(units, at)?;
+                    let invocation = self.invocation(unit, at, Variant::After, overlay.root())?;
+                    match self.run(&invocation, at, Variant::After)? {
+                        Ok(made) => Ok((at, invocation, made)),
+                        Err(_) => Err(Failure::NotCompiled(at)),
+                    }
                 })
-                .collect::<Result<Vec<_>>>()?;
+                .collect::<std::result::Result<Vec<_>, Failure>>();
+            let made = match made {
+                Ok(made) => made,
+                Err(Failure::NotCompiled(at)) => return Err(self.not_compiled(overlay, units, at)),
+                Err(Failure::Other(error)) => return Err(error),
+            };
+            let mut missed = None;
+            let mut has_grown = false;
             for (at, invocation, made) in made {
-                let Ok(made) = made else {
-                    return Err(self.not_compiled(overlay, units, at));
-                };
                 let mut is_complete = true;
                 for dependency in &made.dependencies {
                     let dependency = invocation.directory.join(dependency);
-                    if overlay.missed(&dependency).is_some() {
+                    if let Some(file) = overlay.missed(&dependency) {
+                        missed = Some(file.path.clone());
                         is_complete = false;
-                        // Another unit may have made them real in this round.
-                        overlay.deepen(&dependency)?;
+                        // Another unit may have done so in this round already.
+                        has_grown |= overlay.deepen(&dependency)?;
                     }
                 }
                 if let (true, Some(object)) = (is_complete, objects.get_mut(at)) {
                     *object = Some(made.object);
                 }
             }
+            if let (Some(missed), false) = (missed, has_grown) {
+                bail!(
+                    "the compiler does not read {} of the patched source: the kernel's command names the source in another way than {}",
+                    missed.display(),
+                    self.tree.source.display()
+                );
+            }
         }
-        bail!("some of the patched files are included by a way that does not lead through a copy of the source")
     }
 
     /// Why the patched source does not compile, with the lines of the patched files.
     fn not_compiled(&self, overlay: &Overlay, units: &[Unit], at: usize) -> anyhow::Error {
         let said = || -> Result<(String, String)> {
-            overlay.without_lines()?;
             let unit = unit(units, at)?;
+            // Else the fix is not to blame.
+            self.original(unit, at, Variant::Before)?;
+            overlay.without_lines()?;
             let invocation = self.invocation(unit, at, Variant::After, overlay.root())?;
             let source = unit.record.command.source().display().to_string();
             match self.run(&invocation, at, Variant::After)? {
@@ -322,4 +349,248 @@ fn unit(units: &[Unit], at: usize) -> Result<&Unit> {
 /// How the paths in a directory begin.
 fn prefix(directory: &Path) -> String {
     format!("{}/", normal(directory).display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::affected;
+    use crate::build::testing::{write, Kernel, Layout, LAYOUTS};
+    use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::MetadataExt as _;
+
+    fn compile_fix(
+        kernel: &Kernel,
+        changes: &[(&str, &str, &str)],
+    ) -> Result<Vec<Option<Compiled>>> {
+        let fix = kernel.fix("fix.patch", changes);
+        let scratch = tempfile::tempdir_in(kernel.scratch("scratch")).expect("a directory");
+        let work = tempfile::tempdir_in(kernel.scratch("scratch")).expect("a directory");
+        let mut overlay = Overlay::new(&kernel.tree, &[fix], scratch.path()).expect("it applies");
+        let affected =
+            affected::units(&kernel.tree, overlay.changed(), None).expect("they are found");
+        let options = Options {
+            cache: &kernel.scratch("cache"),
+            scratch: work.path(),
+            jobs: 2,
+        };
+        compile(&kernel.tree, &mut overlay, &affected.units, &options)
+    }
+
+    fn only(compiled: Result<Vec<Option<Compiled>>>) -> Compiled {
+        let mut compiled = compiled.expect("it compiles");
+        assert_eq!(compiled.len(), 1);
+        compiled.remove(0).expect("it differs")
+    }
+
+    /// The sections of an object, by their names.
+    fn sections(object: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let file = object::File::parse(object).expect("an object");
+        file.sections()
+            .map(|section| {
+                let name = section.name().expect("a name").to_owned();
+                (name, section.data().expect("data").to_owned())
+            })
+            .collect()
+    }
+
+    fn has(object: &[u8], text: &str) -> bool {
+        memchr::memmem::find(object, text.as_bytes()).is_some()
+    }
+
+    #[test]
+    fn only_what_the_fix_changes_differs() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::built(layout);
+            let change = (
+                "fs/one.c",
+                "return __FILE__;",
+                "/* A line,\n\t * (or more. */\n\treturn __FILE__ + 1;",
+            );
+            let compiled = only(compile_fix(&kernel, &[change]));
+            let before = sections(&compiled.before);
+            let after = sections(&compiled.after);
+            assert!(before.contains_key(".text.first") && before.contains_key(".text.second"));
+            for (name, data) in &before {
+                let is_changed =
+                    [".text.where", ".rela.text.where", ".strtab", ".shstrtab"].contains(&&**name);
+                assert!(
+                    is_changed || after.get(name) == Some(data),
+                    "{layout:?} {name}"
+                );
+            }
+            assert_ne!(before, after);
+            // The kernel's own command has no sections of their own.
+            assert!(!sections(&compiled.as_built).contains_key(".text.first"));
+            assert_eq!(
+                compiled.as_built,
+                fs::read(kernel.tree.build.join("fs/one.o")).expect("it was built"),
+                "{layout:?}"
+            );
+            for object in [&compiled.before, &compiled.after, &compiled.as_built] {
+                assert!(
+                    has(object, "fs/one.c\0") && !has(object, "/scratch/"),
+                    "{layout:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_that_stays_the_same_is_left_out() {
+        let kernel = Kernel::built(Layout::Apart);
+        let change = (
+            "include/linux/thing.h",
+            "return x + 1;",
+            "/* The next one. */\n\treturn x + 1;",
+        );
+        let compiled = compile_fix(&kernel, &[change]).expect("it compiles");
+        assert!(matches!(compiled.as_slice(), [None]));
+    }
+
+    #[test]
+    fn a_header_that_is_found_by_way_of_a_parent_is_the_patched_one() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::built(layout);
+            let compiled = only(compile_fix(&kernel, &[("fs/near.h", "7", "1234567")]));
+            let after = sections(&compiled.after);
+            let code = after.get(".text.three").expect("it is there");
+            assert!(
+                code.windows(4)
+                    .any(|bytes| bytes == 1_234_567_i32.to_le_bytes()),
+                "{layout:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_new_header_is_found() {
+        let kernel = Kernel::built(Layout::Apart);
+        let changes = [
+            ("fs/new.h", "", "#define NEW 1234567\n"),
+            (
+                "fs/part.c",
+                "int part(void) { return 5; }",
+                "#include \"new.h\"\nint part(void) { return NEW; }",
+            ),
+        ];
+        let compiled = only(compile_fix(&kernel, &changes));
+        let after = sections(&compiled.after);
+        let code = after.get(".text.part").expect("it is there");
+        assert!(code
+            .windows(4)
+            .any(|bytes| bytes == 1_234_567_i32.to_le_bytes()));
+    }
+
+    #[test]
+    fn the_compiler_s_words_have_the_lines_of_the_patched_file() {
+        let kernel = Kernel::built(Layout::Apart);
+        let change = (
+            "fs/one.c",
+            "int second(int x)\n{",
+            "int added;\n\nint second(int x)\n{\n\tnonsense();\n\tnonsense nonsense;",
+        );
+        let error = compile_fix(&kernel, &[change]).expect_err("it does not compile");
+        let message = error.to_string();
+        assert!(
+            message.starts_with("the fix does not compile, in fs/one.c:\n"),
+            "{message}"
+        );
+        assert!(
+            message.contains("fs/one.c:16:") && message.contains("nonsense nonsense"),
+            "{message}"
+        );
+        assert!(!message.contains("/scratch/"), "{message}");
+    }
+
+    #[test]
+    fn a_source_that_does_not_compile_is_not_the_fix_s_fault() {
+        let kernel = Kernel::built(Layout::Apart);
+        write(
+            &kernel.tree.source.join("include/linux/rarer.h"),
+            "nonsense nonsense;\n",
+        );
+        let error =
+            compile_fix(&kernel, &[("fs/part.c", "5", "6")]).expect_err("it does not compile");
+        let message = error.to_string();
+        assert!(
+            message.contains("fs/two.c of ") && message.contains("without the fix"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn objects_are_made_once_until_what_they_are_made_of_changes() {
+        let kernel = Kernel::built(Layout::Apart);
+        let entries = || -> BTreeMap<PathBuf, u64> {
+            fs::read_dir(kernel.scratch("cache"))
+                .expect("it is there")
+                .map(|entry| entry.expect("it can be read").path())
+                .filter(|path| path.extension().is_some_and(|extension| extension == "o"))
+                .map(|path| (path.clone(), fs::metadata(path).expect("it is there").ino()))
+                .collect()
+        };
+        let change = [("fs/part.c", "5", "6")];
+        let first = only(compile_fix(&kernel, &change));
+        let kept = entries();
+        assert_eq!(kept.len(), 2);
+        let second = only(compile_fix(&kernel, &change));
+        assert_eq!(entries(), kept);
+        assert!(first.before == second.before && first.as_built == second.as_built);
+
+        write(
+            &kernel.tree.source.join("include/linux/rarer.h"),
+            "#define RARE 1234567\n",
+        );
+        let third = only(compile_fix(&kernel, &change));
+        assert!(third.before != first.before && third.as_built != first.as_built);
+        assert!(entries()
+            .iter()
+            .all(|(path, inode)| kept.get(path).is_some_and(|kept| kept != inode)));
+    }
+
+    #[test]
+    fn a_damaged_entry_is_made_anew() {
+        let kernel = Kernel::built(Layout::Apart);
+        let change = [("fs/part.c", "5", "6")];
+        let first = only(compile_fix(&kernel, &change));
+        for entry in fs::read_dir(kernel.scratch("cache")).expect("it is there") {
+            let path = entry.expect("it can be read").path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                fs::write(path, "{").expect("it is written");
+            }
+        }
+        assert_eq!(only(compile_fix(&kernel, &change)).before, first.before);
+    }
+
+    #[test]
+    fn constants_of_the_boot_are_variables() {
+        let kernel = Kernel::new(Layout::Apart);
+        for (path, text) in [
+            ("include/asm/runtime-const.h", "#define runtime_const_ptr(sym) 5\n"),
+            ("include/asm-generic/runtime-const.h", "#define runtime_const_ptr(sym) (sym)\n"),
+            (
+                "fs/one.c",
+                "#include <asm/runtime-const.h>\nextern int konst;\nint f(void) { return runtime_const_ptr(konst); }\n",
+            ),
+        ] {
+            write(&kernel.tree.source.join(path), text);
+        }
+        kernel.make(&[], &["fs/one.o"]);
+        let compiled = only(compile_fix(
+            &kernel,
+            &[("fs/one.c", "return runtime", "return 1 + runtime")],
+        ));
+        let refers = |object: &[u8]| {
+            let file = object::File::parse(object).expect("an object");
+            let refers = file.symbols().any(|symbol| symbol.name() == Ok("konst"));
+            refers
+        };
+        assert!(refers(&compiled.before) && refers(&compiled.after));
+        assert!(!refers(&compiled.as_built));
+    }
 }

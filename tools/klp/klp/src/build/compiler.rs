@@ -58,3 +58,39 @@ fn version(compiler: &str) -> Result<String> {
         _ => bail!("{compiler} does not tell its version"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout};
+
+    #[test]
+    fn another_compiler_is_told_from_the_kernel_s() {
+        let kernel = Kernel::new(Layout::Apart);
+        let build = &kernel.tree.build;
+        check(build, "gcc").expect("it is the same");
+        let error = check(build, "/no/such/gcc").expect_err("there is none");
+        assert!(
+            error.to_string().contains("cannot run /no/such/gcc"),
+            "{error}"
+        );
+        // What kbuild has made of the configuration counts.
+        write(
+            &build.join("include/config/auto.conf"),
+            "CONFIG_CC_VERSION_TEXT=\"gcc (Other) 1.2.3\"\n",
+        );
+        let error = check(build, "gcc")
+            .expect_err("it is another one")
+            .to_string();
+        assert!(
+            error.contains("compiled by 'gcc (Other) 1.2.3', and gcc here is '"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_directory_without_configuration_has_no_compiler() {
+        let directory = tempfile::tempdir().expect("a directory");
+        assert!(configured(directory.path()).is_err());
+    }
+}

@@ -6,10 +6,10 @@
 //! at, and an included name stands for every file whose path ends in it. What the compiler says
 //! afterwards decides.
 
+use super::kbuild::source_arch;
 use super::path::normal;
 use super::tree::Tree;
 use anyhow::{Context, Result};
-use livepatch_format::elf::Machine;
 use memchr::memmem;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -97,10 +97,7 @@ impl Includes {
 /// The C files and headers below the source tree, without those of other architectures, of
 /// programs and of samples.
 fn sources(tree: &Tree) -> Result<Vec<PathBuf>> {
-    let arch = match tree.machine {
-        Machine::X86_64 => "x86",
-        Machine::S390 => "s390",
-    };
+    let arch = source_arch(tree.machine);
     let is_wanted = |entry: &walkdir::DirEntry| {
         let name = entry.file_name().to_str().unwrap_or_default();
         match entry.depth() {
@@ -146,7 +143,11 @@ fn included(text: &[u8]) -> impl Iterator<Item = PathBuf> + '_ {
             _ => return None,
         };
         let name = after.get(1..)?;
-        let name = name.get(..memchr::memchr2(end, b'\n', name)?)?;
+        let length = memchr::memchr2(end, b'\n', name)?;
+        let (name, rest) = name.split_at_checked(length)?;
+        if rest.first() != Some(&end) {
+            return None;
+        }
         let name = normal(Path::new(std::str::from_utf8(name).ok()?));
         let name: PathBuf = name
             .components()
@@ -154,4 +155,43 @@ fn included(text: &[u8]) -> impl Iterator<Item = PathBuf> + '_ {
             .collect();
         Some(name)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout};
+
+    fn names(text: &str) -> Vec<String> {
+        included(text.as_bytes())
+            .map(|name| name.to_str().expect("text").to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn include_lines_are_read_in_all_their_forms() {
+        let text =
+            "#include <linux/a.h>\n # include\t\"../b.h\"\n#include \"./c.c\"\n#include MACRO\n\
+                    // #include <no.h>\n#include <unfinished\nint include;\n#include \"d/../e.h\"";
+        assert_eq!(names(text), ["linux/a.h", "b.h", "c.c", "e.h"]);
+    }
+
+    #[test]
+    fn files_include_each_other_by_way_of_others() {
+        let kernel = Kernel::new(Layout::Apart);
+        // Another architecture's, and a program's.
+        for path in ["arch/s390/kernel/x.c", "tools/x.c", "arch/x86/kernel/x.c"] {
+            write(&kernel.tree.source.join(path), "#include <linux/rarer.h>\n");
+        }
+        let includes = Includes::read(&kernel.tree).expect("it can be read");
+        let found =
+            |path: &str| -> Vec<_> { includes.includers(Path::new(path)).into_iter().collect() };
+        assert_eq!(
+            found("include/linux/rarer.h"),
+            ["arch/x86/kernel/x.c", "fs/two.c"].map(PathBuf::from)
+        );
+        assert_eq!(found("fs/part.c"), [PathBuf::from("fs/two.c")]);
+        assert_eq!(found("fs/near.h"), [PathBuf::from("fs/deep/three.c")]);
+        assert!(found("fs/one.c").is_empty());
+    }
 }

@@ -10,32 +10,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What kbuild said about objects that it could not make.
-#[derive(Debug, Clone, Default)]
-pub struct Asked {
-    /// Its messages; none if it made all of them.
-    pub complaint: Option<String>,
-}
-
 /// Compiles `objects`, named from the build directory, which this writes to: it has to be one that
-/// was prepared for this. Objects that cannot be made do not keep it from making the others.
+/// was prepared for this. Objects that cannot be made do not keep it from making the others: then
+/// kbuild's messages are returned.
 ///
 /// # Errors
 ///
 /// If make cannot be run.
-pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
-    let mut make = Command::new("make");
-    // A make that runs klp is not this one's parent.
-    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
-        make.env_remove(variable);
-    }
-    make.arg("-C")
-        .arg(&tree.build)
-        .arg(format!("-j{jobs}"))
+pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Option<String>> {
+    let mut make = make(tree);
+    make.arg(format!("-j{jobs}"))
         .args(["-k", "--no-print-directory"])
         .args(arguments(tree)?)
         .args(objects)
-        .env("LC_ALL", "C")
         .stdin(Stdio::null());
     let output = match make.output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -43,13 +30,38 @@ pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
         }
         output => output.context("cannot run make")?,
     };
-    Ok(Asked {
-        complaint: (!output.status.success()).then(|| {
-            String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .to_owned()
-        }),
-    })
+    if output.status.success() {
+        return Ok(None);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Ok(Some(said.trim_end().to_owned()))
+}
+
+/// make in the build directory.
+pub fn make(tree: &Tree) -> Command {
+    let mut make = Command::new("make");
+    // A make that runs klp is not this one's parent.
+    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
+        make.env_remove(variable);
+    }
+    make.arg("-C").arg(&tree.build).env("LC_ALL", "C");
+    make
+}
+
+/// The architecture as `ARCH=` names it.
+pub fn arch(tree: &Tree) -> &'static str {
+    match tree.machine {
+        Machine::X86_64 => "x86_64",
+        Machine::S390 => "s390",
+    }
+}
+
+/// The directory below `arch` that has the architecture's source.
+pub fn source_arch(machine: Machine) -> &'static str {
+    match machine {
+        Machine::X86_64 => "x86",
+        Machine::S390 => "s390",
+    }
 }
 
 /// What make has to be told of the architecture and the compiler, so that it finds the tree
@@ -59,11 +71,7 @@ pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Asked> {
 ///
 /// If the build directory has no configuration.
 pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
-    let arch = match tree.machine {
-        Machine::X86_64 => "x86_64",
-        Machine::S390 => "s390",
-    };
-    let mut arguments = vec![format!("ARCH={arch}")];
+    let mut arguments = vec![format!("ARCH={}", arch(tree))];
     let configured = compiler::configured(&tree.build)?;
     if configured.contains("clang") {
         arguments.push("LLVM=1".to_owned());
@@ -80,4 +88,35 @@ pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
 /// The object that kbuild makes of a C file.
 pub fn object(source: &Path) -> PathBuf {
     source.with_extension("o")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout};
+
+    #[test]
+    fn make_is_told_the_architecture_and_the_compiler() {
+        let mut kernel = Kernel::new(Layout::Apart);
+        for (version, expected) in [
+            ("gcc (Debian 14.2.0-19) 14.2.0", vec!["ARCH=x86_64"]),
+            ("gcc-13 (Debian) 13.1", vec!["ARCH=x86_64", "CC=gcc-13"]),
+            (
+                "x86_64-linux-gnu-gcc-13 (Debian) 13.1",
+                vec!["ARCH=x86_64", "CC=x86_64-linux-gnu-gcc-13"],
+            ),
+            (
+                "s390x-linux-gnu-gcc (Debian) 14.2",
+                vec!["ARCH=x86_64", "CROSS_COMPILE=s390x-linux-gnu-"],
+            ),
+            ("Debian clang version 19.1.7", vec!["ARCH=x86_64", "LLVM=1"]),
+        ] {
+            let text = format!("CONFIG_CC_VERSION_TEXT=\"{version}\"\n");
+            write(&kernel.tree.build.join(".config"), &text);
+            assert_eq!(arguments(&kernel.tree).expect(version), expected);
+        }
+        kernel.tree.machine = Machine::S390;
+        let arguments = arguments(&kernel.tree).expect("it has a configuration");
+        assert_eq!(arguments.first().map(String::as_str), Some("ARCH=s390"));
+    }
 }

@@ -7,7 +7,7 @@
 //! | [`kdir`], [`prepare`], [`make`] | what modules are built against, and a build directory |
 //! | [`tree`], [`overlay`], [`path`], [`lines`] | the source tree, and as the fix leaves it |
 //! | [`command`] | the commands that kbuild recorded |
-//! | [`affected`], [`includes`], [`kbuild`] | which objects the fix affects |
+//! | [`affected`], [`includes`], [`configured`], [`kbuild`] | which objects the fix affects |
 //! | [`compile`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
 //! | [`modules`] | the files of target modules |
 //! | [`proof`] | whether an object is a part of the kernel, and where |
@@ -20,6 +20,7 @@ pub mod cache;
 pub mod command;
 pub mod compile;
 pub mod compiler;
+pub mod configured;
 pub mod finish;
 pub mod includes;
 pub mod kbuild;
@@ -37,7 +38,13 @@ pub mod report;
 pub mod shared;
 pub mod sign;
 pub mod tree;
+
+#[cfg(test)]
+mod testing;
 pub mod world;
+
+#[cfg(test)]
+mod testing;
 
 use crate::authors;
 use crate::knowledge::Knowledge;

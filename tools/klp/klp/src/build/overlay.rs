@@ -6,6 +6,7 @@
 //! and the directories on the way to them are real. A compiler that is called with its path finds
 //! everything there, under the same names.
 
+use super::kbuild::source_arch;
 use super::lines;
 use super::path::normal;
 use super::tree::Tree;
@@ -423,10 +424,7 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
 fn classify(path: &Path, machine: Machine) -> Result<Kind, &'static str> {
     let parts: Vec<_> = path.iter().filter_map(OsStr::to_str).collect();
     let name = parts.last().copied().unwrap_or_default();
-    let arch = match machine {
-        Machine::X86_64 => "x86",
-        Machine::S390 => "s390",
-    };
+    let arch = source_arch(machine);
     match parts.as_slice() {
         ["Documentation" | "LICENSES", ..] => return Ok(Kind::Ignored("documentation")),
         ["tools", ..] => return Ok(Kind::Ignored("a program, no part of the kernel")),
@@ -474,4 +472,311 @@ fn is_text(name: &str) -> bool {
         || name.starts_with("README")
         || name == "TODO"
         || matches!(name, ".gitignore" | ".mailmap" | ".gitattributes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout, LAYOUTS, ONE};
+
+    fn overlay(kernel: &Kernel, fixes: &[PathBuf]) -> Result<Overlay> {
+        let scratch = kernel.scratch("scratch");
+        fs::remove_dir_all(&scratch).expect("it goes away");
+        Overlay::new(&kernel.tree, fixes, &kernel.scratch("scratch"))
+    }
+
+    fn refusal(kernel: &Kernel, fix: PathBuf) -> String {
+        let error = overlay(kernel, &[fix]).expect_err("it is refused");
+        format!("{error:#}")
+    }
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).expect("it is text")
+    }
+
+    /// All files below a directory, with their contents.
+    fn snapshot(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        walkdir::WalkDir::new(directory)
+            .into_iter()
+            .map(|entry| entry.expect("it can be read"))
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| {
+                (
+                    entry.path().to_owned(),
+                    fs::read(entry.path()).expect("it is there"),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn only_what_differs_is_real_and_the_source_stays_as_it_is() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::built(layout);
+            let before = snapshot(&kernel.tree.source);
+            let fix = kernel.fix(
+                "fix.patch",
+                &[
+                    ("fs/one.c", "int first", "int added;\nint first"),
+                    ("fs/new/file.h", "", "#define NEW\n"),
+                    ("fs/part.c", "", ""),
+                ],
+            );
+            let overlay = overlay(&kernel, &[fix]).expect("it applies");
+            let root = overlay.root();
+            assert_eq!(
+                text(&root.join("fs/one.c")),
+                ONE.replace("int first", "int added;\n#line 9\nint first")
+            );
+            assert_eq!(text(&root.join("fs/new/file.h")), "#define NEW\n");
+            assert!(!root.join("fs/part.c").exists());
+            assert!(root.join("fs/deep").is_symlink() && root.join("mm").is_symlink());
+            assert!(root.join("fs/two.c").is_symlink());
+            // What is generated is found from where a command with relative paths runs.
+            if let Ok(build) = kernel.tree.build.strip_prefix(&kernel.tree.source) {
+                let generated = root.join(build).join("include/generated/config.h");
+                assert!(text(&generated).contains("CONFIGURED"), "{layout:?}");
+            }
+            assert_eq!(snapshot(&kernel.tree.source), before, "{layout:?}");
+
+            let changed: Vec<_> = overlay
+                .changed()
+                .iter()
+                .map(|file| {
+                    (
+                        file.path.to_str().expect("text"),
+                        file.kind,
+                        file.is_new,
+                        file.is_deleted,
+                    )
+                })
+                .collect();
+            assert_eq!(
+                changed,
+                [
+                    ("fs/new/file.h", Kind::Header, true, false),
+                    ("fs/one.c", Kind::C, false, false),
+                    ("fs/part.c", Kind::C, false, true),
+                ]
+            );
+            overlay.without_lines().expect("it can be written");
+            assert!(!text(&root.join("fs/one.c")).contains("#line"));
+        }
+    }
+
+    #[test]
+    fn a_renamed_file_is_deleted_and_new() {
+        let kernel = Kernel::new(Layout::Apart);
+        let fix = kernel.text_fix(
+            "fix.patch",
+            "diff --git a/fs/near.h b/fs/far.h\nsimilarity index 100%\nrename from fs/near.h\nrename to fs/far.h\n",
+        );
+        let overlay = overlay(&kernel, &[fix]).expect("it applies");
+        assert_eq!(text(&overlay.root().join("fs/far.h")), "#define NEAR 7\n");
+        let paths: Vec<_> = overlay
+            .changed()
+            .iter()
+            .map(|file| (file.path.clone(), file.is_new))
+            .collect();
+        assert_eq!(
+            paths,
+            [("fs/far.h".into(), true), ("fs/near.h".into(), false)]
+        );
+    }
+
+    #[test]
+    fn fixes_apply_one_after_the_other_also_within_a_repository() {
+        let kernel = Kernel::new(Layout::Apart);
+        let one = kernel.fix("one.patch", &[("fs/part.c", "5", "6")]);
+        write(
+            &kernel.tree.source.join("fs/part.c"),
+            "int part(void) { return 6; }\n",
+        );
+        let two = kernel.fix("two.patch", &[("fs/part.c", "6", "7")]);
+        write(
+            &kernel.tree.source.join("fs/part.c"),
+            "int part(void) { return 5; }\n",
+        );
+        // In a repository, git apply skips what is not below the directory that it runs in.
+        let scratch = kernel.scratch("repository");
+        let init = Command::new("git")
+            .arg("init")
+            .current_dir(&scratch)
+            .output();
+        assert!(init.expect("git runs").status.success());
+        let inside = scratch.join("inside");
+        create(&inside).expect("a directory");
+        let overlay =
+            Overlay::new(&kernel.tree, &[one.clone(), two.clone()], &inside).expect("they apply");
+        assert_eq!(
+            text(&overlay.root().join("fs/part.c")),
+            "int part(void) { return 7; }\n"
+        );
+        let message = refusal(&kernel, two);
+        assert!(message.contains("two.patch does not apply"), "{message}");
+        let scratch = kernel.scratch("other");
+        let error =
+            Overlay::new(&kernel.tree, &[one.clone(), one], &scratch).expect_err("it is refused");
+        assert!(
+            error.to_string().contains("one.patch is applied already"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_fix_may_be_found_some_lines_away() {
+        let kernel = Kernel::new(Layout::Apart);
+        let fix = kernel.fix(
+            "fix.patch",
+            &[("fs/one.c", "return thing(x)", "return 2 * thing(x)")],
+        );
+        write(
+            &kernel.tree.source.join("fs/one.c"),
+            &format!("\n\n\n{ONE}"),
+        );
+        let overlay = overlay(&kernel, &[fix]).expect("it applies");
+        assert!(text(&overlay.root().join("fs/one.c")).contains("2 * thing"));
+    }
+
+    #[test]
+    fn what_does_not_apply_is_told_by_fix_file_and_line() {
+        let kernel = Kernel::new(Layout::Apart);
+        let fix = kernel.fix(
+            "fix.patch",
+            &[("fs/one.c", "return thing(x)", "return 2 * thing(x)")],
+        );
+        let other = ONE.replace("thing(x)", "other(x)");
+        write(&kernel.tree.source.join("fs/one.c"), &other);
+        let message = refusal(&kernel, fix);
+        for part in [
+            "fix.patch does not apply to",
+            "fs/one.c does not have",
+            "line 10",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn rejects_what_is_no_source_diff_or_leaves_the_tree() {
+        let kernel = Kernel::new(Layout::Apart);
+        let new = |path: &str, mode: &str, text: &str| {
+            format!("diff --git {path} {path}\nnew file mode {mode}\n--- /dev/null\n+++ {path}\n@@ -0,0 +1 @@\n+{text}\n")
+        };
+        for (text, part) in [
+            ("Hello.\n".to_owned(), "it has no diff in it"),
+            (
+                "diff --git a/x b/x\nGIT binary patch\n".to_owned(),
+                "changes a binary file",
+            ),
+            (
+                "Binary files a/x and b/x differ\n".to_owned(),
+                "changes a binary file",
+            ),
+            (new("b/../../outside.c", "100644", "x"), "outside.c"),
+            (new("b/fs/link.c", "120000", "/etc/passwd"), "symbolic link"),
+            (
+                "--- a/fs/one.c\n+++ b/fs/one.c\n@@ -1,2 +1,2 @@\n".to_owned(),
+                "patch",
+            ),
+        ] {
+            let message = refusal(&kernel, kernel.text_fix("fix.patch", &text));
+            assert!(
+                message.contains(part) && message.contains("fix"),
+                "{message}"
+            );
+        }
+        assert!(!kernel.tree.source.with_file_name("outside.c").exists());
+        let message = refusal(&kernel, PathBuf::from("/no/such/fix.patch"));
+        assert!(
+            message.contains("cannot read /no/such/fix.patch"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn rejects_a_way_through_a_link_in_the_tree() {
+        let kernel = Kernel::new(Layout::Apart);
+        symlink("fs", kernel.tree.source.join("other")).expect("a link");
+        let fix = kernel.text_fix(
+            "fix.patch",
+            "--- a/other/near.h\n+++ b/other/near.h\n@@ -1 +1 @@\n-#define NEAR 7\n+#define NEAR 8\n",
+        );
+        assert!(refusal(&kernel, fix).contains("behind a symbolic link"));
+    }
+
+    #[test]
+    fn rejects_what_no_livepatch_can_change() {
+        let kernel = Kernel::new(Layout::Apart);
+        let fix = kernel.fix(
+            "fix.patch",
+            &[
+                ("Makefile", "all", "none"),
+                ("lib/entry.S", "nop", "ret"),
+                ("fs/Kconfig", "", "config X\n"),
+                ("fs/one.c", "int first", "long first"),
+            ],
+        );
+        let message = refusal(&kernel, fix);
+        for part in [
+            "lib/entry.S: assembly",
+            "Makefile: it changes what is built",
+            "fs/Kconfig: it changes the configuration",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains("one.c"), "{message}");
+    }
+
+    #[test]
+    fn files_are_told_by_their_paths() {
+        let ignored = |path: &str| {
+            matches!(
+                classify(Path::new(path), Machine::X86_64),
+                Ok(Kind::Ignored(_))
+            )
+        };
+        for path in [
+            "Documentation/x.c",
+            "tools/testing/selftests/x/Makefile",
+            "samples/x.c",
+            "MAINTAINERS",
+            "arch/arm64/Kconfig",
+            "arch/s390/kernel/x.S",
+            "fs/README",
+            "fs/x/TODO",
+            "arch/x86/configs/x86_64_defconfig",
+            "scripts/notes.txt",
+        ] {
+            assert!(ignored(path), "{path}");
+        }
+        for path in [
+            "arch/x86/Kconfig",
+            "arch/Kconfig",
+            "scripts/x.c",
+            "usr/x.c",
+            "fs/Kbuild",
+            "fs/x.rs",
+            "fs/Makefile.x",
+            "arch/x86/kernel/vmlinux.lds.S",
+            "fs/x.tbl",
+            "fs/x",
+        ] {
+            assert!(
+                classify(Path::new(path), Machine::X86_64).is_err(),
+                "{path}"
+            );
+        }
+        for (path, kind) in [
+            ("certs/x.c", Kind::C),
+            ("arch/x86/x.c", Kind::C),
+            ("fs/x.h", Kind::Header),
+        ] {
+            assert_eq!(
+                classify(Path::new(path), Machine::X86_64),
+                Ok(kind),
+                "{path}"
+            );
+        }
+    }
 }

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which objects the configuration leaves out.
+//!
+//! kbuild compiles a single object also where the configuration does not have it, with other flags
+//! than those that it would have. The kernel's makefiles name such an object, or a directory on the
+//! way to it, in lists that end in an option which is not set: `obj-$(CONFIG_X) += x.o` puts it into
+//! `obj-` (`Documentation/kbuild/makefiles.rst`). Only what is in such a list is taken to be left
+//! out: of what was decided in another way, nothing is known.
+
+use super::kbuild;
+use super::path::normal;
+use super::tree::Tree;
+use anyhow::{Context, Result};
+use std::collections::{BTreeSet, HashMap};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The lists of the makefiles that were read.
+#[derive(Debug)]
+pub struct Configured<'a> {
+    tree: &'a Tree,
+    /// By directory, from the source.
+    lists: HashMap<PathBuf, Lists>,
+}
+
+/// What a makefile names, from the source.
+#[derive(Debug, Default)]
+struct Lists {
+    on: BTreeSet<PathBuf>,
+    off: BTreeSet<PathBuf>,
+}
+
+/// Evaluates a makefile of the kernel as kbuild does, but for the rules, and prints its lists.
+const QUERY: &str = r"
+-include include/config/auto.conf
+include $(MAKEFILE)
+parts = $(foreach object,$(filter %.o,$1),$(foreach list,$2,$($(object:.o=-$(list)))))
+on := $(obj-y) $(obj-m) $(lib-y) $(lib-m)
+off := $(obj-) $(lib-)
+$(foreach name,$(on) $(call parts,$(on),objs y m),$(info klp-on $(name)))
+$(foreach name,$(off) $(call parts,$(off),objs y m),$(info klp-off $(name)))
+$(foreach object,$(filter %.o,$(on) $(off)),$(foreach name,$($(object:.o=-)),$(info klp-off $(name))))
+klp-done: ;
+";
+
+impl<'a> Configured<'a> {
+    /// Nothing is read yet.
+    pub fn new(tree: &'a Tree) -> Self {
+        Configured {
+            tree,
+            lists: HashMap::new(),
+        }
+    }
+
+    /// Whether the configuration leaves out the object, which is named from the source.
+    ///
+    /// # Errors
+    ///
+    /// If make cannot be run. A makefile that cannot be evaluated alone says nothing.
+    pub fn leaves_out(&mut self, object: &Path) -> Result<bool> {
+        for directory in object.ancestors().skip(1) {
+            if directory.as_os_str().is_empty() {
+                break;
+            }
+            if !self.lists.contains_key(directory) {
+                let lists = self.read(directory)?;
+                self.lists.insert(directory.to_owned(), lists);
+            }
+            let lists = self.lists.get(directory);
+            let is_off = lists.is_some_and(|lists| {
+                object
+                    .ancestors()
+                    .take_while(|path| *path != directory)
+                    .any(|path| lists.off.contains(path) && !lists.on.contains(path))
+            });
+            if is_off {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn read(&self, directory: &Path) -> Result<Lists> {
+        let source = self.tree.source.join(directory);
+        let makefile = ["Kbuild", "Makefile"]
+            .iter()
+            .map(|name| source.join(name))
+            .find(|path| path.is_file());
+        let Some(makefile) = makefile else {
+            return Ok(Lists::default());
+        };
+        let arch = kbuild::source_arch(self.tree.machine);
+        let mut make = kbuild::make(self.tree);
+        make.args(["-rR", "-s", "-f", "-", "klp-done"])
+            .args(["BITS=64", "objtree=."])
+            .arg(format!("SRCARCH={arch}"))
+            .arg(format!("ARCH={}", kbuild::arch(self.tree)))
+            .arg(format!("srctree={}", self.tree.source.display()))
+            .arg(format!("obj={}", directory.display()))
+            .arg(format!("src={}", source.display()))
+            .arg(format!("MAKEFILE={}", makefile.display()));
+        let text = run(make)?;
+        let mut lists = Lists::default();
+        for line in text.lines() {
+            let (list, name) = match line.split_once(' ') {
+                Some(("klp-on", name)) => (&mut lists.on, name),
+                Some(("klp-off", name)) => (&mut lists.off, name),
+                _ => continue,
+            };
+            list.insert(normal(&directory.join(name)));
+        }
+        Ok(lists)
+    }
+}
+
+/// What make prints of the query.
+fn run(mut make: Command) -> Result<String> {
+    let mut child = make
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot run make")?;
+    if let Some(mut input) = child.stdin.take() {
+        input
+            .write_all(QUERY.as_bytes())
+            .context("cannot give make its input")?;
+    }
+    let output = child.wait_with_output().context("cannot run make")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing::{write, Kernel, Layout};
+
+    #[test]
+    fn only_what_an_option_leaves_out_is_left_out() {
+        let kernel = Kernel::new(Layout::Apart);
+        let source = &kernel.tree.source;
+        write(
+            &kernel.tree.build.join("include/config/auto.conf"),
+            "CONFIG_YES=y\nCONFIG_MODULE=m\n",
+        );
+        for (path, text) in [
+            (
+                "drivers/Makefile",
+                "obj-$(CONFIG_NO) += off/ twice.o\nobj-$(CONFIG_YES) += on/ twice.o\n",
+            ),
+            (
+                "drivers/on/Makefile",
+                "obj-$(CONFIG_MODULE) += module.o\nobj-$(CONFIG_YES) += yes.o\nobj-$(CONFIG_NO) += no.o\n\
+                 module-y := part.o sub/part.o\nmodule-$(CONFIG_NO) += nopart.o\nno-objs := of_no.o\n\
+                 ifdef CONFIG_NO\nobj-y += unknown.o\nendif\nmodule.o: $(src)/x\n\tfalse\n",
+            ),
+            ("drivers/off/Makefile", "obj-y += x.o\n"),
+            ("drivers/wrong/Makefile", "$(error it is wrong)\n"),
+        ] {
+            write(&source.join(path), text);
+        }
+        let mut configured = Configured::new(&kernel.tree);
+        for (object, is_left_out) in [
+            ("drivers/twice.o", false),
+            ("drivers/off/x.o", true),
+            ("drivers/off/deep/x.o", true),
+            ("drivers/on/module.o", false),
+            ("drivers/on/yes.o", false),
+            ("drivers/on/part.o", false),
+            ("drivers/on/sub/part.o", false),
+            ("drivers/on/no.o", true),
+            ("drivers/on/nopart.o", true),
+            ("drivers/on/of_no.o", true),
+            ("drivers/on/unknown.o", false),
+            ("drivers/wrong/x.o", false),
+            ("fs/one.o", false),
+        ] {
+            let found = configured.leaves_out(Path::new(object)).expect("make runs");
+            assert_eq!(found, is_left_out, "{object}");
+        }
+    }
+}
