@@ -9,6 +9,7 @@
 use super::changes::Site;
 use super::fields::{is_relaxed, Field, Told};
 use super::object::{Function, Object};
+use super::place::Places;
 use super::target::{Destination, Spot, Target};
 use klp_diff::view::code;
 use klp_diff::view::read::{Place, Relocation, Section, SectionId, SymbolId};
@@ -398,7 +399,7 @@ pub enum Verdict {
 pub fn judge(
     object: &Object,
     target: &Target<'_>,
-    bases: &Bases,
+    places: &Places,
     reference: &Reference,
 ) -> Verdict {
     let Some(symbol) = object.file.symbols.get(reference.symbol.0) else {
@@ -440,12 +441,12 @@ pub fn judge(
                 None => Verdict::Unknown,
             }
         }
-        Place::Section(section) => match bases.get(&section) {
+        Place::Section(section) => match places.bases.get(&section) {
             Some(base) if base.plus(symbol.value) == spot => Verdict::Right,
             // Another file may have one that counts more.
             _ if !symbol.is_local() && is_named() => Verdict::Right,
-            Some(_) => wrong(target.describe(spot)),
-            None => Verdict::Unknown,
+            None if !places.nowhere.contains(&section) => Verdict::Unknown,
+            _ => wrong(target.describe(spot)),
         },
     }
 }

@@ -253,7 +253,7 @@ impl Proof<'_> {
         }
         let (mut right, mut unknown) = (0, 0);
         for reference in &shape.references {
-            match judge(self.object, self.target, &self.places.bases, reference) {
+            match judge(self.object, self.target, self.places, reference) {
                 Verdict::Right => right += 1,
                 Verdict::Unknown => unknown += 1,
                 Verdict::Wrong(what) => {

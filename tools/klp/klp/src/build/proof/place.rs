@@ -150,6 +150,8 @@ pub struct Places {
     /// Sections of code that are in the target, but it cannot be told where, as there are several
     /// that are the same.
     pub anywhere: BTreeSet<SectionId>,
+    /// Sections that code leads to, but they are not there.
+    pub nowhere: BTreeSet<SectionId>,
 }
 
 /// Looks for all sections.
@@ -382,14 +384,28 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Where a section of data is that code leads to. If that is where its symbols are not, or it
-    /// is more than one place, then what leads elsewhere is wrong.
-    fn led_to(&self, id: SectionId, found: &BTreeMap<Spot, usize>) -> Option<Spot> {
+    /// Where a section of data is that code leads to: where its symbols are, or, if it has none, where
+    /// its bytes are. If that is nowhere, or in several places, then what leads elsewhere is wrong.
+    fn led_to(&mut self, id: SectionId, found: &BTreeMap<Spot, usize>) -> Option<Spot> {
         let agreed = self.agreed.get(&id).map_or(&[][..], Vec::as_slice);
-        let is_agreed = |base: &Spot| agreed.is_empty() || agreed.contains(base);
-        let possible = found.iter().filter(|(base, _)| is_agreed(base));
+        let is_possible = |base: &Spot| match agreed.is_empty() {
+            true => self.has_bytes_of(id, *base),
+            false => agreed.contains(base),
+        };
+        let possible = found.iter().filter(|(base, _)| is_possible(base));
         let best = possible.max_by_key(|&(base, count)| (count, Reverse(base)));
-        best.map(|(base, _)| *base).or(agreed.first().copied())
+        let base = best.map(|(base, _)| *base).or(agreed.first().copied());
+        match base {
+            Some(_) => self.places.nowhere.remove(&id),
+            None => self.places.nowhere.insert(id),
+        };
+        base
+    }
+
+    /// Whether a section is at `base`, as far as it has bytes.
+    fn has_bytes_of(&self, id: SectionId, base: Spot) -> bool {
+        let shapes = self.shapes(id, base);
+        shapes.iter().all(|shape| shape.difference.is_none())
     }
 
     /// Decides by the order of sections.
