@@ -9,9 +9,10 @@
 use super::changes::Site;
 use super::fields::{is_relaxed, Field, Told};
 use super::object::{Function, Object};
+use super::place::Places;
 use super::target::{Destination, Spot, Target};
 use klp_diff::view::code;
-use klp_diff::view::read::{Place, Relocation, SectionId, SymbolId};
+use klp_diff::view::read::{Place, Relocation, Section, SectionId, SymbolId};
 use livepatch_format::elf::Machine;
 use livepatch_format::reloc::x86_64;
 use object::elf;
@@ -398,7 +399,7 @@ pub enum Verdict {
 pub fn judge(
     object: &Object,
     target: &Target<'_>,
-    bases: &Bases,
+    places: &Places,
     reference: &Reference,
 ) -> Verdict {
     let Some(symbol) = object.file.symbols.get(reference.symbol.0) else {
@@ -429,6 +430,7 @@ pub fn judge(
                 _ if is_none => Verdict::Right,
                 [] => Verdict::Unknown,
                 all if all.contains(&spot) => Verdict::Right,
+                _ if target.may_hide(&symbol.name) => Verdict::Unknown,
                 _ => wrong(target.describe(spot)),
             }
         }
@@ -439,12 +441,12 @@ pub fn judge(
                 None => Verdict::Unknown,
             }
         }
-        Place::Section(section) => match bases.get(&section) {
+        Place::Section(section) => match places.bases.get(&section) {
             Some(base) if base.plus(symbol.value) == spot => Verdict::Right,
             // Another file may have one that counts more.
             _ if !symbol.is_local() && is_named() => Verdict::Right,
-            Some(_) => wrong(target.describe(spot)),
-            None => Verdict::Unknown,
+            None if !places.nowhere.contains(&section) => Verdict::Unknown,
+            _ => wrong(target.describe(spot)),
         },
     }
 }
@@ -466,16 +468,19 @@ fn is_same_constant(
         elf::STT_SECTION => reference.addend as u64,
         _ => 0,
     };
-    let expected = section.bytes(symbol.value.wrapping_add(added), section.size);
-    let found = target.from(spot.plus(added))?;
+    let all = section.bytes(symbol.value.wrapping_add(added), section.size);
+    let expected = constant(section, all);
+    let found = target.from(spot.plus(added)).unwrap_or_default();
+    Some(expected.is_some_and(|expected| found.starts_with(expected)))
+}
+
+/// What of a section that is merged belongs together, from the start of `bytes`.
+fn constant<'a>(section: &Section, bytes: &'a [u8]) -> Option<&'a [u8]> {
     let size = usize::try_from(section.entsize).ok()?.max(1);
-    let is_text = section.flags.contains(elf::SHF_STRINGS);
-    let length = match is_text {
-        true => {
-            let mut units = expected.chunks_exact(size);
-            (units.position(|unit| unit.iter().all(|&byte| byte == 0))? + 1).checked_mul(size)?
-        }
-        false => size,
-    };
-    Some(found.get(..length)? == expected.get(..length)?)
+    if !section.flags.contains(elf::SHF_STRINGS) {
+        return bytes.get(..size);
+    }
+    let mut units = bytes.chunks_exact(size);
+    let last = units.position(|unit| unit.iter().all(|&byte| byte == 0))?;
+    bytes.get(..last.checked_add(1)?.checked_mul(size)?)
 }

@@ -21,7 +21,8 @@
 //! them does not count. Where the compiler has left a relocation, what the linker has written has
 //! to lead to what the relocation names: to the place where the object has it, to a symbol of that
 //! name, or to the same string. Only what cannot be known is left out: variables of other files of
-//! a kernel that does not list its variables.
+//! a kernel that does not list its variables, and where a static branch leads that objtool has made
+//! a nop of. What data holds is compared only where a section has no names by which to find it.
 //!
 //! # What may be absent
 //!
@@ -253,7 +254,7 @@ impl Proof<'_> {
         }
         let (mut right, mut unknown) = (0, 0);
         for reference in &shape.references {
-            match judge(self.object, self.target, &self.places.bases, reference) {
+            match judge(self.object, self.target, self.places, reference) {
                 Verdict::Right => right += 1,
                 Verdict::Unknown => unknown += 1,
                 Verdict::Wrong(what) => {

@@ -62,13 +62,6 @@ impl Object {
         self.file.sections.get(id.0)
     }
 
-    /// Its sections that take memory in a kernel.
-    pub fn sections(&self) -> impl Iterator<Item = (SectionId, &Section)> {
-        let all = self.file.sections.iter().enumerate();
-        all.filter(|(_, section)| section.is_alloc())
-            .map(|(index, section)| (SectionId(index), section))
-    }
-
     /// What is defined in a section and has a name.
     pub fn names(&self) -> impl Iterator<Item = (&Symbol, SectionId)> {
         self.file

@@ -6,9 +6,8 @@
 //! the section begins. Where there are several such places, that one counts which
 //!
 //! 1. has most of the section's functions, byte for byte;
-//! 2. has most votes;
-//! 3. code or data that was found leads to, as its relocations say, which counts more than names
-//!    where the section is one of data;
+//! 2. has most votes; where there is no code to compare, all votes;
+//! 3. code or data that was found leads to, as its relocations say;
 //! 4. is between those sections that come before and after it in the object, as linkers keep the
 //!    order.
 //!
@@ -20,6 +19,8 @@ use super::object::{Function, Object};
 use super::target::{Spot, Target};
 use crate::symbols::{Candidate, ObjectSymbols};
 use klp_diff::view::read::{Place, SectionId};
+use object::elf;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many places of a section are looked at: those with most votes.
@@ -117,6 +118,21 @@ impl Placement {
     }
 }
 
+/// The places where a section may begin.
+#[derive(Debug, Default)]
+struct Ballot {
+    votes: BTreeMap<Spot, Votes>,
+    /// How many of its symbols have a name that the target has, too, but for weak ones.
+    voters: usize,
+}
+
+/// How many of a section's symbols are for a place.
+#[derive(Debug, Default, Clone, Copy)]
+struct Votes {
+    all: usize,
+    not_weak: usize,
+}
+
 /// What is known of a section while places are looked for.
 #[derive(Debug)]
 struct Open {
@@ -134,6 +150,8 @@ pub struct Places {
     /// Sections of code that are in the target, but it cannot be told where, as there are several
     /// that are the same.
     pub anywhere: BTreeSet<SectionId>,
+    /// Sections that code leads to, but they are not there.
+    pub nowhere: BTreeSet<SectionId>,
 }
 
 /// Looks for all sections.
@@ -144,6 +162,7 @@ pub fn find(object: &Object, target: &Target<'_>) -> Places {
         functions: BTreeMap::new(),
         open: BTreeMap::new(),
         places: Places::default(),
+        agreed: BTreeMap::new(),
     };
     for function in &object.functions {
         finder
@@ -164,54 +183,73 @@ struct Finder<'a> {
     functions: BTreeMap<SectionId, Vec<&'a Function>>,
     open: BTreeMap<SectionId, Open>,
     places: Places,
+    /// The places of sections of data of which no symbol says otherwise.
+    agreed: BTreeMap<SectionId, Vec<Spot>>,
 }
 
 impl<'a> Finder<'a> {
     fn vote(&mut self) {
-        let mut votes: BTreeMap<SectionId, BTreeMap<Spot, usize>> = BTreeMap::new();
+        let mut ballots: BTreeMap<SectionId, Ballot> = BTreeMap::new();
         for (symbol, section) in self.object.names() {
-            let align = self
-                .object
-                .section(section)
-                .map_or(1, |section| section.align);
-            for spot in self.target.named(&symbol.name) {
+            let Some(holder) = self.object.section(section) else {
+                continue;
+            };
+            // Of that name, it has a function.
+            if !holder.is_code() && !self.target.lists_variables() {
+                continue;
+            }
+            let align = holder.align.max(1);
+            let spots: BTreeSet<_> = self.target.named(&symbol.name).into_iter().collect();
+            let ballot = ballots.entry(section).or_default();
+            // In place of a weak one, the list may have another file's.
+            let is_weak = symbol.binding == elf::STB_WEAK;
+            ballot.voters += usize::from(!is_weak && !spots.is_empty());
+            for spot in spots {
                 let base = spot.minus(symbol.value);
-                if base.address % align.max(1) == 0 {
-                    *votes.entry(section).or_default().entry(base).or_default() += 1;
+                if base.address % align == 0 {
+                    let votes = ballot.votes.entry(base).or_default();
+                    votes.all += 1;
+                    votes.not_weak += usize::from(!is_weak);
                 }
             }
         }
-        let ids: Vec<_> = self.object.sections().map(|(id, _)| id).collect();
-        for id in ids {
-            let mut found: Vec<_> = votes.remove(&id).unwrap_or_default().into_iter().collect();
-            // Of the same number of votes, in the order of addresses.
-            found.sort_by_key(|&(spot, count)| (std::cmp::Reverse(count), spot));
+        for (id, ballot) in ballots {
             let functions = self.functions.get(&id).map_or(0, Vec::len);
             if functions != 0 && self.target.has_bytes() {
-                found.truncate(TRIES);
-                let scored: Vec<_> = found
-                    .iter()
-                    .map(|&(spot, count)| (self.matching(id, spot), count, spot))
-                    .collect();
-                let best = scored.iter().map(|&(same, count, _)| (same, count)).max();
-                let Some((same, count)) = best else {
-                    self.open.insert(
-                        id,
-                        Open {
-                            candidates: Vec::new(),
-                            is_found: false,
-                        },
-                    );
-                    continue;
-                };
-                let best = scored.iter().filter(|one| (one.0, one.1) == (same, count));
-                self.decide(id, best.map(|one| one.2).collect(), same == functions);
+                self.elect_by_code(id, &ballot, functions);
             } else {
-                let most = found.first().map_or(0, |one| one.1);
-                let best = found.iter().filter(|one| one.1 == most);
-                self.decide(id, best.map(|one| one.0).collect(), false);
+                self.elect_by_names(id, &ballot);
             }
         }
+    }
+
+    /// Of a section of code, the bytes count more than the names.
+    fn elect_by_code(&mut self, id: SectionId, ballot: &Ballot, functions: usize) {
+        let mut found: Vec<_> = ballot.votes.iter().collect();
+        // Of the same number of votes, in the order of addresses.
+        found.sort_by_key(|&(spot, votes)| (Reverse(votes.all), spot));
+        found.truncate(TRIES);
+        let scored: Vec<_> = found
+            .into_iter()
+            .map(|(&spot, votes)| ((self.matching(id, spot), votes.all), spot))
+            .collect();
+        let best = scored.iter().map(|(score, _)| *score).max();
+        let best = best.unwrap_or((0, 0));
+        let candidates = scored.iter().filter(|(score, _)| *score == best);
+        let candidates = candidates.map(|(_, spot)| *spot).collect();
+        self.decide(id, candidates, best.0 == functions);
+    }
+
+    /// Where nothing but names tells, they must all agree: what nearly fits is another file's, or
+    /// another version.
+    fn elect_by_names(&mut self, id: SectionId, ballot: &Ballot) {
+        let agreed = ballot
+            .votes
+            .iter()
+            .filter(|(_, votes)| votes.not_weak == ballot.voters);
+        let candidates: Vec<_> = agreed.map(|(spot, _)| *spot).collect();
+        self.agreed.insert(id, candidates.clone());
+        self.decide(id, candidates, false);
     }
 
     fn decide(&mut self, id: SectionId, candidates: Vec<Spot>, is_found: bool) {
@@ -322,27 +360,52 @@ impl<'a> Finder<'a> {
         is_own.then(|| (section, spot.minus(symbol.value)))
     }
 
+    /// Places a section where code leads to, by how often it does.
     fn settle(&mut self, id: SectionId, found: &BTreeMap<Spot, usize>) {
-        let most = found.values().max().copied().unwrap_or(0);
-        let mut best = found.iter().filter(|(_, &count)| count == most);
-        let (Some((&base, _)), None) = (best.next(), best.next()) else {
+        let Some(functions) = self.functions.get(&id) else {
+            let base = self.led_to(id, found);
+            self.places.bases.extend(base.map(|base| (id, base)));
+            self.open.remove(&id);
             return;
         };
-        let functions = self.functions.get(&id).map_or(0, Vec::len);
-        if let Some(open) = self.open.get(&id) {
-            let is_possible = match open.is_found {
-                true => open.candidates.contains(&base),
-                false => self.matching(id, base) == functions,
-            };
-            if is_possible {
-                self.places.bases.insert(id, base);
-                self.places.anywhere.remove(&id);
-                self.open.remove(&id);
-            }
-        } else if functions == 0 {
-            // Names may be those of other files; what code refers to is not.
+        let Some(open) = self.open.get(&id) else {
+            return;
+        };
+        let is_possible = |base: &Spot| match open.is_found {
+            true => open.candidates.contains(base),
+            false => self.matching(id, *base) == functions.len(),
+        };
+        let possible = found.iter().filter(|(base, _)| is_possible(base));
+        let best = possible.max_by_key(|&(base, count)| (count, Reverse(base)));
+        if let Some((&base, _)) = best {
             self.places.bases.insert(id, base);
+            self.places.anywhere.remove(&id);
+            self.open.remove(&id);
         }
+    }
+
+    /// Where a section of data is that code leads to: where its symbols are, or, if it has none, where
+    /// its bytes are. If that is nowhere, or in several places, then what leads elsewhere is wrong.
+    fn led_to(&mut self, id: SectionId, found: &BTreeMap<Spot, usize>) -> Option<Spot> {
+        let agreed = self.agreed.get(&id).map_or(&[][..], Vec::as_slice);
+        let is_possible = |base: &Spot| match agreed.is_empty() {
+            true => self.has_bytes_of(id, *base),
+            false => agreed.contains(base),
+        };
+        let possible = found.iter().filter(|(base, _)| is_possible(base));
+        let best = possible.max_by_key(|&(base, count)| (count, Reverse(base)));
+        let base = best.map(|(base, _)| *base).or(agreed.first().copied());
+        match base {
+            Some(_) => self.places.nowhere.remove(&id),
+            None => self.places.nowhere.insert(id),
+        };
+        base
+    }
+
+    /// Whether a section is at `base`, as far as it has bytes.
+    fn has_bytes_of(&self, id: SectionId, base: Spot) -> bool {
+        let shapes = self.shapes(id, base);
+        shapes.iter().all(|shape| shape.difference.is_none())
     }
 
     /// Decides by the order of sections.

@@ -161,6 +161,26 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Whether its list of symbols has variables: that of a kernel without `CONFIG_KALLSYMS_ALL`
+    /// has none.
+    pub fn lists_variables(&self) -> bool {
+        match &self.kind {
+            Kind::Kernel { symbols, .. } => !symbols.functions_only,
+            Kind::Module(_) => true,
+        }
+    }
+
+    /// Whether the target may have a symbol of that name that other files see, and not list it.
+    pub fn may_hide(&self, name: &str) -> bool {
+        match &self.kind {
+            Kind::Kernel { symbols, .. } if !self.lists_variables() => {
+                let mut listed = symbols.get(name.as_bytes()).iter();
+                !listed.any(|one| one.global)
+            }
+            _ => false,
+        }
+    }
+
     /// `size` bytes; `None` where the file does not have all of them.
     pub fn bytes(&self, at: Spot, size: u64) -> Option<&[u8]> {
         match &self.kind {

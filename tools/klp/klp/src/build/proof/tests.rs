@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::kernel::Kernel;
+use crate::object_name::ObjectNameBuf;
 use crate::symbols::ObjectSymbols;
+use ::object::elf;
+use ::object::read::elf::{FileHeader as _, SectionHeader as _};
+use ::object::Endianness;
 use livepatch_fixtures::{Arch, Module, ARCHES};
 use livepatch_format::elf::Machine;
 use livepatch_kernel::{Image, Memory};
@@ -205,6 +209,61 @@ fn another_version_of_a_function_is_named_and_those_behind_it_are_not() {
     }
 }
 
+/// Where the contents of the first section of that name are in a file.
+fn range_of(file: &[u8], name: &str) -> std::ops::Range<usize> {
+    let header = elf::FileHeader64::<Endianness>::parse(file).unwrap();
+    let endian = header.endian().unwrap();
+    let sections = header.sections(endian, file).unwrap();
+    let (_, section) = sections.section_by_name(endian, name.as_bytes()).unwrap();
+    let (offset, size) = section.file_range(endian).unwrap();
+    offset as usize..(offset + size) as usize
+}
+
+#[test]
+fn every_byte_and_every_relocation_of_a_function_counts() {
+    for arch in ARCHES {
+        let bytes = object(arch, FILE, false);
+        let kernel = Linked::new(arch, &bytes);
+        let module = Module::new(arch, "mod").with_object(&bytes).build();
+        let targets = [kernel.target(), Target::of_module(&module).unwrap()];
+        let read = Object::read(&bytes).unwrap();
+        let text = read.file.sections.iter().find(|one| one.name == ".text");
+        let relocations = &text.unwrap().relocations;
+        let is_filled_in = |offset: u64| {
+            let mut all = relocations.iter();
+            all.any(|one| (one.offset..one.offset + u64::from(one.width)).contains(&offset))
+        };
+        let is_code = |offset: u64| {
+            let mut all = read.functions.iter();
+            all.any(|one| (one.start..one.start + one.size).contains(&offset))
+        };
+        let mut tried = [0, 0];
+        let code = range_of(&bytes, ".text");
+        let table = range_of(&bytes, ".rela.text");
+        // The last byte of an addend, in the order of the machine.
+        let addend = if arch == Arch::S390 { 23 } else { 16 };
+        let in_code = code.clone().filter(|place| {
+            let offset = (place - code.start) as u64;
+            is_code(offset) && !is_filled_in(offset)
+        });
+        let in_table = table.clone().step_by(24).map(|entry| entry + addend);
+        for (which, place) in in_code
+            .map(|place| (0, place))
+            .chain(in_table.map(|place| (1, place)))
+        {
+            let mut changed = bytes.clone();
+            changed[place] ^= 0x10;
+            tried[which] += 1;
+            for target in &targets {
+                let outcome = prove(&changed, target).unwrap();
+                let is_different = matches!(outcome, Outcome::Different { .. });
+                assert!(is_different, "{arch:?} {which} {place:#x}: {outcome:?}");
+            }
+        }
+        assert!(tried[0] > 100 && tried[1] > 10, "{tried:?}");
+    }
+}
+
 #[test]
 fn another_callee_is_named() {
     for arch in ARCHES {
@@ -295,6 +354,50 @@ fn a_list_of_symbols_places_and_does_not_prove() {
             placement.of("twin").map(|spot| spot.address),
             Some(expected)
         );
+    }
+}
+
+#[test]
+fn names_that_do_not_agree_place_nothing() {
+    for arch in ARCHES {
+        let kernel = Linked::new(arch, &object(arch, FILE, false));
+        let target = Target::of_kernel(&kernel.symbols, None);
+        let changed = FILE.replace("count += x;", "count += x * 113 + (x ^ count);");
+        let Outcome::Unproven { placement } =
+            prove(&object(arch, &changed, false), &target).unwrap()
+        else {
+            panic!("{arch:?}");
+        };
+        assert_eq!(placement.of("twin"), None, "{arch:?}");
+    }
+}
+
+#[test]
+fn a_kernel_that_lists_no_variables_is_proven_as_far_as_it_tells() {
+    for arch in ARCHES {
+        let bytes = object(arch, FILE, false);
+        let mut kernel = Linked::new(arch, &bytes);
+        let all = std::mem::replace(
+            &mut kernel.symbols,
+            ObjectSymbols::new(ObjectNameBuf::vmlinux(), "vmlinux".into()),
+        );
+        kernel.symbols.functions_only = true;
+        for name in all.names() {
+            let code = all.get(name).iter().filter(|one| one.may_be_code());
+            code.for_each(|one| kernel.symbols.push(name, one.clone()));
+        }
+        assert!(kernel.symbols.get(b"counter").is_empty());
+        let (functions, checked, unchecked, placement) =
+            proven(prove(&bytes, &kernel.target()).unwrap());
+        assert_eq!(functions, 5);
+        assert!(checked > 5 && unchecked > 0, "{checked} {unchecked}");
+        // Code leads to it, and no list has a position for it.
+        let count = &all.get(b"count");
+        let found = placement.of("count").map(|spot| spot.address);
+        let file = Some("file.c".to_owned());
+        let expected = count.iter().find(|one| one.file == file);
+        assert_eq!(found, expected.map(|one| one.address), "{arch:?}");
+        assert_eq!(placement.position("count", &kernel.symbols), None);
     }
 }
 
