@@ -17,6 +17,8 @@ const AROUND: usize = 40;
 
 struct Files {
     names: Vec<String>,
+    /// What nm says that each is.
+    letters: Vec<char>,
     by_name: BTreeMap<String, Vec<usize>>,
     exported: BTreeSet<String>,
 }
@@ -51,6 +53,13 @@ impl Kernel for Files {
         })
     }
 
+    fn is_weak(&self, name: &str, location: &Location) -> Option<bool> {
+        let found = self.by_name.get(name)?;
+        let which = (location.position as usize).saturating_sub(1);
+        let letter = self.letters.get(*found.get(which)?)?;
+        Some(matches!(letter, 'W' | 'V'))
+    }
+
     fn has_call_site(&self, _: &str, _: &Location) -> Option<bool> {
         None
     }
@@ -67,17 +76,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let map = fs::read_to_string(map)?;
     let mut files = Files {
         names: Vec::new(),
+        letters: Vec::new(),
         by_name: BTreeMap::new(),
         exported: BTreeSet::new(),
     };
     for line in map.lines() {
-        let name = line
-            .split(' ')
-            .nth(2)
-            .ok_or("System.map: a line without a name")?;
+        let [_, letter, name] = line.split(' ').collect::<Vec<_>>()[..] else {
+            return Err("System.map: a line without a name".into());
+        };
         let indices = files.by_name.entry(name.to_owned()).or_default();
         indices.push(files.names.len());
         files.names.push(name.to_owned());
+        files.letters.extend(letter.chars().next());
     }
     for line in fs::read_to_string(symvers)?.lines() {
         let name = line

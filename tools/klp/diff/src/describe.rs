@@ -38,7 +38,7 @@ pub fn describe<'a>(
     let objects = objects(patches)?;
     let mut out = String::from(
         "// SPDX-License-Identifier: GPL-2.0\n#include <linux/livepatch.h>\n#include \
-         <linux/module.h>\n\n/* Each has the type of the function that it replaces, or of the callback \
+         <linux/module.h>\n#include <linux/objtool.h>\n\n/* Each has the type of the function that it replaces, or of the callback \
          that it is. */\n",
     );
     let functions = objects.values().flat_map(|object| &object.functions);
@@ -52,6 +52,16 @@ pub fn describe<'a>(
     for symbol in symbols {
         line(&mut out, format_args!("extern void {symbol}(void);"));
     }
+    // Kernels with IBT have objtool look at all parts of the module together.
+    out.push_str(
+        "\n#if defined(CONFIG_X86_KERNEL_IBT) && defined(ANNOTATE_NOENDBR_SYM)\n/* ftrace does not \
+         jump to these by their addresses: it returns to them. */\n",
+    );
+    let functions = objects.values().flat_map(|object| &object.functions);
+    for (_, _, symbol) in functions {
+        line(&mut out, format_args!("ANNOTATE_NOENDBR_SYM({symbol});"));
+    }
+    out.push_str("#endif\n");
     // An object with callbacks only has a list of functions as well, which is empty.
     for (index, object) in objects.values().enumerate() {
         line(

@@ -9,6 +9,9 @@
 //! relocatable object with the new functions and what they need. kbuild links that with the source
 //! of [`describe`], and `klp convert` makes a livepatch of the module.
 //!
+//! With debug information in both objects, layouts of structures and interfaces of exported functions
+//! are compared as well ([`Patch::are_types_known`]).
+//!
 //! There is no process here and no file system: objects are bytes. They are for x86_64 or s390x,
 //! whatever the host is. On x86_64, objtool has to see the code once: either the objects that are
 //! compared, as kbuild leaves them, or else the emitted one.
@@ -30,6 +33,7 @@ pub mod model;
 mod refusal;
 mod setup;
 pub mod take;
+mod types;
 pub mod view;
 
 pub use describe::{describe, Options};
@@ -42,6 +46,7 @@ use decide::{Context, Decisions, Fate};
 use model::{Callback, Data, Decision, Entries, Function, Patch, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 use take::{Destination, Taken};
+use types::Types;
 use view::{Kind, PieceId, View};
 
 /// What a fix makes of an object.
@@ -81,7 +86,12 @@ pub fn diff(original: &[u8], patched: &[u8], target: &Target, kernel: &dyn Kerne
         .refusals
         .extend(setup::check(&context, &decisions, &taken));
     let new_functions = emit::new_functions(&patched, &decisions, target);
-    let patch = patch(&context, &decisions, &taken, &new_functions);
+    let mut patch = patch(&context, &decisions, &taken, &new_functions);
+    if !patch.is_empty() {
+        if let (Some(before), Some(after)) = (Types::of(&original)?, Types::of(&patched)?) {
+            patch.refusals.extend(types::check(&before, &after, kernel));
+        }
+    }
     let object = match patch.is_empty() || !patch.refusals.is_empty() {
         true => None,
         false => Some(emit::emit(&patched, &taken, &new_functions)?),
@@ -177,6 +187,9 @@ fn patch(
     Patch {
         object: context.target.object.clone(),
         source: context.patched.source().map(str::to_owned),
+        are_types_known: [context.original, context.patched]
+            .iter()
+            .all(|view| types::has_debug_info(&view.file)),
         functions,
         callbacks: callbacks.collect(),
         data,

@@ -49,6 +49,18 @@ pub enum Reason {
         /// How it differs.
         because: Difference,
     },
+    /// A structure or union has another layout.
+    ChangedLayout {
+        /// How it differs, for people.
+        because: String,
+    },
+    /// An exported function takes or returns something else.
+    ChangedInterface {
+        /// What modules were compiled for, in words of C.
+        before: String,
+        /// What it is now.
+        after: String,
+    },
     /// A static variable, of which it is not clear which one in the kernel it is.
     UnclearVariable,
     /// What runs or is used only when the kernel starts, or a module is loaded or removed.
@@ -181,6 +193,15 @@ impl fmt::Display for Reason {
                     f,
                     "its contents change, and the kernel has it already: {because}"
                 )
+            }
+            Reason::ChangedLayout { because } => {
+                write!(
+                    f,
+                    "its layout changes, and the kernel may have some already: {because}"
+                )
+            }
+            Reason::ChangedInterface { before, after } => {
+                write!(f, "modules can call it as {before}, and it becomes {after}")
             }
             Reason::UnclearVariable => {
                 f.write_str("which variable of the kernel it is, is not clear")
@@ -318,6 +339,12 @@ impl Reason {
             Reason::ChangedData { .. } => {
                 "leave the data as it is, and set it in a callback of the patch, or keep what is new \
                  in a shadow variable"
+            }
+            Reason::ChangedLayout { .. } => {
+                "leave it as it is, and keep what is new in a shadow variable"
+            }
+            Reason::ChangedInterface { .. } => {
+                "leave it as it is, and add a function for those that need another one"
             }
             Reason::UnclearVariable => "give the new variable a name of its own",
             Reason::InitOnly { .. } => {

@@ -305,3 +305,18 @@ fn new_data_without_a_value_takes_no_room_in_the_file() {
         assert!(object.sections().contains(&".bss.big".to_owned()));
     }
 }
+
+#[test]
+fn a_variable_of_any_name_keeps_what_is_in_it() {
+    for arch in ARCHES {
+        let source = "int get(int x) { static int descriptor; return descriptor++ + helper(x) \
+                      /**/; }\n";
+        let found = fix(arch, source, "/**/", "* 3");
+        assert!(found.data().is_empty(), "{:?}", found.data());
+        let symbols = found.livepatch_symbols();
+        assert!(
+            symbols.iter().any(|name| name.contains("descriptor")),
+            "{symbols:?}"
+        );
+    }
+}

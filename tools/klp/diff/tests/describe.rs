@@ -37,6 +37,7 @@ fn every_object_has_its_functions() {
         "\t{ .old_name = \"second\", .new_func = klp_new_fs_x2f_test_x2e_c_second, .old_sympos = 2 },",
         "\t{ .name = \"ext4\", .funcs = functions_0 },",
         "\t{ .funcs = functions_1 },",
+        "ANNOTATE_NOENDBR_SYM(klp_new_fs_x2f_test_x2e_c_first);",
         "\t.replace = true,",
         "MODULE_DESCRIPTION(\"a \\\"fix\\\"\\0121\");",
     ] {

@@ -224,6 +224,39 @@ fn static_calls_of_a_module_go_through_its_trampoline() {
 }
 
 #[test]
+fn the_trampoline_of_a_new_static_call_has_a_name_for_objtool() {
+    let source = "int f(int x) { return helper(x); }\n";
+    let after = "asm(\".pushsection .static_call.text, \\\"ax\\\"\\n.globl __SCT__fresh\\n\
+                 .type __SCT__fresh, @function\\n__SCT__fresh: jmp helper\\n\
+                 .size __SCT__fresh, . - __SCT__fresh\\n.popsection\");\n\
+                 int __SCT__fresh(int);\nint f(int x) { return __SCT__fresh(x) + helper(x); }\n";
+    let found = outcome(Arch::X86_64, source, after, &World::new());
+    assert_eq!(found.new_functions(), ["__SCT__fresh"]);
+    let global = found.emitted().global();
+    assert!(global.contains(&"__SCT__fresh".to_owned()), "{global:?}");
+}
+
+#[test]
+fn functions_that_never_return_have_a_name_for_objtool() {
+    let source = "void do_group_exit(int) __attribute__((noreturn));\n\
+                  void f(int x) { helper(x); do_group_exit(x /**/); }\n";
+    for (position, expected) in [
+        (0, "do_group_exit"),
+        (2, ".klp.extern.vmlinux.do_group_exit..2"),
+    ] {
+        let world = World {
+            positions: [("do_group_exit", position)].into(),
+            ..World::new()
+        };
+        let found = fix_in(Arch::X86_64, source, "/**/", "* 3", &world);
+        let undefined = found.emitted().undefined();
+        assert!(undefined.contains(&expected.to_owned()), "{undefined:?}");
+        let symbol = format!("vmlinux.do_group_exit,{position}");
+        assert!(found.livepatch_symbols().contains(&symbol));
+    }
+}
+
+#[test]
 fn static_calls_by_address_are_references() {
     let source =
         "struct static_call_key { void *func; }; extern struct static_call_key __SCK__call;\n\

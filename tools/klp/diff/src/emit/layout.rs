@@ -2,10 +2,12 @@
 
 //! The sections, symbols and relocations of the emitted object.
 
+use super::objtool;
 use crate::model::{ReferBy, Reference};
 use crate::take::{Destination, Taken};
 use crate::view::read::{Place, SymbolId};
 use crate::view::{sections, Kind, Link, PieceId, View};
+use livepatch_format::elf::Machine;
 use object::elf;
 use std::collections::BTreeMap;
 
@@ -75,7 +77,7 @@ pub enum SymbolPlace {
 #[derive(Debug)]
 pub struct Layout {
     /// Which machine, byte order and flags.
-    pub machine: livepatch_format::elf::Machine,
+    pub machine: Machine,
     /// The byte order.
     pub endian: object::Endianness,
     /// `e_flags`
@@ -263,7 +265,9 @@ impl Layouter<'_> {
                 continue;
             };
             let key = Key::Symbol(SymbolId(index));
-            let is_shared = piece.symbol == Some(SymbolId(index)) && taken.shared.contains(&id);
+            let is_trampoline = !symbol.is_local() && objtool::is_trampoline(&symbol.name);
+            let is_shared = piece.symbol == Some(SymbolId(index))
+                && (taken.shared.contains(&id) || is_trampoline);
             let binding = match is_shared {
                 true => elf::STB_GLOBAL,
                 false => elf::STB_LOCAL,
@@ -325,7 +329,7 @@ impl Layouter<'_> {
                 }
             }
             Destination::Elsewhere(reference, addend) => {
-                let key = Key::Undefined(symbol_name(reference));
+                let key = Key::Undefined(symbol_name(self.view.file.machine, reference));
                 self.undefined(&key);
                 (key, *addend)
             }
@@ -418,9 +422,19 @@ impl Layouter<'_> {
 }
 
 /// What a symbol that is defined elsewhere is called in the object.
-fn symbol_name(reference: &Reference) -> String {
+fn symbol_name(machine: Machine, reference: &Reference) -> String {
     match &reference.by {
         ReferBy::Export | ReferBy::Patch => reference.name.clone(),
+        // klp convert finds a name that the kernel has once.
+        ReferBy::Position {
+            object,
+            position: 0,
+        } if machine == Machine::X86_64
+            && object == "vmlinux"
+            && objtool::is_noreturn(&reference.name) =>
+        {
+            reference.name.clone()
+        }
         ReferBy::Position { object, position } => {
             format!(".klp.extern.{object}.{}..{position}", reference.name)
         }

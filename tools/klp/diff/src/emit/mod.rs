@@ -7,6 +7,7 @@
 //! `include/linux/klp_sym.h` does it, so that `klp convert` makes livepatch symbols of it.
 
 mod layout;
+mod objtool;
 mod write;
 
 use crate::callbacks::Handler;

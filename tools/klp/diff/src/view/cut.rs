@@ -98,6 +98,10 @@ impl View {
     fn targets_in_unnamed_code(&self, names: &BTreeMap<SectionId, Vec<SymbolId>>) -> Offsets {
         let mut targets = Offsets::new();
         for (from, section) in self.file.sections.iter().enumerate() {
+            // Debug information tells where lines start.
+            if self.roles[from] == Role::Ignored {
+                continue;
+            }
             for relocation in &section.relocations {
                 let symbol = self.symbol(relocation.symbol);
                 let Place::Section(to) = symbol.place else {

@@ -9,10 +9,10 @@ use object::elf;
 const CLONES: [&str; 5] = ["isra", "constprop", "part", "cold", "llvm"];
 
 /// Static variables that belong to one use of a macro, and of which every copy is as good as any
-/// other. From where these macros are defined: `WARN_ONCE()`, `pr_debug()`, `printk()` with its
+/// other. From where these macros are defined: `WARN_ONCE()`, `printk()` with its
 /// index, `printk_ratelimited()`, `mutex_init()` and others with a lock class, and what the
 /// compiler makes of a `switch`.
-const COPIED: [&str; 9] = [
+const COPIED: [&str; 8] = [
     "__already_done",
     "__func__",
     "__key",
@@ -20,7 +20,6 @@ const COPIED: [&str; 9] = [
     "_entry",
     "_entry_ptr",
     "_rs",
-    "descriptor",
     "CSWTCH",
 ];
 

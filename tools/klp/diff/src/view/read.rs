@@ -260,6 +260,10 @@ impl Reader<'_> {
             let target = section(raw.sh_info(endian) as usize)
                 .ok_or_else(|| self.malformed("relocations for a section that is not there"))?;
             let target = &mut sections[target.0];
+            // Their offsets are those in what is not unpacked here: debug information.
+            if target.flags.contains(elf::SHF_COMPRESSED) && !target.is_alloc() {
+                continue;
+            }
             for rela in relas {
                 let kind = rela.r_type(endian, false).0;
                 let symbol = rela.r_sym(endian, false) as usize;
