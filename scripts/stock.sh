@@ -121,7 +121,7 @@ unpack_headers() {
 unpack_source() {
 	local to=$1/usr/src/linux-source-$SERIES
 	unpack "$1" "linux-source-$SERIES" "$3"
-	rm -rf "$to.part"
+	rm -rf "$to" "$to.part"
 	mkdir "$to.part"
 	tar -xJf "$to.tar.xz" --strip-components=1 --checkpoint=10000 --checkpoint-action=echo='%u records' -C "$to.part"
 	mv "$to.part" "$to"

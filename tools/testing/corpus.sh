@@ -22,7 +22,9 @@ RELEASE=$(stock versions | sed -n 's/^old \(.*\) .*/\1/p')
 read -r OLD_VERSION NEW_VERSION < <(stock versions | cut -d' ' -f3 | xargs)
 [ "$OLD_VERSION" != "$NEW_VERSION" ] ||
 	die "the archive has one version of the stock kernel only, $OLD_VERSION: there is nothing to compare it with"
-stock image >/dev/null
+OLD=$(stock image)
+grep -qx CONFIG_LIVEPATCH=y "$OLD/boot/config-$RELEASE" ||
+	die "the stock kernel for $ARCH loads no livepatches, and has no Rust for livepatch.ko: use ARCH=x86_64"
 stock headers >/dev/null
 OLD=$(stock source old)
 NEW=$(stock source new)
