@@ -43,9 +43,6 @@ pub mod tree;
 mod testing;
 pub mod world;
 
-#[cfg(test)]
-mod testing;
-
 use crate::authors;
 use crate::knowledge::Knowledge;
 use crate::object_name::ObjectNameBuf;
