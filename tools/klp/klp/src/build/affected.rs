@@ -275,9 +275,11 @@ impl Objects {
             if needed.contains(source) {
                 return Err(not_made(tree, source, complaint.as_deref()));
             }
-            self.notes.push(format!(
-                "{path} is left out: kbuild does not compile it alone"
-            ));
+            if !includes.is_included(source) {
+                self.notes.push(format!(
+                    "{path} may include what is changed, and is left out: kbuild does not compile it"
+                ));
+            }
         }
         Ok(())
     }
@@ -497,6 +499,34 @@ mod tests {
         );
         assert_eq!(objects(&affected.expect("they are found")), ["fs/two.o"]);
         assert!(kernel.tree.build.join("fs/maybe.o").exists());
+    }
+
+    #[test]
+    fn an_includer_that_kbuild_cannot_compile_is_named_unless_it_is_included_itself() {
+        let kernel = Kernel::new(Layout::Apart);
+        for (path, text) in [
+            (
+                "fs/broken.c",
+                "#include <linux/rarer.h>\nint nonsense nonsense;\n",
+            ),
+            ("fs/inner.c", "#include <linux/rarer.h>\nNEEDED x;\n"),
+            ("fs/outer.c", "#define NEEDED int\n#include \"inner.c\"\n"),
+        ] {
+            write(&kernel.tree.source.join(path), text);
+        }
+        let ask = Ask {
+            contains: &|_| true,
+            jobs: 1,
+        };
+        let files = [changed("include/linux/rarer.h")];
+        let affected = units(&kernel.tree, &files, Some(&ask)).expect("they are found");
+        assert_eq!(objects(&affected), ["fs/outer.o", "fs/two.o"]);
+        let notes = affected.notes.join("\n");
+        assert!(
+            notes.contains("fs/broken.c may include what is changed"),
+            "{notes}"
+        );
+        assert!(!notes.contains("inner.c"), "{notes}");
     }
 
     #[test]

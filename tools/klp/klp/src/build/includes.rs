@@ -63,8 +63,7 @@ impl Includes {
         Ok(Includes { by_name })
     }
 
-    /// The C files that may include `path` and are compiled themselves, directly or by way of
-    /// others. A C file that is itself included by another one is not among them.
+    /// The C files that may include `path`, directly or by way of others.
     pub fn includers(&self, path: &Path) -> BTreeSet<PathBuf> {
         let mut found = BTreeSet::new();
         let mut seen = HashSet::from([path.to_owned()]);
@@ -81,6 +80,11 @@ impl Includes {
             }
         }
         found
+    }
+
+    /// Whether another file includes `path`: such a C file is often not compiled itself.
+    pub fn is_included(&self, path: &Path) -> bool {
+        self.directly(path).next().is_some()
     }
 
     fn directly<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
@@ -193,5 +197,7 @@ mod tests {
         assert_eq!(found("fs/part.c"), [PathBuf::from("fs/two.c")]);
         assert_eq!(found("fs/near.h"), [PathBuf::from("fs/deep/three.c")]);
         assert!(found("fs/one.c").is_empty());
+        assert!(includes.is_included(Path::new("fs/part.c")));
+        assert!(!includes.is_included(Path::new("fs/two.c")));
     }
 }

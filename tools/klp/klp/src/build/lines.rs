@@ -6,7 +6,7 @@
 //! every function behind it that has one. So `#line` directives are put into the patched file,
 //! which give each line that is the original's the number that it has there.
 
-use similar::{capture_diff_slices, Algorithm, DiffOp};
+use ::similar::{capture_diff_slices, Algorithm, DiffOp};
 
 /// The patched text, with a `#line` directive wherever the numbers of the lines would not be the
 /// original's any more and a directive can stand. A text that has such directives itself is left as
