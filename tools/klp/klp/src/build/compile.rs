@@ -5,6 +5,7 @@
 use super::affected::Unit;
 use super::cache::Cache;
 use super::command::{rule, Again, Invocation};
+use super::compiler;
 use super::kbuild::source_arch;
 use super::overlay::Overlay;
 use super::path::normal;
@@ -21,10 +22,28 @@ use std::time::SystemTime;
 pub struct Compiled {
     /// By the kernel's own command, as objtool has not seen it.
     pub as_built: Vec<u8>,
-    /// Of the original source, with a section for each function and variable.
+    /// Of the original source, with a section for each function and variable, and with debug
+    /// information.
     pub before: Vec<u8>,
     /// Of the patched source, the same way.
     pub after: Vec<u8>,
+}
+
+/// Headers that are not the kernel's own.
+#[derive(Debug, Clone)]
+pub struct Headers {
+    /// Their directory.
+    pub directory: PathBuf,
+    /// Whether they take the place of the kernel's own; else the kernel's count, where it has them.
+    pub come_first: bool,
+}
+
+/// The fix is at fault.
+#[derive(Debug, thiserror::Error)]
+#[error("the fix does not compile, in {source_file}:\n{said}")]
+pub struct DoesNotCompile {
+    source_file: String,
+    said: String,
 }
 
 /// Where things are kept.
@@ -36,6 +55,8 @@ pub struct Options<'a> {
     pub scratch: &'a Path,
     /// How many compilers may run at a time.
     pub jobs: usize,
+    /// Headers for livepatches, for a fix that includes them.
+    pub headers: Option<&'a Headers>,
 }
 
 /// Compiles the units, in their order. There is nothing for a unit whose object is the same before
@@ -61,7 +82,7 @@ pub fn compile(
     let compiler = Compiler {
         tree,
         cache: Cache::new(options.cache)?,
-        flags: flags(tree, options.cache)?,
+        flags: flags(tree, options)?,
         scratch,
     };
     pool.install(|| {
@@ -83,8 +104,8 @@ pub fn compile(
                 }
                 Ok(Some(Compiled {
                     as_built: compiler.original(unit, at, Variant::AsBuilt)?,
-                    before,
-                    after,
+                    before: compiler.original(unit, at, Variant::TypedBefore)?,
+                    after: compiler.typed_after(overlay.root(), unit, at)?,
                 }))
             })
             .collect()
@@ -97,6 +118,10 @@ enum Variant {
     AsBuilt,
     Before,
     After,
+    /// With debug information.
+    TypedBefore,
+    /// With debug information.
+    TypedAfter,
 }
 
 impl Variant {
@@ -105,6 +130,8 @@ impl Variant {
             Variant::AsBuilt => "built.o",
             Variant::Before => "before.o",
             Variant::After => "after.o",
+            Variant::TypedBefore => "typed-before.o",
+            Variant::TypedAfter => "typed-after.o",
         }
     }
 }
@@ -112,14 +139,31 @@ impl Variant {
 /// Flags that klp build adds.
 struct Flags {
     first: Vec<String>,
-    last: Vec<String>,
+    /// Without debug information.
+    plain: Vec<String>,
+    /// With debug information that tells types.
+    typed: Vec<String>,
 }
 
 /// Modules cannot have instructions that the kernel rewrites at boot with a constant, so that they
 /// read the variable: the header that makes such instructions is replaced by the generic one. The
 /// replacement has a place that does not change, or nothing compiled with it would be found again.
-fn flags(tree: &Tree, cache: &Path) -> Result<Flags> {
-    let mut first = Vec::new();
+fn flags(tree: &Tree, options: &Options<'_>) -> Result<Flags> {
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    if let Some(Headers {
+        directory,
+        come_first,
+    }) = options.headers
+    {
+        let directory = directory
+            .to_str()
+            .context("the path of the headers for livepatches is not text in UTF-8")?;
+        match come_first {
+            true => first.push(format!("-I{directory}")),
+            false => last.push(format!("-idirafter{directory}")),
+        }
+    }
+    let cache = options.cache;
     let generic = tree.source.join("include/asm-generic/runtime-const.h");
     if generic.exists() {
         let also = match tree.machine {
@@ -146,12 +190,30 @@ fn flags(tree: &Tree, cache: &Path) -> Result<Flags> {
             .context("the cache's path is not text in UTF-8")?;
         first.push(format!("-I{headers}"));
     }
+    last.extend(["-ffunction-sections", "-fdata-sections"].map(str::to_owned));
+    let with = |last: &[String], more: &[&str]| {
+        let more = more.iter().map(|&flag| flag.to_owned());
+        last.iter().cloned().chain(more).collect()
+    };
+    let is_clang = compiler::configured(&tree.build)?.contains("clang");
     Ok(Flags {
         first,
-        // Nobody reads debug information there, which also has paths in it.
-        last: ["-ffunction-sections", "-fdata-sections", "-g0"]
-            .map(str::to_owned)
-            .to_vec(),
+        // Debug information has paths and lines in it, so that nothing would be the same.
+        plain: with(&last, &["-g0"]),
+        typed: match is_clang {
+            true => with(&last, &["-g0", "-gdwarf-5", "-gno-split-dwarf", "-gz=none"]),
+            false => with(
+                &last,
+                &[
+                    "-g0",
+                    "-gdwarf-5",
+                    "-gno-split-dwarf",
+                    "-gz=none",
+                    "-femit-struct-debug-detailed=any",
+                    "-fno-var-tracking",
+                ],
+            ),
+        },
     })
 }
 
@@ -256,6 +318,17 @@ impl Compiler<'_> {
         }
     }
 
+    /// An object of the patched source with debug information, for one that has compiled without.
+    fn typed_after(&self, root: &Path, unit: &Unit, at: usize) -> Result<Vec<u8>> {
+        let invocation = self.invocation(unit, at, Variant::TypedAfter, root)?;
+        let made = self.run(&invocation, at, Variant::TypedAfter)?;
+        let made = made.map_err(|said| {
+            let source = unit.record.command.source().display();
+            anyhow!("{source} does not compile with debug information:\n{said}")
+        })?;
+        Ok(made.object)
+    }
+
     /// Why the patched source does not compile, with the lines of the patched files.
     fn not_compiled(&self, overlay: &Overlay, units: &[Unit], at: usize) -> anyhow::Error {
         let said = || -> Result<(String, String)> {
@@ -271,7 +344,7 @@ impl Compiler<'_> {
             }
         };
         match said() {
-            Ok((source, said)) => anyhow!("the fix does not compile, in {source}:\n{said}"),
+            Ok((source_file, said)) => DoesNotCompile { source_file, said }.into(),
             Err(error) => error,
         }
     }
@@ -285,7 +358,8 @@ impl Compiler<'_> {
     ) -> Result<Invocation> {
         let (first, last): (&[String], &[String]) = match variant {
             Variant::AsBuilt => (&[], &[]),
-            Variant::Before | Variant::After => (&self.flags.first, &self.flags.last),
+            Variant::Before | Variant::After => (&self.flags.first, &self.flags.plain),
+            Variant::TypedBefore | Variant::TypedAfter => (&self.flags.first, &self.flags.typed),
         };
         let output = self.output(at, variant);
         let again = Again {
@@ -374,6 +448,7 @@ mod tests {
             cache: &kernel.scratch("cache"),
             scratch: work.path(),
             jobs: 2,
+            headers: None,
         };
         compile(&kernel.tree, &mut overlay, &affected.units, &options)
     }

@@ -3,9 +3,11 @@
 //! Has kbuild compile single objects, for their records.
 
 use super::compiler;
+use super::kdir::Config;
 use super::tree::Tree;
 use anyhow::{bail, Context, Result};
 use livepatch_format::elf::Machine;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -81,6 +83,14 @@ pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
             Some(prefix) => arguments.push(format!("CROSS_COMPILE={prefix}")),
             None => arguments.push(format!("CC={name}")),
         }
+    }
+    // What is found here of Rust would get into the configuration.
+    if !Config::read(&tree.build.join("include/config/auto.conf"))?.is_set("RUST") {
+        arguments.push("RUSTC=false".to_owned());
+    }
+    // A distribution's release is not in its source.
+    if let Ok(release) = fs::read_to_string(tree.build.join("include/config/kernel.release")) {
+        arguments.push(format!("KERNELRELEASE={}", release.trim()));
     }
     Ok(arguments)
 }

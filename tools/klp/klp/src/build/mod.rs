@@ -10,7 +10,7 @@
 //! | [`affected`], [`includes`], [`configured`], [`kbuild`] | which objects the fix affects |
 //! | [`compile`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
 //! | [`modules`] | the files of target modules |
-//! | [`proof`] | whether an object is a part of the kernel, and where |
+//! | [`proof`], [`numbered`] | whether an object is a part of the kernel, and where |
 //! | [`world`], [`shared`] | what the comparison of two objects asks about the kernel |
 //! | [`link`], [`finish`], [`sign`] | from the new functions to the livepatch |
 //! | [`report`], [`progress`] | what is said of it |
@@ -29,6 +29,7 @@ pub mod lines;
 pub mod link;
 pub mod make;
 pub mod modules;
+pub mod numbered;
 pub mod overlay;
 pub mod path;
 pub mod prepare;
@@ -309,13 +310,23 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         1 => "compiling 1 file".to_owned(),
         count => format!("compiling {count} files"),
     });
+    let headers = compile::Headers {
+        directory: livepatch.join("include"),
+        come_first: !kdir.config.is_set("LIVEPATCH"),
+    };
     let options = compile::Options {
         cache: &cache.join("objects"),
         scratch: &scratch.sub("objects")?,
         jobs,
+        headers: uses_headers(&overlay).then_some(&headers),
     };
-    let compiled = compile::compile(&tree, &mut overlay, &affected.units, &options)
-        .map_err(Stop::new(Status::DoesNotCompile))?;
+    let compiled =
+        compile::compile(&tree, &mut overlay, &affected.units, &options).map_err(|error| {
+            match error.is::<compile::DoesNotCompile>() {
+                true => Stop::new(Status::DoesNotCompile)(error),
+                false => error.into(),
+            }
+        })?;
 
     progress.step("comparing with the kernel".to_owned());
     let mut files = Vec::new();
@@ -328,13 +339,17 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         add_target(args, &kdir, &mut knowledge, &part_of)?;
         let path = unit.record.command.source().to_owned();
         match prove(args, &knowledge, &part_of, &path, &compiled.as_built)? {
-            Some((placement, proven)) => files.push(File {
-                unit,
-                part_of,
-                compiled,
-                placement,
-                proven,
-            }),
+            Some((placement, proven)) => {
+                numbered::check(&compiled.as_built, &compiled.before)
+                    .with_context(|| path.display().to_string())?;
+                files.push(File {
+                    unit,
+                    part_of,
+                    compiled,
+                    placement,
+                    proven,
+                });
+            }
             None => report.ignored.push(format!(
                 "{} is left out: the kernel has nothing of it",
                 path.display()
@@ -372,6 +387,14 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
             proven: file.proven,
             patch: found.patch,
         });
+    }
+    let is_unknown = |unit: &Unit| !unit.patch.are_types_known && !unit.patch.is_empty();
+    for unit in report.units.iter().filter(|unit| is_unknown(unit)) {
+        progress.note(&format!(
+            "warning: {} has no debug information: whether the layout of a structure changes, is \
+             not known",
+            unit.path.display()
+        ));
     }
     check_found(report)?;
     if args.list {
@@ -446,6 +469,14 @@ fn suits(kdir: &Kdir) -> Result<()> {
         kdir.release
     );
     Ok(())
+}
+
+/// Whether the fix includes headers for livepatches, such as those for callbacks.
+fn uses_headers(overlay: &Overlay) -> bool {
+    overlay.changed().iter().any(|file| {
+        let text = fs::read(overlay.root().join(&file.path)).unwrap_or_default();
+        memchr::memmem::find(&text, b"<linux/livepatch").is_some()
+    })
 }
 
 /// What is known of the kernel, without target modules.

@@ -67,6 +67,10 @@ pub fn prepare(
                 .arg(format!("KERNELRELEASE={}", kdir.release))
                 .arg(format!("-j{jobs}"))
                 .arg(target);
+            // What is found here of Rust would get into the configuration.
+            if !kdir.config.is_set("RUST") {
+                command.arg("RUSTC=false");
+            }
             make::run(&mut command, what)
         };
         run("olddefconfig", "configure the kernel's source")?;

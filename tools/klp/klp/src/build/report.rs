@@ -3,7 +3,7 @@
 //! What came of a build, for people and as JSON.
 
 use crate::terminal::{ERROR, GOOD, HEADING, NOTE, WARNING};
-use klp_diff::model::{Data, Decision, Patch, ReferBy, WhyTaken};
+use klp_diff::model::{CallbackKind, Data, Decision, Patch, ReferBy, WhyTaken};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -130,6 +130,16 @@ impl Unit {
                 }
                 Decision::Unchanged | Decision::New { is_needed: false } => {}
             }
+        }
+        for callback in &self.patch.callbacks {
+            let name = &callback.function;
+            let when = match callback.kind {
+                CallbackKind::PrePatch => "before it is patched",
+                CallbackKind::PostPatch => "after it is patched",
+                CallbackKind::PreUnpatch => "before it is unpatched",
+                CallbackKind::PostUnpatch => "after it is unpatched",
+            };
+            writeln!(out, "    {GOOD}callback{GOOD:#}  {name}: {when}")?;
         }
         for Data { name, why } in &self.patch.data {
             let why = match why {

@@ -104,6 +104,13 @@ impl Report {
         self.findings.push(finding);
     }
 
+    /// Leaves out warnings of which it is known by other means that nothing is wrong.
+    pub fn forget(&mut self, id: &str) {
+        self.findings
+            .retain(|finding| finding.id != id || finding.severity == Severity::Error);
+        self.warnings = self.findings.len() - self.errors;
+    }
+
     /// Writes the findings for people to read.
     pub fn write_findings(&self, out: &mut impl io::Write) -> io::Result<()> {
         text::findings(out, self)
