@@ -220,18 +220,20 @@ impl Objects {
             return Ok(());
         }
         let includes = Includes::read(tree)?;
+        let mut configured = Configured::new(tree);
         let mut wanted = BTreeSet::new();
         let mut needed = BTreeSet::new();
         for file in open {
             let includers = includes.includers(&file.path);
-            // A C file that no other one includes is compiled itself.
-            if file.kind == Kind::C && includers.is_empty() {
+            // Others may include a file of that name, or one that is compiled itself as well.
+            if file.kind == Kind::C
+                && (includers.is_empty() || configured.names(&kbuild::object(&file.path))?)
+            {
                 needed.insert(file.path.clone());
             }
             wanted.extend(includers);
         }
         wanted.extend(needed.iter().cloned());
-        let mut configured = Configured::new(tree);
         let mut objects = Vec::new();
         for source in wanted {
             let object = kbuild::object(&source);

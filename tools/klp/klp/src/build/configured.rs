@@ -82,6 +82,22 @@ impl<'a> Configured<'a> {
         Ok(false)
     }
 
+    /// Whether the makefile of its directory names the object in a list that is built. A C file that
+    /// only others include has none.
+    ///
+    /// # Errors
+    ///
+    /// If make cannot be run.
+    pub fn names(&mut self, object: &Path) -> Result<bool> {
+        let directory = object.parent().unwrap_or(Path::new(""));
+        if !self.lists.contains_key(directory) {
+            let lists = self.read(directory)?;
+            self.lists.insert(directory.to_owned(), lists);
+        }
+        let lists = self.lists.get(directory);
+        Ok(lists.is_some_and(|lists| lists.on.contains(object)))
+    }
+
     fn read(&self, directory: &Path) -> Result<Lists> {
         let source = self.tree.source.join(directory);
         let makefile = ["Kbuild", "Makefile"]

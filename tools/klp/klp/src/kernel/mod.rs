@@ -120,7 +120,8 @@ fn from_image(symbols: &mut ObjectSymbols, image: &Image) -> Result<()> {
             vmlinux::merge(symbols, listed, table);
         }
         // Then the kernel finds nothing by name. That is not for us to say.
-        Err(Error::NoKallsyms) if !table.is_empty() => {
+        // What a headers package has as vmlinux names some of its type information, and no code.
+        Err(Error::NoKallsyms) if table.iter().any(|(name, _)| name == b"_stext") => {
             for (name, candidate) in table {
                 symbols.push(&name, candidate);
             }
