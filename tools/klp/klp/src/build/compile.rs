@@ -488,8 +488,10 @@ mod tests {
             let after = sections(&compiled.after);
             assert!(before.contains_key(".text.first") && before.contains_key(".text.second"));
             for (name, data) in &before {
-                let is_changed =
-                    [".text.where", ".rela.text.where", ".strtab", ".shstrtab"].contains(&&**name);
+                // Debug information has the lines of what is behind.
+                let is_changed = name.contains(".debug_")
+                    || [".text.where", ".rela.text.where", ".strtab", ".shstrtab"]
+                        .contains(&&**name);
                 assert!(
                     is_changed || after.get(name) == Some(data),
                     "{layout:?} {name}"
@@ -504,11 +506,9 @@ mod tests {
                 "{layout:?}"
             );
             for object in [&compiled.before, &compiled.after, &compiled.as_built] {
-                assert!(
-                    has(object, "fs/one.c\0") && !has(object, "/scratch/"),
-                    "{layout:?}"
-                );
+                assert!(has(object, "fs/one.c\0"), "{layout:?}");
             }
+            assert!(!has(&compiled.as_built, "/scratch/"), "{layout:?}");
         }
     }
 
@@ -609,7 +609,7 @@ mod tests {
         let change = [("fs/part.c", "5", "6")];
         let first = only(compile_fix(&kernel, &change));
         let kept = entries();
-        assert_eq!(kept.len(), 2);
+        assert_eq!(kept.len(), 3);
         let second = only(compile_fix(&kernel, &change));
         assert_eq!(entries(), kept);
         assert!(first.before == second.before && first.as_built == second.as_built);

@@ -85,7 +85,9 @@ pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
         }
     }
     // What is found here of Rust would get into the configuration.
-    if !Config::read(&tree.build.join("include/config/auto.conf"))?.is_set("RUST") {
+    let config = ["include/config/auto.conf", ".config"].map(|name| tree.build.join(name));
+    let has_rust = |path: &PathBuf| Config::read(path).is_ok_and(|config| config.is_set("RUST"));
+    if !config.iter().any(has_rust) {
         arguments.push("RUSTC=false".to_owned());
     }
     // A distribution's release is not in its source.
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn make_is_told_the_architecture_and_the_compiler() {
         let mut kernel = Kernel::new(Layout::Apart);
-        for (version, expected) in [
+        for (version, mut expected) in [
             ("gcc (Debian 14.2.0-19) 14.2.0", vec!["ARCH=x86_64"]),
             ("gcc-13 (Debian) 13.1", vec!["ARCH=x86_64", "CC=gcc-13"]),
             (
@@ -123,6 +125,7 @@ mod tests {
         ] {
             let text = format!("CONFIG_CC_VERSION_TEXT=\"{version}\"\n");
             write(&kernel.tree.build.join(".config"), &text);
+            expected.push("RUSTC=false");
             assert_eq!(arguments(&kernel.tree).expect(version), expected);
         }
         kernel.tree.machine = Machine::S390;

@@ -16,7 +16,7 @@ mod list;
 mod vmlinux;
 
 use crate::object_name::ObjectNameBuf;
-use crate::symbols::{Candidate, ObjectSymbols};
+use crate::symbols::{Candidate, ObjectSymbols, FUNCTION};
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use livepatch_format::elf::Machine;
 use livepatch_kernel::kallsyms::{self, Kallsyms};
@@ -121,7 +121,7 @@ fn from_image(symbols: &mut ObjectSymbols, image: &Image) -> Result<()> {
         }
         // Then the kernel finds nothing by name. That is not for us to say.
         // What a headers package has as vmlinux names some of its type information, and no code.
-        Err(Error::NoKallsyms) if table.iter().any(|(name, _)| name == b"_stext") => {
+        Err(Error::NoKallsyms) if table.iter().any(|(_, one)| one.kind == FUNCTION) => {
             for (name, candidate) in table {
                 symbols.push(&name, candidate);
             }

@@ -15,6 +15,9 @@ const EXPORT_PREFIX: &[u8] = b"__ksymtab_";
 /// What variables are in an ELF file.
 const DATA: &str = "object";
 
+/// What a symbol table says of a function.
+pub(crate) const FUNCTION: &str = "function";
+
 /// One symbol of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -134,7 +137,7 @@ impl ObjectSymbols {
 /// A word for the type of an ELF symbol.
 pub(crate) fn kind(st_type: elf::SymbolType) -> &'static str {
     match st_type {
-        elf::STT_FUNC => "function",
+        elf::STT_FUNC => FUNCTION,
         elf::STT_OBJECT => DATA,
         _ => "symbol",
     }
