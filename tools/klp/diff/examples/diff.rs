@@ -112,6 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let options = Options {
             description: format!("Livepatch: {unit}"),
             replace: false,
+            namespaces: BTreeSet::new(),
         };
         fs::write(source, describe([&diff.patch], &options)?)?;
     }

@@ -14,6 +14,8 @@ pub struct Options {
     pub description: String,
     /// Whether it replaces all earlier livepatches.
     pub replace: bool,
+    /// The namespaces of the exported symbols that it uses.
+    pub namespaces: BTreeSet<String>,
 }
 
 /// What is done with one object.
@@ -107,6 +109,14 @@ pub fn describe<'a>(
              {description});\nMODULE_LICENSE(\"GPL\");\nMODULE_INFO(livepatch, \"Y\");"
         ),
     );
+    // As MODULE_IMPORT_NS(), whose argument is a string since 6.13 only.
+    for namespace in &options.namespaces {
+        let namespace = quoted(namespace);
+        line(
+            &mut out,
+            format_args!("MODULE_INFO(import_ns, {namespace});"),
+        );
+    }
     Ok(out)
 }
 

@@ -29,6 +29,7 @@ fn every_object_has_its_functions() {
     let options = Options {
         description: "a \"fix\"\n1".to_owned(),
         replace: true,
+        namespaces: ["EFIVAR".to_owned()].into(),
     };
     let text = describe(&patches, &options).unwrap();
     for line in [
@@ -39,6 +40,7 @@ fn every_object_has_its_functions() {
         "\t{ .funcs = functions_1 },",
         "ANNOTATE_NOENDBR_SYM(klp_new_fs_x2f_test_x2e_c_first);",
         "\t.replace = true,",
+        "MODULE_INFO(import_ns, \"EFIVAR\");",
         "MODULE_DESCRIPTION(\"a \\\"fix\\\"\\0121\");",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");

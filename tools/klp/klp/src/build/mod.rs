@@ -54,7 +54,7 @@ use anyhow::{anyhow, ensure, Context, Error, Result};
 use command::PartOf;
 use finish::Signer;
 use kdir::Kdir;
-use klp_diff::model::Patch;
+use klp_diff::model::{Patch, ReferBy};
 use klp_diff::{diff, Options, Target as DiffTarget};
 use overlay::Overlay;
 use progress::Progress;
@@ -410,6 +410,7 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         options: Options {
             description: format!("Livepatch: {}", titles(&args.fixes)),
             replace: args.replace,
+            namespaces: namespaces(&knowledge, &units),
         },
     };
     let linked = module.link(&scratch.sub("module")?, &kdir, &livepatch, &symvers)?;
@@ -603,6 +604,17 @@ fn prove(
         }
         Outcome::Different { mismatch, .. } => return Err(not_proven(mismatch.to_string())),
     })
+}
+
+/// The namespaces of the exported symbols that the livepatch uses.
+fn namespaces(knowledge: &Knowledge, units: &[(Patch, Vec<u8>)]) -> BTreeSet<String> {
+    let references = units.iter().flat_map(|(patch, _)| &patch.references);
+    let exported = references.filter(|reference| reference.by == ReferBy::Export);
+    let symvers = knowledge.symvers.as_ref();
+    let found = exported
+        .filter_map(|reference| symvers?.namespace(reference.name.as_bytes()))
+        .map(|namespace| String::from_utf8_lossy(namespace).into_owned());
+    found.collect()
 }
 
 /// Ends where something is refused, or nothing is to be done.
