@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile others signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial clean
+	fuzz hostile others signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -65,6 +65,8 @@ help:
 	@echo '  make corpus N=n SEED=s    klp build on n fixes that stable kernels have had; what is built is'
 	@echo '                            loaded into Debian'"'"'s kernel'
 	@echo '  make tutorial             what the tutorial says, word for word'
+	@echo '  make tutorial-build       the same for that of klp build, on the stock kernel of Debian 13'
+	@echo '  make build-test           klp build, on diffs of the test kernel (VARIANT=...)'
 	@echo '  make check                formatting, lints, licences, unsafe code'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
@@ -166,6 +168,12 @@ stock-test:
 
 corpus:
 	@tools/testing/corpus.sh
+
+tutorial-build:
+	@tools/testing/tutorial-build.sh
+
+build-test:
+	@tools/testing/build.sh $(if $(filter file,$(origin VARIANT)),,$(VARIANT))
 
 tutorial:
 	@tools/testing/tutorial.sh

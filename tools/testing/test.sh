@@ -73,8 +73,11 @@ guests() {
 	# The C core needs a kernel of its own, which is there where it is measured.
 	if is_measured "$ARCH"; then
 		part "others-$ARCH" "$TOP/tools/testing/others.sh"
+		part "build-$ARCH" "$TOP/tools/testing/build.sh" plain peer
+		part "tutorial-build-$ARCH" "$TOP/tools/testing/tutorial-build.sh"
 	else
 		part "others-$ARCH" "$TOP/tools/testing/others.sh" plain
+		part "build-$ARCH" "$TOP/tools/testing/build.sh"
 	fi
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
 	part "reboot-$ARCH" "$TOP/tools/testing/reboot.sh"
