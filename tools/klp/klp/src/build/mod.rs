@@ -4,6 +4,7 @@
 //!
 //! | | |
 //! | --- | --- |
+//! | [`args`], [`inputs`], [`scratch`] | what is asked, and what is known of the kernel at first |
 //! | [`kdir`], [`prepare`], [`make`] | what modules are built against, and a build directory |
 //! | [`tree`], [`overlay`], [`path`], [`lines`] | the source tree, and as the fix leaves it |
 //! | [`command`] | the commands that kbuild recorded |
@@ -16,6 +17,7 @@
 //! | [`report`], [`progress`] | what is said of it |
 
 pub mod affected;
+pub mod args;
 pub mod cache;
 pub mod command;
 pub mod compile;
@@ -23,6 +25,7 @@ pub mod compiler;
 pub mod configured;
 pub mod finish;
 pub mod includes;
+pub mod inputs;
 pub mod kbuild;
 pub mod kdir;
 pub mod lines;
@@ -36,6 +39,7 @@ pub mod prepare;
 pub mod progress;
 pub mod proof;
 pub mod report;
+pub mod scratch;
 pub mod shared;
 pub mod sign;
 pub mod tree;
@@ -46,141 +50,25 @@ pub mod world;
 
 use crate::authors;
 use crate::knowledge::Knowledge;
-use crate::object_name::ObjectNameBuf;
-use crate::symvers::Symvers;
-use crate::terminal::Color;
 use affected::Ask;
-use anyhow::{anyhow, ensure, Context, Error, Result};
+use anyhow::{anyhow, Context, Error, Result};
+pub use args::Args;
 use command::PartOf;
 use finish::Signer;
-use kdir::Kdir;
 use klp_diff::model::{Patch, ReferBy};
 use klp_diff::{diff, Options, Target as DiffTarget};
 use overlay::Overlay;
 use progress::Progress;
 use proof::{Outcome, Placement, Target};
 use report::{Report, Status, Unit};
+use scratch::Scratch;
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::fs;
 use std::io::Write as _;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
 use tree::Tree;
 use world::World;
-
-/// What the modules of livepatches are called, before their own names.
-const PREFIX: &str = "livepatch-";
-
-/// What livepatch.ko exports (`rust/exports.c`), to kernels that have no livepatch support.
-const API: [&str; 9] = [
-    "klp_enable_patch",
-    "klp_find_section_by_name",
-    "klp_get_prev_state",
-    "klp_get_state",
-    "klp_shadow_alloc",
-    "klp_shadow_free",
-    "klp_shadow_free_all",
-    "klp_shadow_get",
-    "klp_shadow_get_or_alloc",
-];
-
-/// Make a livepatch of a source diff
-///
-/// The fix is applied to a copy of what it changes; the files that it affects are compiled without
-/// and with it, and what differs becomes a livepatch. Before that, the unchanged functions of these
-/// files are compared with the kernel's: a livepatch of another source, compiler or configuration
-/// would crash it.
-///
-/// The exit status is 0 if there is a livepatch, or with --list if there would be one.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The kernel's source; the default is what the headers or the build directory point to
-    #[arg(long, value_name = "DIR")]
-    source: Option<PathBuf>,
-
-    /// The kernel's headers or build directory; the default is the running kernel's
-    #[arg(long, value_name = "DIR")]
-    kdir: Option<PathBuf>,
-
-    /// The kernel: its vmlinux or its boot image (/boot/vmlinuz-RELEASE), which is found by itself
-    /// where it is installed
-    #[arg(long, value_name = "FILE")]
-    kernel: Option<PathBuf>,
-
-    /// A target module that is not installed for that kernel
-    #[arg(long, value_name = "TARGET.ko")]
-    module: Vec<PathBuf>,
-
-    /// One more Module.symvers, beside the kernel's: that of livepatch.ko, or of other modules
-    #[arg(long, value_name = "FILE")]
-    symvers: Vec<PathBuf>,
-
-    /// What the livepatch is called: livepatch-NAME.ko; the default is the name of the first diff
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
-
-    /// The livepatch, or the directory for it
-    #[arg(short, long, value_name = "OUT", default_value = ".")]
-    output: PathBuf,
-
-    /// It replaces all livepatches that are loaded
-    #[arg(long, overrides_with = "no_replace")]
-    replace: bool,
-
-    /// It leaves other livepatches as they are; this is the default
-    #[arg(long)]
-    no_replace: bool,
-
-    /// Only show what would be patched, and why, or what is refused
-    #[arg(long)]
-    list: bool,
-
-    /// Print JSON, as Documentation/livepatch/klp-json.md describes it
-    #[arg(long)]
-    json: bool,
-
-    /// Do not compare the source with the kernel. If it is not the kernel's, the livepatch crashes
-    /// it
-    #[arg(long)]
-    no_proof: bool,
-
-    /// Sign it
-    #[arg(long, num_args = 2, value_names = ["KEY", "CERT"])]
-    sign: Option<Vec<PathBuf>>,
-
-    /// Keep everything that is made on the way in this directory, which is to be new
-    #[arg(long, value_name = "DIR")]
-    keep: Option<PathBuf>,
-
-    /// Where what takes long is kept; the default is klp in the user's cache directory
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-
-    /// How many compilers run at a time; the default is one for each processor
-    #[arg(short, long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
-
-    /// Where scripts/Makefile.livepatch is: what is installed, or a checkout; the default is what
-    /// this klp belongs to
-    #[arg(long, value_name = "DIR")]
-    livepatch: Option<PathBuf>,
-
-    /// Say nothing but errors and warnings
-    #[arg(short, long)]
-    quiet: bool,
-
-    /// When to use colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    color: Color,
-
-    /// The diffs, as git and diff -u make them, with names below the source's directory after one
-    /// component (-p1)
-    #[arg(value_name = "FIX.patch", required = true)]
-    fixes: Vec<PathBuf>,
-}
 
 /// Why there is no livepatch.
 struct Stop {
@@ -253,14 +141,15 @@ impl File {
 }
 
 fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), Stop> {
-    let name = name(args)?;
-    let kdir = kdir(args)?;
+    let name = args.name()?;
+    args.check_files(&name)?;
+    let kdir = args.kdir()?;
     report.release = Some(kdir.release.clone());
-    suits(&kdir)?;
+    inputs::suits(&kdir)?;
     let livepatch = authors::find(args.livepatch.as_deref())?;
     let source = kdir.source(args.source.as_deref())?;
-    let cache = cache(args)?;
-    let jobs = args.jobs.map_or_else(processors, NonZeroUsize::get);
+    let cache = args.cache()?;
+    let jobs = args.jobs();
     let scratch = Scratch::new(args.keep.as_deref(), &cache)?;
 
     // What is wrong with the fix is said before anything takes long.
@@ -277,8 +166,8 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     )?;
 
     progress.step("reading the kernel".to_owned());
-    let symvers = other_symvers(args, &kdir, &livepatch);
-    let mut knowledge = knowledge(args, &kdir, &symvers)?;
+    let symvers = inputs::other_symvers(args, &kdir, &livepatch);
+    let mut knowledge = inputs::knowledge(args, &kdir, &symvers)?;
     let (build, is_ours) = match kdir.is_build() {
         true => (kdir.path.clone(), false),
         false => {
@@ -336,7 +225,7 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
             continue;
         };
         let part_of = unit.record.command.part_of()?;
-        add_target(args, &kdir, &mut knowledge, &part_of)?;
+        inputs::add_target(args, &kdir, &mut knowledge, &part_of)?;
         let path = unit.record.command.source().to_owned();
         match prove(args, &knowledge, &part_of, &path, &compiled.as_built)? {
             Some((placement, proven)) => {
@@ -414,7 +303,7 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         },
     };
     let linked = module.link(&scratch.sub("module")?, &kdir, &livepatch, &symvers)?;
-    let output = output(args, &name);
+    let output = args.output(&name);
     let signer = match args.sign.as_deref() {
         Some([key, certificate]) => Some(Signer { key, certificate }),
         _ => None,
@@ -433,132 +322,12 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     Ok(())
 }
 
-fn kdir(args: &Args) -> Result<Kdir> {
-    match &args.kdir {
-        Some(dir) => Kdir::open(dir),
-        None => {
-            let release = fs::read_to_string("/proc/sys/kernel/osrelease")
-                .context("cannot tell which kernel runs: give --kdir")?;
-            Kdir::open(&Path::new("/lib/modules").join(release.trim()).join("build"))
-        }
-    }
-}
-
-/// Refuses kernels of which a single file cannot be made again.
-fn suits(kdir: &Kdir) -> Result<()> {
-    let refused = [
-        (
-            "LTO_CLANG",
-            "is built with link time optimisation: its functions are made when all files are known",
-        ),
-        (
-            "GCC_PLUGIN_LATENT_ENTROPY",
-            "has random numbers in its code, which are not the same again",
-        ),
-    ];
-    for (option, why) in refused {
-        ensure!(
-            !kdir.config.is_set(option),
-            "the kernel {} {why} (CONFIG_{option})",
-            kdir.release
-        );
-    }
-    ensure!(
-        kdir.is_build() || !kdir.config.is_set("RANDSTRUCT"),
-        "the kernel {} has structures in a random order (CONFIG_RANDSTRUCT), which only the \
-         directory that it was built in tells: give that with --kdir",
-        kdir.release
-    );
-    Ok(())
-}
-
 /// Whether the fix includes headers for livepatches, such as those for callbacks.
 fn uses_headers(overlay: &Overlay) -> bool {
     overlay.changed().iter().any(|file| {
         let text = fs::read(overlay.root().join(&file.path)).unwrap_or_default();
         memchr::memmem::find(&text, b"<linux/livepatch").is_some()
     })
-}
-
-/// What is known of the kernel, without target modules.
-fn knowledge(args: &Args, kdir: &Kdir, others: &[PathBuf]) -> Result<Knowledge> {
-    let mut knowledge = Knowledge::default();
-    match &args.kernel {
-        Some(path) => knowledge.add_kernel(path, kdir.machine)?,
-        None => {
-            let there = kdir.kernels().into_iter().filter(|path| path.is_file());
-            let mut failure = None;
-            let mut is_read = false;
-            for path in there {
-                match knowledge.add_kernel(&path, kdir.machine) {
-                    Ok(()) => {
-                        is_read = true;
-                        break;
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            }
-            if !is_read {
-                let missing = anyhow!(
-                    "the kernel {} itself is not here, neither its vmlinux nor its boot image",
-                    kdir.release
-                );
-                return Err(failure
-                    .unwrap_or(missing)
-                    .context("give the kernel with --kernel"));
-            }
-        }
-    }
-    let own = kdir.path.join("Module.symvers");
-    ensure!(
-        own.is_file(),
-        "{} has no Module.symvers, so that it is not known what the kernel exports",
-        kdir.path.display()
-    );
-    knowledge.add_symvers(&own)?;
-    for path in others {
-        knowledge.add_symvers(path)?;
-    }
-    let symvers = knowledge.symvers.get_or_insert_with(Symvers::default);
-    if symvers.exporter(b"klp_enable_patch").is_none() {
-        ensure!(
-            !kdir.config.is_set("MODVERSIONS"),
-            "the kernel {} has no livepatch support of its own, and checks versions of symbols: \
-             build livepatch.ko, then give its Module.symvers with --symvers",
-            kdir.release
-        );
-        symvers.assume("livepatch", &API);
-    }
-    Ok(knowledge)
-}
-
-/// What tells exported symbols beside the kernel's own: what is given, and what is found of
-/// livepatch.ko.
-fn other_symvers(args: &Args, kdir: &Kdir, livepatch: &Path) -> Vec<PathBuf> {
-    let of_livepatch = [
-        livepatch.join("Module.symvers"),
-        Path::new("/var/lib/livepatch-rs")
-            .join(&kdir.release)
-            .join("Module.symvers"),
-    ];
-    let found = of_livepatch.into_iter().filter(|path| {
-        let is_needed = !kdir.config.is_set("LIVEPATCH") && args.symvers.is_empty();
-        is_needed && path.is_file()
-    });
-    args.symvers.iter().cloned().chain(found).collect()
-}
-
-/// Adds a target module to what is known.
-fn add_target(args: &Args, kdir: &Kdir, knowledge: &mut Knowledge, part_of: &PartOf) -> Result<()> {
-    let PartOf::Module { name, file } = part_of else {
-        return Ok(());
-    };
-    if knowledge.get(name.as_bytes()).is_some() {
-        return Ok(());
-    }
-    let path = modules::find(kdir, &args.module, name, file)?;
-    let mut given: BTreeSet<ObjectNameBuf> = BTreeSet::new();
-    knowledge.add_module(&path, kdir.machine, &mut given)
 }
 
 /// Where a file is in the kernel or in its module, and how many of its functions are the same there;
@@ -660,94 +429,4 @@ fn titles(fixes: &[PathBuf]) -> String {
     let names = fixes.iter().filter_map(|fix| fix.file_stem());
     let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
     names.join(", ")
-}
-
-/// The module's name.
-fn name(args: &Args) -> Result<String> {
-    let given = args.name.clone().unwrap_or_else(|| {
-        let stem = args.fixes.first().and_then(|fix| fix.file_stem());
-        let stem = stem.unwrap_or_default().to_string_lossy().into_owned();
-        let fits = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-        let name: String = stem.chars().map(fits).collect();
-        let name = name.trim_matches('-');
-        name.strip_prefix(PREFIX).unwrap_or(name).to_owned()
-    });
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let name = format!("{PREFIX}{given}");
-    ensure!(
-        !given.is_empty() && given.chars().all(is_name),
-        "a livepatch cannot be called '{given}': letters, digits, - and _ can be in its name; give \
-         another one with --name"
-    );
-    ensure!(
-        name.len() <= livepatch_format::name::OBJECT_NAME_MAX,
-        "'{name}' is too long for a module's name: give a shorter one with --name"
-    );
-    Ok(name)
-}
-
-/// Where the livepatch is to be.
-fn output(args: &Args, name: &str) -> PathBuf {
-    match args.output.is_dir() || args.output.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        true => args.output.join(format!("{name}.ko")),
-        false => args.output.clone(),
-    }
-}
-
-fn cache(args: &Args) -> Result<PathBuf> {
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
-    let user = || {
-        let set = env::var_os("XDG_CACHE_HOME").filter(|dir| !dir.is_empty());
-        Some(set.map(PathBuf::from).or_else(home)?.join("klp"))
-    };
-    let dir = args
-        .cache
-        .clone()
-        .or_else(user)
-        .context("there is no HOME to keep a cache in: give --cache")?;
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    fs::canonicalize(&dir).with_context(|| format!("cannot find {}", dir.display()))
-}
-
-fn processors() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
-/// A directory for what is made on the way.
-struct Scratch {
-    path: PathBuf,
-    /// Removes it in the end.
-    _temporary: Option<tempfile::TempDir>,
-}
-
-impl Scratch {
-    fn new(keep: Option<&Path>, cache: &Path) -> Result<Self> {
-        match keep {
-            Some(dir) => {
-                fs::create_dir(dir)
-                    .with_context(|| format!("cannot make --keep {}", dir.display()))?;
-                let path = fs::canonicalize(dir)?;
-                Ok(Scratch {
-                    path,
-                    _temporary: None,
-                })
-            }
-            None => {
-                let made = tempfile::Builder::new().prefix("build-").tempdir_in(cache);
-                let temporary =
-                    made.with_context(|| format!("cannot write to {}", cache.display()))?;
-                Ok(Scratch {
-                    path: temporary.path().to_owned(),
-                    _temporary: Some(temporary),
-                })
-            }
-        }
-    }
-
-    /// A directory in it.
-    fn sub(&self, name: &str) -> Result<PathBuf> {
-        let dir = self.path.join(name);
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(dir)
-    }
 }
