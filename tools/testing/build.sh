@@ -63,6 +63,12 @@ fixes() {
 	fix two fs/proc/loadavg.c '/^static int loadavg_proc_show/,/^}/ s/seq_printf\(m, "/seq_printf(m, "load /'
 	# A header: of the files that include it, those are patched in which that shows.
 	fix header include/linux/sched/loadavg.h 's/^#define LOAD_INT\(x\) .*/#define LOAD_INT(x) (((x) >> FSHIFT) + 1000)/'
+	# Callbacks, as mainline's klp-build has them.
+	fix callbacks fs/proc/loadavg.c -e '/^static int loadavg_proc_show/,/^}/ s/seq_printf\(m, "/seq_printf(m, "called /' \
+		-e '$ a #include <linux/livepatch_helpers.h>' \
+		-e '$ a static int before(struct klp_object *object) { pr_info("klp build: before\\n"); return 0; }' \
+		-e '$ a static void after(struct klp_object *object) { pr_info("klp build: after\\n"); }' \
+		-e '$ a KLP_PRE_PATCH_CALLBACK(before);' -e '$ a KLP_POST_UNPATCH_CALLBACK(after);'
 	# What cannot be done.
 	fix init fs/proc/cmdline.c 's/proc_create_single\("cmdline"/proc_create_single("CMDLINE"/'
 	fix data kernel/ksysfs.c '/define KERNEL_ATTR_RO\(_name\)/,/__ATTR_RO/ s/__ATTR_RO\(_name\)/__ATTR(_name, 0400, _name##_show, NULL)/'
@@ -77,6 +83,7 @@ build() {
 	builds cmdline
 	builds two
 	builds header
+	builds callbacks
 	refuses init "is not used any more"
 	refuses data "its contents change"
 	refuses broken "does not compile"

@@ -49,6 +49,17 @@ header() {
 }
 test_case "a fix of a header" header
 
+callbacks() {
+	core
+	load_patch livepatch-fix-callbacks
+	expect_log "klp build: before"
+	[[ $(</proc/loadavg) == 'called '* ]] || fail "/proc/loadavg is not patched"
+	expect_no_log "klp build: after"
+	unload_patch livepatch-fix-callbacks
+	expect_log "klp build: after"
+}
+test_case "a fix with callbacks" callbacks
+
 together() {
 	core
 	load_patch livepatch-fix-meminfo
