@@ -21,6 +21,8 @@ pub enum Destination {
     Elsewhere(Reference, i64),
     /// A number.
     Number(SymbolId),
+    /// Nothing: another instruction takes the place of the one that had it.
+    Gone,
 }
 
 /// What is taken.
@@ -28,6 +30,8 @@ pub enum Destination {
 pub struct Taken {
     /// The pieces of the patched object, with where each of their links leads to.
     pub pieces: BTreeMap<PieceId, Vec<Destination>>,
+    /// Instructions of pieces that are replaced, by offset: what they become.
+    pub overwritten: BTreeMap<PieceId, BTreeMap<u64, &'static [u8]>>,
     /// What other units of the patch use.
     pub shared: BTreeSet<PieceId>,
     /// Why data is taken.
@@ -61,6 +65,7 @@ pub fn take(context: &Context<'_>, decisions: &Decisions) -> Taken {
     taker.index_messages();
     taker.follow();
     taker.look_for_unknown_tables();
+    taker.drop_overwritten_links();
     let mut taken = taker.taken;
     let mut seen = Vec::new();
     taken.refusals.retain(|refusal| {
@@ -127,9 +132,6 @@ impl Taker<'_> {
     fn follow(&mut self) {
         while let Some(id) = self.waiting.pop() {
             let view = self.context.patched;
-            if self.is_left_out(id) {
-                continue;
-            }
             let section = view.section_of(id);
             if sections::is_init_or_exit(&section.name) {
                 let section = section.name.clone();
@@ -146,6 +148,11 @@ impl Taker<'_> {
             if let [Reason::TableForModule { section, symbol }] = &refused[..] {
                 if section == ".static_call_sites" {
                     self.leave_static_call(id, symbol);
+                    continue;
+                }
+            }
+            if let [Reason::StaticKey { symbol }] = &refused[..] {
+                if self.silence_tracepoint(id, symbol) {
                     continue;
                 }
             }
@@ -400,33 +407,67 @@ impl Taker<'_> {
         });
     }
 
-    /// Whether an entry is better not taken: the tracepoint of a module stays silent in a patch.
-    fn is_left_out(&mut self, id: PieceId) -> bool {
+    /// Takes a branch for the tracepoint of a module as one that is never taken, so that it needs no
+    /// entry in the table. Returns whether that is possible.
+    fn silence_tracepoint(&mut self, entry: PieceId, key: &str) -> bool {
+        // The low bits of the key in `struct jump_entry`, x86's <asm/jump_label.h>: the second one
+        // tells objtool, which comes later, to make a NOP of the jump. The first one is for keys
+        // that are true from the start.
+        const FLAGS: i64 = 3;
+        const BECOMES_NOP: i64 = 2;
+        const PLACE: u64 = 0;
+        const KEY: u64 = 8;
         let view = self.context.patched;
-        if view.section_of(id).name != "__jump_table" || self.context.target.object == "vmlinux" {
-            return false;
-        }
-        let Some(key) = view.piece(id).links.last() else {
+        let Some(tracepoint) = key.strip_prefix("__tracepoint_") else {
             return false;
         };
-        let name = match key.to {
-            To::Piece(to) => view.display(to),
-            To::Outside(symbol) | To::Ignored(symbol) => view.symbol(symbol).name.clone(),
-        };
-        let Some(tracepoint) = name.strip_prefix("__tracepoint_") else {
+        let links = &view.piece(entry).links;
+        let at = |offset| links.iter().find(|link| link.offset == offset);
+        let (Some(place), Some(key)) = (at(PLACE), at(KEY)) else {
             return false;
         };
-        // objtool has not been there yet, and the instruction is a jump to what the tracepoint does.
-        const NOT_A_NOP_YET: i64 = 2;
-        let exported = self.context.kernel.is_exported(&name);
-        if exported || key.addend & NOT_A_NOP_YET != 0 {
+        let To::Piece(code) = place.to else {
             return false;
-        }
+        };
+        let becomes_nop = match key.addend & FLAGS {
+            0 => false,
+            BECOMES_NOP => true,
+            _ => return false,
+        };
+        let Ok(offset) = usize::try_from(place.addend) else {
+            return false;
+        };
+        let instruction = view.bytes_of(code).get(offset..).unwrap_or(&[]);
+        let nop = code::jump_never_taken(view.file.machine, instruction, becomes_nop);
+        let Some(nop) = nop else {
+            return false;
+        };
+        let places = self.taken.overwritten.entry(code).or_default();
+        places.insert(offset as u64, nop);
         self.taken.left_out.insert(LeftOut {
-            what: format!("tracepoint {tracepoint} in {}", self.subject(id)),
-            effect: "it is never hit in the new function, as its key is a module's".to_owned(),
+            what: format!("tracepoint {tracepoint}"),
+            effect: format!(
+                "does not fire in {} while it is patched, as its key is a module's",
+                self.subject(entry)
+            ),
         });
         true
+    }
+
+    /// What is overwritten refers to nothing any more.
+    fn drop_overwritten_links(&mut self) {
+        for (id, places) in &self.taken.overwritten {
+            let links = &self.context.patched.piece(*id).links;
+            let destinations = self.taken.pieces.get_mut(id).into_iter().flatten();
+            for (link, destination) in std::iter::zip(links, destinations) {
+                let before = places.range(..=link.offset).next_back();
+                let is_within =
+                    before.is_some_and(|(start, new)| link.offset - start < new.len() as u64);
+                if is_within {
+                    *destination = Destination::Gone;
+                }
+            }
+        }
     }
 
     /// `.printk_index` tells by the name of a function where a message is from; nothing in the

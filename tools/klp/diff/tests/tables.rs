@@ -102,21 +102,136 @@ fn a_static_key_of_a_module_is_refused() {
     }
 }
 
-#[test]
-fn a_tracepoint_of_a_module_is_silent() {
-    let source = "struct tracepoint { struct static_key key; } __tracepoint_hit;\n\
-                  int f(int x) { if (static_branch(&__tracepoint_hit.key)) x++; \
-                  return helper(x) /**/; }\n";
+/// A changed function of a module with one of its tracepoints.
+fn with_tracepoint(arch: Arch, branch: &str) -> Outcome {
+    let source = format!(
+        "struct tracepoint {{ const char *name; struct static_key key; void *funcs; }};\n\
+         extern struct tracepoint __tracepoint_hit; extern void __traceiter_hit(void *, int);\n\
+         void cold_path(void *, int) __attribute__((cold));\n\
+         int f(int x) {{ {branch} return helper(x) /**/; }}\n"
+    );
+    let own = ["__tracepoint_hit", "__traceiter_hit", "cold_path"];
     let world = World {
+        elsewhere: own.map(|name| (name, "ext4")).into(),
         object: "ext4",
         ..World::new()
     };
+    fix_in(arch, &source, "/**/", "* 3", &world)
+}
+
+/// The branch is never taken, what it leads to is there, and the patch says so.
+fn assert_silent(found: &Outcome) {
+    let object = found.emitted();
+    assert_eq!(found.entries("__jump_table"), 0);
+    assert!(object.data("__jump_table").is_empty());
+    let [left_out] = &found.patch.left_out[..] else {
+        panic!("{:?}", found.patch.left_out);
+    };
+    assert_eq!(left_out.what, "tracepoint hit");
+    assert!(
+        left_out.effect.contains("does not fire in f while"),
+        "{}",
+        left_out.effect
+    );
+    let symbols = found.livepatch_symbols();
+    assert!(
+        symbols.contains(&"ext4.__tracepoint_hit,0".to_owned()),
+        "{symbols:?}"
+    );
+}
+
+/// How often bytes are in the code of `f`.
+fn count(found: &Outcome, bytes: &[u8]) -> usize {
+    let code = found.emitted().data(".text.f");
+    code.windows(bytes.len())
+        .filter(|window| *window == bytes)
+        .count()
+}
+
+const SHORT_NOP: [u8; 2] = [0x66, 0x90];
+const LONG_NOP: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+
+#[test]
+fn a_tracepoint_of_a_module_is_silent() {
     for arch in ARCHES {
-        let found = fix_in(arch, source, "/**/", "* 3", &world);
-        assert_eq!(found.entries("__jump_table"), 0);
-        assert_eq!(found.patch.left_out[0].what, "tracepoint hit in f");
-        found.emitted();
+        let found = with_tracepoint(
+            arch,
+            "if (static_branch(&__tracepoint_hit.key)) \
+             __traceiter_hit(__tracepoint_hit.funcs, x);",
+        );
+        assert_silent(&found);
+        // On s390x, the room for ftrace at the start is one as well.
+        let (nop, times) = match arch {
+            Arch::X86_64 => (&LONG_NOP[..], 1),
+            Arch::S390 => (&[0xc0, 0x04][..], 2),
+        };
+        assert_eq!(count(&found, nop), times);
+        let targets = found.emitted().targets(".text.f");
+        assert!(
+            targets.contains(&".klp.extern.ext4.__traceiter_hit..0".to_owned()),
+            "{targets:?}"
+        );
     }
+}
+
+#[test]
+fn the_short_jump_of_a_tracepoint_becomes_a_nop() {
+    let branch = "if (static_branch_with(\".byte 0xeb; .byte %l[yes] - . - 1\", \" + 2\", \
+                  &__tracepoint_hit.key)) __tracepoint_hit.funcs = 0;";
+    let found = with_tracepoint(Arch::X86_64, branch);
+    assert_silent(&found);
+    assert_eq!(count(&found, &SHORT_NOP), 1);
+    assert_eq!(count(&found, &[0xeb]), 0);
+}
+
+#[test]
+fn the_jump_of_a_tracepoint_to_cold_code_becomes_a_nop() {
+    let branch = "if (static_branch_with(JUMP, \" + 2\", &__tracepoint_hit.key)) \
+                  cold_path(__tracepoint_hit.funcs, x);";
+    let found = with_tracepoint(Arch::X86_64, branch);
+    assert_silent(&found);
+    assert_eq!(count(&found, &LONG_NOP), 1);
+    let code = found.emitted().data(".text.f");
+    let at = code.windows(5).position(|window| window == LONG_NOP);
+    let at = at.expect("a NOP") as u64;
+    let links = found.emitted().links(".text.f");
+    assert!(
+        !links
+            .iter()
+            .any(|(offset, ..)| (at..at + 5).contains(offset)),
+        "{links:?}"
+    );
+    let cold = found.emitted().links(".text.unlikely.f");
+    assert!(!cold.is_empty(), "the compiler has no cold part");
+}
+
+#[test]
+fn a_tracepoint_of_a_module_that_may_fire_at_first_is_refused() {
+    let branches = [
+        ("NOP", "\" + 1\""),
+        ("JUMP", "\"\""),
+        ("JUMP", "\" + 1\""),
+        ("JUMP", "\" + 3\""),
+    ];
+    for arch in ARCHES {
+        for (site, flags) in branches {
+            let branch = format!(
+                "if (static_branch_with({site}, {flags}, &__tracepoint_hit.key)) \
+                 __traceiter_hit(__tracepoint_hit.funcs, x);"
+            );
+            with_tracepoint(arch, &branch).refused("f", "static key __tracepoint_hit");
+        }
+    }
+}
+
+#[test]
+fn a_tracepoint_with_another_instruction_is_refused() {
+    let branch = "if (static_branch_with(\".byte 0x74; .byte %l[yes] - . - 1\", \" + 2\", \
+                  &__tracepoint_hit.key)) __tracepoint_hit.funcs = 0;";
+    with_tracepoint(Arch::X86_64, branch).refused("f", "static key __tracepoint_hit");
+    // That s390x has no such flag.
+    let branch = "if (static_branch_with(NOP, \" + 2\", &__tracepoint_hit.key)) x++;";
+    with_tracepoint(Arch::S390, branch).refused("f", "static key __tracepoint_hit");
 }
 
 #[test]

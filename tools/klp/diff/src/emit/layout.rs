@@ -103,6 +103,7 @@ impl Layout {
     pub fn new(view: &View, taken: &Taken, new_functions: &BTreeMap<PieceId, String>) -> Self {
         let mut layouter = Layouter {
             view,
+            taken,
             sections: Vec::new(),
             placed: BTreeMap::new(),
             tables: BTreeMap::new(),
@@ -118,7 +119,7 @@ impl Layout {
         for &id in taken.pieces.keys().filter(is_entry) {
             layouter.place_entry(id);
         }
-        layouter.name(taken, new_functions);
+        layouter.name(new_functions);
         for (&id, destinations) in &taken.pieces {
             for (link, destination) in std::iter::zip(&view.piece(id).links, destinations) {
                 layouter.relocate(id, link, destination);
@@ -137,6 +138,7 @@ enum Number {
 
 struct Layouter<'a> {
     view: &'a View,
+    taken: &'a Taken,
     sections: Vec<Section>,
     /// Where pieces are: an index of a section, and an offset in it.
     placed: BTreeMap<PieceId, (usize, u64)>,
@@ -211,6 +213,13 @@ impl Layouter<'_> {
                 field.fill(0);
             }
         }
+        for (&offset, new) in self.taken.overwritten.get(&id).into_iter().flatten() {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX);
+            let end = start.saturating_add(new.len());
+            if let Some(instruction) = bytes.get_mut(start..end) {
+                instruction.copy_from_slice(new);
+            }
+        }
         bytes
     }
 
@@ -220,7 +229,8 @@ impl Layouter<'_> {
     }
 
     /// Makes symbols for the file, the sections, and all that had one.
-    fn name(&mut self, taken: &Taken, new_functions: &BTreeMap<PieceId, String>) {
+    fn name(&mut self, new_functions: &BTreeMap<PieceId, String>) {
+        let taken = self.taken;
         if let Some(source) = self.view.source() {
             self.local.push(Symbol {
                 name: source.to_owned(),
@@ -303,6 +313,7 @@ impl Layouter<'_> {
 
     fn relocate(&mut self, from: PieceId, link: &Link, destination: &Destination) {
         let (key, addend) = match destination {
+            Destination::Gone => return,
             Destination::Taken(to) => {
                 let Some(&(section, offset)) = self.placed.get(to) else {
                     return;

@@ -133,6 +133,25 @@ pub fn is_branch(machine: Machine, code: &[u8], offset: usize) -> bool {
     }
 }
 
+/// What makes the branch of a static key at the start of `code` one that is never taken: bytes that
+/// take its place, none where it is like that already. `None` where it is no such branch.
+///
+/// Before objtool was there, x86_64 has jumps where there are to be NOPs: `becomes_nop` says so. The
+/// NOPs are those of its `<asm/nops.h>`. s390x has a jump on no condition, with its distance.
+pub fn jump_never_taken(machine: Machine, code: &[u8], becomes_nop: bool) -> Option<&'static [u8]> {
+    const SHORT_NOP: [u8; 2] = [0x66, 0x90];
+    const LONG_NOP: [u8; 5] = [0x0f, 0x1f, 0x44, 0x00, 0x00];
+    match (machine, code) {
+        (Machine::X86_64, [0xeb, _, ..]) if becomes_nop => Some(&SHORT_NOP),
+        (Machine::X86_64, [0xe9, _, _, _, _, ..]) if becomes_nop => Some(&LONG_NOP),
+        (Machine::X86_64, code) if code.starts_with(&SHORT_NOP) || code.starts_with(&LONG_NOP) => {
+            Some(&[])
+        }
+        (Machine::S390, [0xc0, 0x04, _, _, _, _, ..]) if !becomes_nop => Some(&[]),
+        _ => None,
+    }
+}
+
 /// Whether a relocation of this type is relative to where it is.
 pub fn is_relative(machine: Machine, kind: u32) -> bool {
     match machine {
@@ -220,6 +239,32 @@ mod tests {
         let reach = found[2].reach.unwrap();
         assert_eq!((reach.field, reach.width, reach.target), (0x2a, 2, 0x30));
         assert_eq!(bias(Machine::S390, 0x22, &found[0]), -2);
+    }
+
+    #[test]
+    fn branches_of_keys_are_made_nops() {
+        let x86_64 = |code: &[u8], becomes_nop| {
+            jump_never_taken(Machine::X86_64, code, becomes_nop).map(<[u8]>::len)
+        };
+        assert_eq!(x86_64(&[0xeb, 5], true), Some(2));
+        assert_eq!(x86_64(&[0xe9, 5, 0, 0, 0], true), Some(5));
+        assert_eq!(x86_64(&[0xe9, 5, 0, 0], true), None);
+        assert_eq!(x86_64(&[0xeb, 5], false), None, "it is to be a jump");
+        assert_eq!(x86_64(&[0xe9, 5, 0, 0, 0], false), None);
+        for becomes_nop in [false, true] {
+            assert_eq!(x86_64(&[0x66, 0x90], becomes_nop), Some(0));
+            assert_eq!(
+                x86_64(&[0x0f, 0x1f, 0x44, 0, 0, 0xc3], becomes_nop),
+                Some(0)
+            );
+            assert_eq!(x86_64(&[0xe8, 5, 0, 0, 0], becomes_nop), None);
+            assert_eq!(x86_64(&[0x74, 5], becomes_nop), None);
+            assert_eq!(x86_64(&[], becomes_nop), None);
+        }
+        let s390 = |code: &[u8]| jump_never_taken(Machine::S390, code, false);
+        assert_eq!(s390(&[0xc0, 0x04, 0, 0, 0, 9]), Some(&[][..]));
+        assert_eq!(s390(&[0xc0, 0xf4, 0, 0, 0, 9]), None);
+        assert_eq!(s390(&[0xc0, 0x04, 0, 0]), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ extern int unexported_variable;
 #ifdef __s390__
 #define TRAP "mc 0(%%r0),0"
 #define NOP "brcl 0,%l[yes]"
+#define JUMP "brcl 15,%l[yes]"
 #define LOAD "lg %0,0(%1)"
 #define KEY "jdd"
 #define REGISTER "d"
@@ -29,6 +30,7 @@ extern int unexported_variable;
 #else
 #define TRAP "ud2"
 #define NOP ".byte 0x0f, 0x1f, 0x44, 0x00, 0x00"
+#define JUMP "jmp %l[yes]"
 #define LOAD "movq (%1),%0"
 #define KEY "i"
 #define REGISTER "r"
@@ -54,14 +56,17 @@ struct static_key {
 	void *entries;
 };
 
-#define static_branch(key) ({						\
+#define static_branch(key) static_branch_with(NOP, "", key)
+
+/* flags: such as " + 2" */
+#define static_branch_with(site, flags, key) ({				\
 	__label__ yes, done;						\
 	int taken = 0;							\
-	asm goto("0:\n" NOP "\n"					\
+	asm goto("0:\n" site "\n"					\
 		 ".pushsection __jump_table,\"aw\"\n"			\
 		 ".balign 8\n"						\
 		 ".long 0b - ., %l[yes] - .\n"				\
-		 ".quad " CONSTANT "0 - .\n"				\
+		 ".quad " CONSTANT "0" flags " - .\n"			\
 		 ".popsection\n" : : KEY(key) : : yes);			\
 	goto done;							\
 yes:	taken = 1;							\
