@@ -71,9 +71,11 @@ impl Module<'_> {
         let units: String = (0..self.units.len())
             .map(|index| format!(" unit{index}.o"))
             .collect();
-        // No recipe of kbuild's own runs objtool over an object that is there already.
+        // No recipe of kbuild's own runs objtool over an object that is there already. Branches that
+        // are never taken in a patch leave code behind that nothing reaches.
         format!(
             "obj-m := {name}.o\n{name}-y := patch.o{units}\ntargets +={units}\n\
+             objtool-args-y += --no-unreachable\n\
              quiet_cmd_klp_unit = KLP     $@\n      cmd_klp_unit = cp $< $@ $(cmd_objtool)\n\
              $(addprefix $(obj)/,{units}): $(obj)/%.o: $(src)/%.object FORCE\n\
              \t$(call if_changed,klp_unit)\n\
