@@ -214,16 +214,11 @@ impl Objects {
 
     /// Has kbuild compile what may be made of the files and has no record.
     fn ask(&mut self, tree: &Tree, files: &[&Changed], ask: &Ask<'_>) -> Result<()> {
-        let is_open = |file: &&&Changed| file.kind == Kind::Header || !self.has(&file.path);
-        let open: Vec<_> = files.iter().filter(is_open).collect();
-        if open.is_empty() {
-            return Ok(());
-        }
         let includes = Includes::read(tree)?;
         let mut configured = Configured::new(tree);
         let mut wanted = BTreeSet::new();
         let mut needed = BTreeSet::new();
-        for file in open {
+        for file in files {
             let includers = includes.includers(&file.path);
             // Others may include a file of that name, or one that is compiled itself as well.
             if file.kind == Kind::C
@@ -238,7 +233,7 @@ impl Objects {
         for source in wanted {
             let object = kbuild::object(&source);
             if place(&object).is_none()
-                && !tree.build.join(record_of(&object)).exists()
+                && !is_recorded(tree, &object)?
                 && (ask.contains)(&source)
                 && !configured.leaves_out(&object)?
             {
@@ -285,13 +280,28 @@ impl Objects {
         }
         Ok(())
     }
+}
 
-    /// Whether an object is made of the file.
-    fn has(&self, path: &Path) -> bool {
-        let mut units = self.units.values().map(|unit| &unit.because);
-        units.any(|because| because.contains(path))
-            || self.outside.values().any(|because| because.contains(path))
+/// Whether an object has a record. One that ends in the middle, as make was killed, goes away with
+/// its object, so that both are made anew.
+fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
+    let record = tree.build.join(record_of(object));
+    let Ok(text) = fs::read(&record) else {
+        return Ok(false);
+    };
+    // What comes last: a rule for the dependencies without a recipe.
+    if memmem::find(&text, b"\n$(deps_").is_some() {
+        return Ok(true);
     }
+    for file in [record, tree.build.join(object)] {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", file.display()))
+            }
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// kbuild made no object of a C file.

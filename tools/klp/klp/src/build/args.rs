@@ -165,6 +165,14 @@ impl Args {
         for file in self.fixes.iter().chain(signing).chain(&self.module) {
             ensure!(file.is_file(), "there is no file {}", file.display());
         }
+        let named = [&self.kdir, &self.cache, &self.keep, &self.livepatch];
+        for directory in named.into_iter().flatten().chain(&self.symvers) {
+            ensure!(
+                !directory.to_string_lossy().contains(char::is_whitespace),
+                "make takes no path with spaces: {}",
+                directory.display()
+            );
+        }
         let output = self.output(name);
         let directory = output.parent().unwrap_or(Path::new("."));
         let directory = match directory.as_os_str().is_empty() {

@@ -137,5 +137,11 @@ pub fn add_target(
     }
     let path = modules::find(kdir, &args.module, name, file)?;
     let mut given: BTreeSet<ObjectNameBuf> = BTreeSet::new();
-    knowledge.add_module(&path, kdir.machine, &mut given)
+    knowledge.add_module(&path, kdir.machine, &mut given)?;
+    ensure!(
+        knowledge.get(name.as_bytes()).is_some(),
+        "{} is not the module {name}, for which the fix is",
+        path.display()
+    );
+    Ok(())
 }

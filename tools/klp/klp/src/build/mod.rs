@@ -51,7 +51,7 @@ pub mod world;
 use crate::authors;
 use crate::knowledge::Knowledge;
 use affected::Ask;
-use anyhow::{anyhow, Context, Error, Result};
+use anyhow::{anyhow, ensure, Context, Error, Result};
 pub use args::Args;
 use command::PartOf;
 use finish::Signer;
@@ -168,8 +168,8 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     progress.step("reading the kernel".to_owned());
     let symvers = inputs::other_symvers(args, &kdir, &livepatch);
     let mut knowledge = inputs::knowledge(args, &kdir, &symvers)?;
-    let (build, is_ours) = match kdir.is_build() {
-        true => (kdir.path.clone(), false),
+    let (build, lock) = match kdir.is_build() {
+        true => (kdir.path.clone(), None),
         false => {
             let begin = || {
                 progress.step(format!(
@@ -177,8 +177,9 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
                     kdir.release
                 ));
             };
-            let prepared = prepare::prepare(&source, &kdir, &cache.join("trees"), jobs, begin)?;
-            (prepared, true)
+            let (prepared, lock) =
+                prepare::prepare(&source, &kdir, &cache.join("trees"), jobs, begin)?;
+            (prepared, Some(lock))
         }
     };
     let tree = at_source(&build);
@@ -189,8 +190,10 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         contains: &|_| true,
         jobs,
     };
-    let affected = affected::units(&tree, overlay.changed(), is_ours.then_some(&ask))?;
+    let affected = affected::units(&tree, overlay.changed(), lock.is_some().then_some(&ask))?;
+    drop(lock);
     report.ignored = affected.notes;
+    check_deleted(&overlay, &affected.units).map_err(Stop::new(Status::Refused))?;
     for unit in &affected.units {
         compiler::check(&tree.build, unit.record.command.compiler())?;
     }
@@ -253,11 +256,10 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     }
 
     progress.step("comparing before and after".to_owned());
-    let shared = shared::shared(
-        files
-            .iter()
-            .map(|file| (&file.compiled.before[..], &file.compiled.after[..])),
-    )?;
+    let objects = files
+        .iter()
+        .map(|file| (&file.compiled.before[..], &file.compiled.after[..]));
+    let shared = shared::shared(objects).map_err(Stop::new(Status::Refused))?;
     let mut units = Vec::new();
     for file in &files {
         let object = file.part_of.name();
@@ -286,6 +288,9 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         ));
     }
     check_found(report)?;
+    if !args.list {
+        say_what_is_missing(report, progress);
+    }
     if args.list {
         report.status = Status::Possible;
         report.message = summary("would patch", &units);
@@ -320,6 +325,30 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     report.message = format!("{}: {}", output.display(), summary("patches", &units));
     report.output = Some(output);
     Ok(())
+}
+
+/// Refuses a fix that moves or removes what the kernel is made of.
+fn check_deleted(overlay: &Overlay, units: &[affected::Unit]) -> Result<()> {
+    let deleted = overlay.changed().iter().filter(|file| file.is_deleted);
+    for file in deleted {
+        let is_unit = |unit: &affected::Unit| unit.record.command.source() == file.path;
+        ensure!(
+            !units.iter().any(is_unit),
+            "the fix moves or removes {}, which the kernel is made of: leave it where it is",
+            file.path.display()
+        );
+    }
+    Ok(())
+}
+
+/// Says what of the fix is not in the livepatch: nobody is to take it for the whole fix.
+fn say_what_is_missing(report: &Report, progress: &Progress) {
+    for what in &report.ignored {
+        progress.note(&format!("note: {what}"));
+    }
+    for left in report.units.iter().flat_map(|unit| &unit.patch.left_out) {
+        progress.note(&format!("note: {}: {}", left.what, left.effect));
+    }
 }
 
 /// Whether the fix includes headers for livepatches, such as those for callbacks.

@@ -48,10 +48,11 @@ pub fn find(kdir: &Kdir, given: &[PathBuf], wanted: &str, built: &Path) -> Resul
         let found = files.find(|file| name(Path::new(file)).as_deref() == Some(wanted))?;
         Some(modules.join(found))
     };
-    with_suffixes
+    // What depmod has found is what is loaded: a file in updates/ comes before the kernel's own.
+    listed()
         .into_iter()
+        .chain(with_suffixes)
         .find(|file| file.is_file())
-        .or_else(listed)
         .with_context(|| {
             format!(
                 "the fix is for the module {wanted}, and its file {} is not there: give it with \

@@ -28,7 +28,8 @@ const ABOUT_TOOLS: [&str; 6] = [
 const SHOWN: usize = 5;
 
 /// Prepares the source for the kernel of `kdir`, in a directory below `cache` that is there
-/// already if it was done before. `begin` is called if it was not.
+/// already if it was done before. `begin` is called if it was not. While the file that is returned
+/// is open, nobody else writes there.
 ///
 /// # Errors
 ///
@@ -39,7 +40,7 @@ pub fn prepare(
     cache: &Path,
     jobs: usize,
     begin: impl FnOnce(),
-) -> Result<PathBuf> {
+) -> Result<(PathBuf, File)> {
     let config = [".config", "include/config/auto.conf"]
         .map(|name| kdir.path.join(name))
         .into_iter()
@@ -83,8 +84,7 @@ pub fn prepare(
         }
         fs::write(directory.join(DONE), "")?;
     }
-    drop(lock);
-    Ok(directory)
+    Ok((directory, lock))
 }
 
 /// Checks that the source has been configured as the kernel was.

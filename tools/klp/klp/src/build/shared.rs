@@ -2,7 +2,7 @@
 
 //! What is new in one file of a fix, and used in another one.
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use object::{Object as _, ObjectSymbol as _};
 use std::collections::BTreeSet;
 
@@ -25,14 +25,22 @@ fn symbols(object: &[u8]) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
 ///
 /// # Errors
 ///
-/// One of them is no object.
+/// One of them is no object, or one of them has what another one had before.
 pub fn shared<'a>(files: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<BTreeSet<String>> {
-    let (mut new, mut used) = (BTreeSet::new(), BTreeSet::new());
+    let (mut new, mut used, mut gone) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (before, after) in files {
         let (had, _) = symbols(before)?;
         let (has, uses) = symbols(after)?;
         new.extend(has.difference(&had).cloned());
+        gone.extend(had.difference(&has).cloned());
         used.extend(uses);
+    }
+    // Those who call it from other files would stay with the old one.
+    if let Some(moved) = new.intersection(&gone).next() {
+        bail!(
+            "the fix moves {moved} from one file to another one, where it is not the kernel's any \
+             more: leave it in its file"
+        );
     }
     Ok(new.intersection(&used).cloned().collect())
 }
