@@ -220,10 +220,20 @@ fi
 # said TEXT: by the guest's init, or with its token.
 said() { tr -d '\r' <"$WORK/console" | sed -n "s/.*$TOKEN: $1\$/\1/p" | tail -n 1; }
 
-# watch: until the guest's end, whether it is to be saved, or to be stopped.
+# watch: until the guest's end, whether it is to be saved, or to be stopped. A guest that has
+# told its status and powers off is gone a moment later; QEMU's of s390 is at times stuck then.
 watch() {
-	local saving=
-	while sleep 0.3; do
+	local saving='' told='' pause=1
+	[ -z "$SAVE" ] || pause=0.3
+	while sleep "$pause"; do
+		if [ -z "$told" ] && tail -c 500 "$WORK/console" | grep -aq "$TOKEN: status [0-9]"; then
+			told=$SECONDS
+		fi
+		if [ -n "$told" ] && [ $((SECONDS - told)) -ge 30 ]; then
+			touch "$WORK/stuck"
+			kill "$1"
+			return
+		fi
 		if [ -n "$SAVE" ] && [ -z "$saving" ] && [ -n "$(said '\(paused\)')" ]; then
 			saving=1
 			# Its pages go as fast as they can.
@@ -264,15 +274,17 @@ READER=$!
 timeout --kill-after=10 "$TIMEOUT" "$TOP/scripts/enter" "${QEMU[@]}" \
 	<&4 4>&- >"$WORK/output" 2>"$WORK/qemu" &
 VM=$!
-if [ -n "$SAVE$SILENCE" ]; then
-	watch "$VM" 4>&- &
-	WATCHER=$!
-fi
+watch "$VM" 4>&- &
+WATCHER=$!
 ended=0
 wait "$VM" || ended=$?
 VM=
 [ -z "$WATCHER" ] || kill "$WATCHER" 2>/dev/null || true
 wait "$READER" || true
+if [ -e "$WORK/stuck" ]; then
+	say "the guest did not power off, QEMU was stopped"
+	ended=0
+fi
 
 status=$(said 'status \([0-9]*\)')
 panic=$(tr -d '\r' <"$WORK/console" | grep -a -m 1 'Kernel panic - not syncing' || true)
