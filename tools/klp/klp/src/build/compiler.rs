@@ -2,8 +2,8 @@
 
 //! Whether the compiler is the one that the kernel was configured for.
 
+use super::kdir::Config;
 use anyhow::{bail, Context, Result};
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -14,14 +14,9 @@ use std::process::{Command, Stdio};
 /// If the build directory has no configuration, or that of a kernel before Linux 4.18.
 pub fn configured(build: &Path) -> Result<String> {
     for file in ["include/config/auto.conf", ".config"] {
-        let Ok(text) = fs::read_to_string(build.join(file)) else {
-            continue;
-        };
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix("CONFIG_CC_VERSION_TEXT="));
-        if let Some(value) = value {
-            return Ok(value.trim_matches('"').to_owned());
+        let config = Config::read(&build.join(file)).unwrap_or_default();
+        if let Some(value) = config.get("CC_VERSION_TEXT") {
+            return Ok(value.to_owned());
         }
     }
     bail!(

@@ -112,7 +112,7 @@ impl<'a> Configured<'a> {
         make.args(["-rR", "-s", "-f", "-", "klp-done"])
             .args(["BITS=64", "objtree=."])
             .arg(format!("SRCARCH={arch}"))
-            .arg(format!("ARCH={}", kbuild::arch(self.tree)))
+            .arg(format!("ARCH={}", kbuild::arch(self.tree.machine)))
             .arg(format!("srctree={}", self.tree.source.display()))
             .arg(format!("obj={}", directory.display()))
             .arg(format!("src={}", source.display()))

@@ -51,8 +51,8 @@ pub fn make(tree: &Tree) -> Command {
 }
 
 /// The architecture as `ARCH=` names it.
-pub fn arch(tree: &Tree) -> &'static str {
-    match tree.machine {
+pub fn arch(machine: Machine) -> &'static str {
+    match machine {
         Machine::X86_64 => "x86_64",
         Machine::S390 => "s390",
     }
@@ -73,7 +73,7 @@ pub fn source_arch(machine: Machine) -> &'static str {
 ///
 /// If the build directory has no configuration.
 pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
-    let mut arguments = vec![format!("ARCH={}", arch(tree))];
+    let mut arguments = vec![format!("ARCH={}", arch(tree.machine))];
     let configured = compiler::configured(&tree.build)?;
     if configured.contains("clang") {
         arguments.push("LLVM=1".to_owned());

@@ -3,6 +3,7 @@
 //! The directory that modules for a kernel are built against: its build directory, or what a
 //! distribution's headers package has of it.
 
+use super::kbuild;
 use anyhow::{bail, ensure, Context, Result};
 use livepatch_format::elf::Machine;
 use std::collections::BTreeMap;
@@ -149,10 +150,9 @@ impl Kdir {
         let root = modules.ancestors().nth(3).unwrap_or(Path::new("/"));
         let image = format!("vmlinuz-{}", self.release);
         let image = root.join("boot").join(image);
-        let boot = match self.machine {
-            Machine::X86_64 => "arch/x86/boot/bzImage",
-            Machine::S390 => "arch/s390/boot/bzImage",
-        };
+        let boot = Path::new("arch")
+            .join(kbuild::source_arch(self.machine))
+            .join("boot/bzImage");
         vec![
             self.path.join("vmlinux"),
             image,

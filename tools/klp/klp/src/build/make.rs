@@ -2,6 +2,7 @@
 
 //! Runs make in a kernel's tree, with the compiler that the kernel was built with.
 
+use super::kbuild;
 use super::kdir::Kdir;
 use anyhow::{bail, Context, Result};
 use livepatch_format::elf::Machine;
@@ -23,11 +24,11 @@ pub fn make(kdir: &Kdir, directory: &Path) -> Command {
             command.env(name, value);
         }
     };
-    let (arch, prefix) = match kdir.machine {
-        Machine::X86_64 => ("x86_64", "x86_64-linux-gnu-"),
-        Machine::S390 => ("s390", "s390x-linux-gnu-"),
+    let prefix = match kdir.machine {
+        Machine::X86_64 => "x86_64-linux-gnu-",
+        Machine::S390 => "s390x-linux-gnu-",
     };
-    or("ARCH", arch);
+    or("ARCH", kbuild::arch(kdir.machine));
     let is_clang = kdir.config.is_set("CC_IS_CLANG");
     if is_clang {
         or("LLVM", "1");

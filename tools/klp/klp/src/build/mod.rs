@@ -194,8 +194,10 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     drop(lock);
     report.ignored = affected.notes;
     check_deleted(&overlay, &affected.units).map_err(Stop::new(Status::Refused))?;
-    for unit in &affected.units {
-        compiler::check(&tree.build, unit.record.command.compiler())?;
+    let units = affected.units.iter();
+    let compilers: BTreeSet<_> = units.map(|unit| unit.record.command.compiler()).collect();
+    for compiler in compilers {
+        compiler::check(&tree.build, compiler)?;
     }
 
     progress.step(match affected.units.len() {
@@ -288,14 +290,13 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         ));
     }
     check_found(report)?;
-    if !args.list {
-        say_what_is_missing(report, progress);
-    }
     if args.list {
         report.status = Status::Possible;
         report.message = summary("would patch", &units);
         return Ok(());
     }
+    // A list has it all.
+    say_what_is_missing(report, progress);
 
     progress.step("linking the livepatch".to_owned());
     let module = link::Module {
