@@ -38,10 +38,7 @@ pub struct Affected {
 }
 
 /// How objects are found in a tree in which not everything was compiled.
-pub struct Ask<'a> {
-    /// Whether the kernel has the object of a C file, named from the source tree. It may say so of
-    /// too many.
-    pub contains: &'a (dyn Fn(&Path) -> bool + Sync),
+pub struct Ask {
     /// How many compilers may run at a time.
     pub jobs: usize,
 }
@@ -55,7 +52,7 @@ pub struct Ask<'a> {
 ///
 /// If a changed C file cannot be compiled, the tree has no records, or too many objects would have
 /// to be compiled.
-pub fn units(tree: &Tree, changed: &[Changed], ask: Option<&Ask<'_>>) -> Result<Affected> {
+pub fn units(tree: &Tree, changed: &[Changed], ask: Option<&Ask>) -> Result<Affected> {
     let mut affected = Affected::default();
     for file in changed {
         if let Kind::Ignored(what) = file.kind {
@@ -213,7 +210,7 @@ impl Objects {
     }
 
     /// Has kbuild compile what may be made of the files and has no record.
-    fn ask(&mut self, tree: &Tree, files: &[&Changed], ask: &Ask<'_>) -> Result<()> {
+    fn ask(&mut self, tree: &Tree, files: &[&Changed], ask: &Ask) -> Result<()> {
         let includes = Includes::read(tree)?;
         let mut configured = Configured::new(tree);
         let mut wanted = BTreeSet::new();
@@ -234,7 +231,6 @@ impl Objects {
             let object = kbuild::object(&source);
             if place(&object).is_none()
                 && !is_recorded(tree, &object)?
-                && (ask.contains)(&source)
                 && !configured.leaves_out(&object)?
             {
                 objects.push((source, object));
@@ -462,10 +458,7 @@ mod tests {
         for layout in LAYOUTS {
             for (path, expected) in CASES {
                 let kernel = Kernel::new(layout);
-                let ask = Ask {
-                    contains: &|source| !source.starts_with("mm"),
-                    jobs: 1,
-                };
+                let ask = Ask { jobs: 1 };
                 let affected = units(&kernel.tree, &[changed(path)], Some(&ask)).expect(path);
                 assert_eq!(objects(&affected), *expected, "{layout:?} {path}");
                 // Only what may be affected was compiled.
@@ -481,10 +474,7 @@ mod tests {
             &kernel.tree.source.join("fs/Makefile"),
             "obj-y += one.o\nobj-$(CONFIG_DEEP) += deep/\n",
         );
-        let ask = Ask {
-            contains: &|_| true,
-            jobs: 1,
-        };
+        let ask = Ask { jobs: 1 };
         let files = [changed("fs/deep/three.c"), changed("fs/one.c")];
         let affected = units(&kernel.tree, &files, Some(&ask)).expect("they are found");
         assert_eq!(objects(&affected), ["fs/one.o"]);
@@ -500,10 +490,7 @@ mod tests {
             &kernel.tree.source.join("fs/maybe.c"),
             "#if 0\n#include <linux/rarer.h>\n#endif\nint maybe;\n",
         );
-        let ask = Ask {
-            contains: &|_| true,
-            jobs: 1,
-        };
+        let ask = Ask { jobs: 1 };
         let affected = units(
             &kernel.tree,
             &[changed("include/linux/rarer.h")],
@@ -526,10 +513,7 @@ mod tests {
         ] {
             write(&kernel.tree.source.join(path), text);
         }
-        let ask = Ask {
-            contains: &|_| true,
-            jobs: 1,
-        };
+        let ask = Ask { jobs: 1 };
         let files = [changed("include/linux/rarer.h")];
         let affected = units(&kernel.tree, &files, Some(&ask)).expect("they are found");
         assert_eq!(objects(&affected), ["fs/outer.o", "fs/two.o"]);
@@ -575,10 +559,7 @@ mod tests {
             &kernel.tree.source.join("fs/one.c"),
             "int nonsense nonsense;\n",
         );
-        let ask = Ask {
-            contains: &|_| true,
-            jobs: 1,
-        };
+        let ask = Ask { jobs: 1 };
         let error = units(&kernel.tree, &[changed("fs/one.c")], Some(&ask)).expect_err("it fails");
         let message = error.to_string();
         assert!(
