@@ -10,8 +10,7 @@
 
 DOCUMENT=$TOP/Documentation/livepatch/tutorial-build.md
 WORK=$CACHE/tmp/tutorial-build-$ARCH-$(key "$TOP")
-
-tutorial() { "$TOP/scripts/enter" python3 "$TOP/tools/testing/tutorial.py" "$@"; }
+. "$TOP/tools/testing/tutorial-guest.sh"
 
 if [ "${1:-}" = --build ]; then
 	mkdir "$WORK/there"
@@ -33,15 +32,6 @@ LAYER=$ROOT PROGRESS=60 step "the tutorial of klp build: the build machine" "1 m
 	"$TOP/scripts/enter" "$0" --build "$("$TOP/scripts/klp.sh")"
 cp "$STEP_LOG" "$WORK/build.out"
 
-cp "$("$TOP/scripts/klp.sh" --guest)" "$WORK/guest/usr/bin/klp"
 cp "$WORK"/there/*.ko "$WORK/guest/root/" || cat "$WORK/build.out"
-tutorial script '#' "$DOCUMENT" >"$WORK/guest/root/run"
-say "the tutorial of klp build: the machine that is patched"
-status=0
-"$TOP/tools/testing/vm/run.sh" --kernel "$ROOT/boot/vmlinuz-$RELEASE" --overlay "$WORK/guest" \
-	--console-log "$CACHE/log/console-tutorial-build.log" -- \
-	'bash ./run; ! dmesg | grep -E -f /.vm/kernel-bugs' >"$WORK/root.out" || status=$?
-[ "$status" -eq 0 ] || sed '/^=== tutorial/d' "$WORK/root.out"
-
-tutorial check "$DOCUMENT" "$WORK/build.out" "$WORK/root.out"
-[ "$status" -eq 0 ] || die "the guest ended with status $status"
+patched_machine "the tutorial of klp build" . --kernel "$ROOT/boot/vmlinuz-$RELEASE" \
+	--console-log "$CACHE/log/console-tutorial-build.log"

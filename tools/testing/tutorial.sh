@@ -11,8 +11,7 @@
 
 DOCUMENT=$TOP/Documentation/livepatch/tutorial.md
 WORK=$CACHE/tmp/tutorial-$ARCH-$(key "$TOP")
-
-tutorial() { "$TOP/scripts/enter" python3 "$TOP/tools/testing/tutorial.py" "$@"; }
+. "$TOP/tools/testing/tutorial-guest.sh"
 
 # Of what this changes in the tree and in the checkout, only what was built is kept.
 if [ "${1:-}" = --build ]; then
@@ -28,7 +27,6 @@ if [ "${1:-}" = --build ]; then
 fi
 
 KOBJ=$("$TOP/scripts/kernel.sh" plain)
-KLP=$("$TOP/scripts/klp.sh" --guest)
 
 rm -rf "$WORK"
 mkdir -p "$WORK/guest/usr/bin" "$WORK/guest/root/tutorial"
@@ -39,13 +37,4 @@ PROGRESS=60 step "the tutorial for $ARCH: the build machine" "2 min" \
 cp "$STEP_LOG" "$WORK/build.out"
 
 # The other machine, to which what was built has been copied.
-cp "$KLP" "$WORK/guest/usr/bin/klp"
-tutorial script '#' "$DOCUMENT" >"$WORK/guest/root/tutorial/run"
-say "the tutorial for $ARCH: the machine that is patched"
-status=0
-"$TOP/tools/testing/vm/run.sh" --overlay "$WORK/guest" -- \
-	'cd tutorial && bash ./run; ! dmesg | grep -E -f /.vm/kernel-bugs' >"$WORK/root.out" || status=$?
-[ "$status" -eq 0 ] || sed '/^=== tutorial/d' "$WORK/root.out"
-
-tutorial check "$DOCUMENT" "$WORK/build.out" "$WORK/root.out"
-[ "$status" -eq 0 ] || die "the guest ended with status $status"
+patched_machine "the tutorial for $ARCH" tutorial
