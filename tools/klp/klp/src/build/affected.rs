@@ -7,7 +7,7 @@ use super::configured::Configured;
 use super::includes::Includes;
 use super::kbuild;
 use super::overlay::{Changed, Kind};
-use super::tree::Tree;
+use super::tree::{Of, Tree};
 use anyhow::{anyhow, bail, Context, Result};
 use memchr::memmem::{self, Finder};
 use rayon::prelude::*;
@@ -320,8 +320,12 @@ fn records(tree: &Tree) -> Result<Vec<(PathBuf, PathBuf)>> {
             || !entry.file_type().is_dir()
             || !matches!(name, ".git" | "Documentation" | "tools" | "scripts" | "usr")
     };
+    let (directory, is_wanted): (_, &dyn Fn(&walkdir::DirEntry) -> bool) = match tree.of {
+        Of::Kernel => (&tree.build, &is_wanted),
+        Of::Module { .. } => (&tree.source, &|_| true),
+    };
     let mut records = Vec::new();
-    for entry in walkdir::WalkDir::new(&tree.build)
+    for entry in walkdir::WalkDir::new(directory)
         .into_iter()
         .filter_entry(is_wanted)
     {
@@ -331,8 +335,10 @@ fn records(tree: &Tree) -> Result<Vec<(PathBuf, PathBuf)>> {
         };
         // The descriptions of modules are made anew for each one.
         let is_description = object.to_str().is_some_and(|name| name.ends_with(".mod.o"));
-        if let (false, Ok(object)) = (is_description, object.strip_prefix(&tree.build)) {
-            records.push((object.to_owned(), entry.path().to_owned()));
+        if !is_description {
+            // kbuild names objects outside of its directory by their whole paths.
+            let name = object.strip_prefix(&tree.build).unwrap_or(&object);
+            records.push((name.to_owned(), entry.path().to_owned()));
         }
     }
     Ok(records)

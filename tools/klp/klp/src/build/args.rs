@@ -24,7 +24,8 @@ const PREFIX: &str = "livepatch-";
 /// The exit status is 0 if there is a livepatch, or with --list if there would be one.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The kernel's source; the default is what the headers or the build directory point to
+    /// The kernel's source, or the directory of modules that are not in it; the default is the
+    /// source that the headers or the build directory point to
     #[arg(long, value_name = "DIR")]
     pub source: Option<PathBuf>,
 

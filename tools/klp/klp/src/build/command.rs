@@ -103,10 +103,7 @@ impl Invocation {
         process
             .args(&self.arguments)
             .current_dir(&self.directory)
-            // What the compiler says is shown, in one language.
-            .env("LC_ALL", "C")
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(std::process::Stdio::null());
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         process
     }
 }
@@ -530,6 +527,7 @@ pub fn is_c(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::tree::Of;
     use livepatch_format::elf::Machine;
     use proptest::prelude::*;
 
@@ -537,6 +535,8 @@ mod tests {
         Tree {
             source: source.into(),
             build: build.into(),
+            kernel: build.into(),
+            of: Of::Kernel,
             machine: Machine::X86_64,
         }
     }

@@ -9,6 +9,7 @@ use super::compiler;
 use super::kbuild::source_arch;
 use super::overlay::Overlay;
 use super::path::normal;
+use super::process;
 use super::tree::Tree;
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use livepatch_format::elf::Machine;
@@ -195,7 +196,7 @@ fn flags(tree: &Tree, options: &Options<'_>) -> Result<Flags> {
         let more = more.iter().map(|&flag| flag.to_owned());
         last.iter().cloned().chain(more).collect()
     };
-    let is_clang = compiler::configured(&tree.build)?.contains("clang");
+    let is_clang = compiler::configured(&tree.kernel)?.contains("clang");
     Ok(Flags {
         first,
         // Debug information has paths and lines in it, so that nothing would be the same.
@@ -384,10 +385,9 @@ impl Compiler<'_> {
         variant: Variant,
     ) -> Result<std::result::Result<Made, String>> {
         let program = &invocation.program;
-        let output = invocation
-            .process()
-            .output()
-            .with_context(|| format!("cannot run {program}, the kernel's compiler: install it"))?;
+        let output = process::output(&mut invocation.process(), || {
+            format!("cannot run {program}, the kernel's compiler: install it")
+        })?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let said = said.replace(&prefix(&self.tree.source), "");

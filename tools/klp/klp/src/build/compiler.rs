@@ -3,9 +3,10 @@
 //! Whether the compiler is the one that the kernel was configured for.
 
 use super::kdir::Config;
-use anyhow::{bail, Context, Result};
+use super::process;
+use anyhow::{bail, Result};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The first line of what the kernel's compiler says of its version: `CONFIG_CC_VERSION_TEXT`.
 ///
@@ -26,11 +27,12 @@ pub fn configured(build: &Path) -> Result<String> {
 }
 
 /// Ends with an error if `compiler` is not the one that the kernel was configured for: another one
-/// makes other code of the same source.
+/// makes other code of the same source. It may have another name, as Debian's `gcc` is
+/// `x86_64-linux-gnu-gcc-14`.
 pub fn check(build: &Path, compiler: &str) -> Result<()> {
     let configured = configured(build)?;
     let here = version(compiler)?;
-    if here != configured {
+    if without_name(&here) != without_name(&configured) {
         bail!(
             "the kernel was compiled by '{configured}', and {compiler} here is '{here}': \
              install the kernel's compiler"
@@ -39,14 +41,19 @@ pub fn check(build: &Path, compiler: &str) -> Result<()> {
     Ok(())
 }
 
+/// What follows the name of the program.
+fn without_name(version: &str) -> &str {
+    match version.split_once(" (") {
+        Some((name, rest)) if !name.contains(' ') => rest,
+        _ => version,
+    }
+}
+
 /// The first line of what a compiler says of its version.
 fn version(compiler: &str) -> Result<String> {
-    let output = Command::new(compiler)
-        .arg("--version")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {compiler}, the kernel's compiler: install it"))?;
+    let output = process::output(Command::new(compiler).arg("--version"), || {
+        format!("cannot run {compiler}, the kernel's compiler: install it")
+    })?;
     let text = String::from_utf8_lossy(&output.stdout);
     match text.lines().next() {
         Some(line) if output.status.success() => Ok(line.trim_end().to_owned()),
@@ -64,6 +71,11 @@ mod tests {
         let kernel = Kernel::new(Layout::Apart);
         let build = &kernel.tree.build;
         check(build, "gcc").expect("it is the same");
+        let configured = configured(build).expect("it is configured");
+        let renamed = configured.replacen("gcc", "x86_64-linux-gnu-gcc-14", 1);
+        let renamed = format!("CONFIG_CC_VERSION_TEXT=\"{renamed}\"\n");
+        write(&build.join("include/config/auto.conf"), &renamed);
+        check(build, "gcc").expect("it is the same, by another name");
         let error = check(build, "/no/such/gcc").expect_err("there is none");
         assert!(
             error.to_string().contains("cannot run /no/such/gcc"),

@@ -9,13 +9,14 @@
 //! out: of what was decided in another way, nothing is known.
 
 use super::kbuild;
+use super::make;
 use super::path::normal;
+use super::process;
 use super::tree::Tree;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::collections::{BTreeSet, HashMap};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// The lists of the makefiles that were read.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl<'a> Configured<'a> {
             return Ok(Lists::default());
         };
         let arch = kbuild::source_arch(self.tree.machine);
-        let mut make = kbuild::make(self.tree);
+        let mut make = make::bare(&self.tree.build);
         make.args(["-rR", "-s", "-f", "-", "klp-done"])
             .args(["BITS=64", "objtree=."])
             .arg(format!("SRCARCH={arch}"))
@@ -133,18 +134,7 @@ impl<'a> Configured<'a> {
 
 /// What make prints of the query.
 fn run(mut make: Command) -> Result<String> {
-    let mut child = make
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot run make")?;
-    if let Some(mut input) = child.stdin.take() {
-        input
-            .write_all(QUERY.as_bytes())
-            .context("cannot give make its input")?;
-    }
-    let output = child.wait_with_output().context("cannot run make")?;
+    let output = process::output_of(&mut make, QUERY.as_bytes(), || "cannot run make".to_owned())?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -12,6 +12,7 @@ use super::numbered;
 use super::proof::{self, Outcome, Placement, Target};
 use super::report::Status;
 use super::stop::Stop;
+use super::tree::Tree;
 use crate::knowledge::Knowledge;
 use anyhow::{anyhow, Context, Result};
 use std::path::Path;
@@ -46,6 +47,7 @@ impl File {
 pub fn place(
     args: &Args,
     kdir: &Kdir,
+    tree: &Tree,
     knowledge: &mut Knowledge,
     units: Vec<affected::Unit>,
     compiled: Vec<Option<Compiled>>,
@@ -58,7 +60,7 @@ pub fn place(
             continue;
         };
         let part_of = unit.record.command.part_of()?;
-        inputs::add_target(args, kdir, knowledge, &part_of)?;
+        inputs::add_target(args, kdir, tree, knowledge, &part_of)?;
         let path = unit.record.command.source().to_owned();
         match prove(args, knowledge, &part_of, &path, &compiled.as_built)? {
             Some((placement, proven)) => {
@@ -73,8 +75,12 @@ pub fn place(
                 });
             }
             None => leave_out(format!(
-                "{} is left out: the kernel has nothing of it",
-                path.display()
+                "{} is left out: {} has nothing of it",
+                path.display(),
+                match &part_of {
+                    PartOf::Vmlinux => "the kernel",
+                    PartOf::Module { name, .. } => name,
+                }
             )),
         }
     }

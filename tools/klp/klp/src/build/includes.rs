@@ -6,6 +6,7 @@
 //! at, and an included name stands for every file whose path ends in it. What the compiler says
 //! afterwards decides.
 
+use super::interrupt;
 use super::kbuild::source_arch;
 use super::path::normal;
 use super::tree::Tree;
@@ -39,6 +40,7 @@ impl Includes {
         let lines: Vec<Include> = files
             .par_iter()
             .map(|path| {
+                interrupt::check()?;
                 let file = tree.source.join(path);
                 let text =
                     fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;

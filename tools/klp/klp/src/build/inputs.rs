@@ -6,6 +6,7 @@ use super::args::Args;
 use super::command::PartOf;
 use super::kdir::Kdir;
 use super::modules;
+use super::tree::{Of, Tree};
 use crate::knowledge::Knowledge;
 use crate::object_name::ObjectNameBuf;
 use crate::symvers::Symvers;
@@ -122,10 +123,11 @@ pub fn other_symvers(args: &Args, kdir: &Kdir, livepatch: &Path) -> Vec<PathBuf>
     args.symvers.iter().cloned().chain(found).collect()
 }
 
-/// Adds a target module to what is known.
+/// Adds a target module, of which `tree` has the source, to what is known.
 pub fn add_target(
     args: &Args,
     kdir: &Kdir,
+    tree: &Tree,
     knowledge: &mut Knowledge,
     part_of: &PartOf,
 ) -> Result<()> {
@@ -135,7 +137,21 @@ pub fn add_target(
     if knowledge.get(name.as_bytes()).is_some() {
         return Ok(());
     }
-    let path = modules::find(kdir, &args.module, name, file)?;
+    let built = match tree.of {
+        Of::Kernel => Some(&kdir.path),
+        Of::Module { is_copy: false } => Some(&tree.source),
+        // What was built in the copy is not what is loaded.
+        Of::Module { is_copy: true } => None,
+    };
+    let file = match tree.of {
+        Of::Kernel => file.clone(),
+        Of::Module { .. } => {
+            let below = file.strip_prefix("kernel").unwrap_or(file);
+            let below = below.strip_prefix(&tree.source).unwrap_or(below);
+            Path::new("updates").join(below)
+        }
+    };
+    let path = modules::find(kdir, &args.module, name, built, &file)?;
     let mut given: BTreeSet<ObjectNameBuf> = BTreeSet::new();
     knowledge.add_module(&path, kdir.machine, &mut given)?;
     ensure!(

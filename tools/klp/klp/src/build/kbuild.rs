@@ -2,15 +2,14 @@
 
 //! Has kbuild compile single objects, for their records.
 
-use super::compiler;
 use super::kdir::Config;
+use super::make;
+use super::process;
 use super::tree::Tree;
-use anyhow::{bail, Context, Result};
+use anyhow::Result;
 use livepatch_format::elf::Machine;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// Compiles `objects`, named from the build directory, which this writes to: it has to be one that
 /// was prepared for this. Objects that cannot be made do not keep it from making the others: then
@@ -18,36 +17,24 @@ use std::process::{Command, Stdio};
 ///
 /// # Errors
 ///
-/// If make cannot be run.
+/// If make cannot be run, or the disk is full.
 pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Option<String>> {
-    let mut make = make(tree);
+    let config = Config::of(&tree.build)?;
+    let release = fs::read_to_string(tree.build.join("include/config/kernel.release")).ok();
+    let release = release.as_deref().map(str::trim);
+    let mut make = make::make(&tree.build, tree.machine, &config, release);
     make.arg(format!("-j{jobs}"))
         .args(["-k", "--no-print-directory"])
-        .args(arguments(tree)?)
-        .args(objects)
-        .stdin(Stdio::null());
-    let output = match make.output() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("klp build needs make to find out how the kernel's files are compiled: install make")
-        }
-        output => output.context("cannot run make")?,
-    };
+        .args(objects);
+    let output = process::output(&mut make, || {
+        "klp build needs make to find out how the kernel's files are compiled: install make"
+            .to_owned()
+    })?;
     if output.status.success() {
         return Ok(None);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Ok(Some(said.trim_end().to_owned()))
-}
-
-/// make in the build directory.
-pub fn make(tree: &Tree) -> Command {
-    let mut make = Command::new("make");
-    // A make that runs klp is not this one's parent.
-    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
-        make.env_remove(variable);
-    }
-    make.arg("-C").arg(&tree.build).env("LC_ALL", "C");
-    make
 }
 
 /// The architecture as `ARCH=` names it.
@@ -66,70 +53,7 @@ pub fn source_arch(machine: Machine) -> &'static str {
     }
 }
 
-/// What make has to be told of the architecture and the compiler, so that it finds the tree
-/// configured as it is.
-///
-/// # Errors
-///
-/// If the build directory has no configuration.
-pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
-    let mut arguments = vec![format!("ARCH={}", arch(tree.machine))];
-    let configured = compiler::configured(&tree.build)?;
-    if configured.contains("clang") {
-        arguments.push("LLVM=1".to_owned());
-    } else if let Some(name) = configured.split_whitespace().next() {
-        match name.strip_suffix("gcc") {
-            Some("") => {}
-            Some(prefix) => arguments.push(format!("CROSS_COMPILE={prefix}")),
-            None => arguments.push(format!("CC={name}")),
-        }
-    }
-    // What is found here of Rust would get into the configuration.
-    let config = ["include/config/auto.conf", ".config"].map(|name| tree.build.join(name));
-    let has_rust = |path: &PathBuf| Config::read(path).is_ok_and(|config| config.is_set("RUST"));
-    if !config.iter().any(has_rust) {
-        arguments.push("RUSTC=false".to_owned());
-    }
-    // A distribution's release is not in its source.
-    if let Ok(release) = fs::read_to_string(tree.build.join("include/config/kernel.release")) {
-        arguments.push(format!("KERNELRELEASE={}", release.trim()));
-    }
-    Ok(arguments)
-}
-
 /// The object that kbuild makes of a C file.
 pub fn object(source: &Path) -> PathBuf {
     source.with_extension("o")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::build::testing::{write, Kernel, Layout};
-
-    #[test]
-    fn make_is_told_the_architecture_and_the_compiler() {
-        let mut kernel = Kernel::new(Layout::Apart);
-        for (version, mut expected) in [
-            ("gcc (Debian 14.2.0-19) 14.2.0", vec!["ARCH=x86_64"]),
-            ("gcc-13 (Debian) 13.1", vec!["ARCH=x86_64", "CC=gcc-13"]),
-            (
-                "x86_64-linux-gnu-gcc-13 (Debian) 13.1",
-                vec!["ARCH=x86_64", "CC=x86_64-linux-gnu-gcc-13"],
-            ),
-            (
-                "s390x-linux-gnu-gcc (Debian) 14.2",
-                vec!["ARCH=x86_64", "CROSS_COMPILE=s390x-linux-gnu-"],
-            ),
-            ("Debian clang version 19.1.7", vec!["ARCH=x86_64", "LLVM=1"]),
-        ] {
-            let text = format!("CONFIG_CC_VERSION_TEXT=\"{version}\"\n");
-            write(&kernel.tree.build.join(".config"), &text);
-            expected.push("RUSTC=false");
-            assert_eq!(arguments(&kernel.tree).expect(version), expected);
-        }
-        kernel.tree.machine = Machine::S390;
-        let arguments = arguments(&kernel.tree).expect("it has a configuration");
-        assert_eq!(arguments.first().map(String::as_str), Some("ARCH=s390"));
-    }
 }

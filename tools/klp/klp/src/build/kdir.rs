@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// What tells of the release: a build directory has it once it is prepared.
 const RELEASE: &str = "include/config/kernel.release";
 
+/// The configuration as kbuild uses it.
+const CONFIG: &str = "include/config/auto.conf";
+
 /// What only source has.
 const SOURCE_ONLY: &str = "init/main.c";
 
@@ -38,7 +41,17 @@ impl Config {
         Ok(Config::parse(&text))
     }
 
-    fn parse(text: &str) -> Self {
+    /// That of a build directory, as kbuild uses it, or as it was given.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn of(build: &Path) -> Result<Self> {
+        Config::read(&build.join(CONFIG)).or_else(|_| Config::read(&build.join(".config")))
+    }
+
+    /// Parses the text of one.
+    pub fn parse(text: &str) -> Self {
         let options = text.lines().filter_map(|line| {
             let (name, value) = line.strip_prefix("CONFIG_")?.split_once('=')?;
             let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
@@ -108,7 +121,7 @@ impl Kdir {
                 given.display()
             )
         })?;
-        let config = Config::read(&path.join("include/config/auto.conf"))?;
+        let config = Config::read(&path.join(CONFIG))?;
         let machine = match (config.is_set("X86_64"), config.is_set("S390")) {
             (true, _) => Machine::X86_64,
             (_, true) => Machine::S390,
@@ -161,18 +174,23 @@ impl Kdir {
         ]
     }
 
+    /// Whether a directory has the source of a kernel.
+    pub fn is_source(directory: &Path) -> bool {
+        directory.join(SOURCE_ONLY).is_file()
+    }
+
     /// The kernel's source.
     ///
     /// # Errors
     ///
     /// It is not there, or of another version.
     pub fn source(&self, given: Option<&Path>) -> Result<PathBuf> {
-        let is_source = |dir: &Path| dir.join(SOURCE_ONLY).is_file();
         let found = match given {
             Some(dir) => {
                 ensure!(
-                    is_source(dir),
-                    "--source {}: there is no kernel's source, which has {SOURCE_ONLY}",
+                    Kdir::is_source(dir),
+                    "--source {}: there is no kernel's source, which has {SOURCE_ONLY}, and no module's, \
+                     which has a Kbuild or a Makefile",
                     dir.display()
                 );
                 dir.to_owned()
@@ -187,7 +205,7 @@ impl Kdir {
                     PathBuf::from(format!("/usr/src/linux-source-{series}")),
                     PathBuf::from(format!("/usr/src/linux-{version}")),
                 ];
-                candidates.into_iter().find(|dir| is_source(dir)).with_context(|| {
+                candidates.into_iter().find(|dir| Kdir::is_source(dir)).with_context(|| {
                     format!(
                         "the source of the kernel {} is not here: on Debian, install the package \
                          linux-source-{series} of the kernel's version and unpack \

@@ -56,7 +56,7 @@ impl Module<'_> {
             .filter_map(|path| fs::canonicalize(path).ok()?.to_str().map(str::to_owned))
             .filter(|path| !path.contains(char::is_whitespace))
             .collect();
-        let mut command = make::make(kdir, &kdir.path);
+        let mut command = make::make(&kdir.path, kdir.machine, &kdir.config, None);
         command
             .arg(format!("M={}", directory.display()))
             .arg(format!("LIVEPATCH={}", livepatch.display()))

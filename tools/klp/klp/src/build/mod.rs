@@ -4,8 +4,10 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`args`], [`inputs`], [`scratch`] | what is asked, and what is known of the kernel at first |
-//! | [`kdir`], [`prepare`], [`make`] | what modules are built against, and a build directory |
+//! | [`args`], [`inputs`] | what is asked, and what is known of the kernel at first |
+//! | [`scratch`], [`lock`], [`interrupt`], [`process`] | files and programs of this run alone |
+//! | [`kdir`], [`prepare`], [`fingerprint`], [`make`] | what modules are built against, and a build directory |
+//! | [`external`] | modules that are not in the kernel's source |
 //! | [`tree`], [`overlay`], [`path`], [`lines`] | the source tree, and as the fix leaves it |
 //! | [`command`] | the commands that kbuild recorded |
 //! | [`affected`], [`includes`], [`configured`], [`kbuild`] | which objects the fix affects |
@@ -23,14 +25,18 @@ pub mod command;
 pub mod compile;
 pub mod compiler;
 pub mod configured;
+pub mod external;
 pub mod files;
+pub mod fingerprint;
 pub mod finish;
 pub mod includes;
 pub mod inputs;
+pub mod interrupt;
 pub mod kbuild;
 pub mod kdir;
 pub mod lines;
 pub mod link;
+pub mod lock;
 pub mod make;
 pub mod modules;
 pub mod numbered;
@@ -38,6 +44,7 @@ pub mod overlay;
 pub mod patches;
 pub mod path;
 pub mod prepare;
+pub mod process;
 pub mod progress;
 pub mod proof;
 pub mod report;
@@ -54,7 +61,7 @@ pub mod world;
 use crate::authors;
 use crate::knowledge::Knowledge;
 use affected::{Affected, Ask};
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context as _, Result};
 pub use args::Args;
 use finish::Signer;
 use kdir::Kdir;
@@ -70,7 +77,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stop::Stop;
-use tree::Tree;
+use tree::{Of, Tree};
 
 /// Runs the command.
 ///
@@ -80,8 +87,12 @@ use tree::Tree;
 pub fn run(args: &Args) -> Result<ExitCode> {
     let mut report = Report::default();
     let progress = Progress::new(args.quiet);
+    interrupt::watch()?;
     let stopped = build(args, &mut report, &progress).err();
     drop(progress);
+    if stopped.is_some() {
+        interrupt::end_if_received();
+    }
     if let Some(Stop { status, error }) = &stopped {
         report.status = *status;
         report.message = format!("{error:#}");
@@ -115,6 +126,7 @@ struct Setting<'a> {
     /// Where the headers and scripts for livepatches are.
     livepatch: PathBuf,
     source: PathBuf,
+    of: Of,
     cache: PathBuf,
     scratch: Scratch,
     jobs: usize,
@@ -134,16 +146,25 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     progress.step("reading the kernel".to_owned());
     let symvers = inputs::other_symvers(args, &setting.kdir, &setting.livepatch);
     let mut knowledge = inputs::knowledge(args, &setting.kdir, &symvers)?;
-    let (tree, affected) = setting.affected(&overlay)?;
+    let (tree, lock) = setting.recorded()?;
+    if tree.source != setting.source {
+        let scratch = setting.scratch.sub("overlay-of-copy")?;
+        overlay = Overlay::new(&tree, &args.fixes, &scratch)?;
+    }
+    let affected = setting.affected(&tree, &overlay)?;
+    // Others may compile what is affected by their fixes.
+    let lock = lock.filter(|_| setting.of != Of::Kernel);
     report.ignored = affected.notes;
     check_deleted(&overlay, &affected.units).map_err(Stop::new(Status::Refused))?;
     let compiled = setting.compile(&tree, &mut overlay, &affected.units)?;
+    drop(lock);
 
     progress.step("comparing with the kernel".to_owned());
     let leave_out = |what| report.ignored.push(what);
     let files = files::place(
         args,
         &setting.kdir,
+        &tree,
         &mut knowledge,
         affected.units,
         compiled,
@@ -182,7 +203,7 @@ impl<'a> Setting<'a> {
         report.release = Some(kdir.release.clone());
         inputs::suits(&kdir)?;
         let livepatch = authors::find(args.livepatch.as_deref())?;
-        let source = kdir.source(args.source.as_deref())?;
+        let (source, of) = source(args, &kdir)?;
         let cache = args.cache()?;
         Ok(Setting {
             args,
@@ -191,6 +212,7 @@ impl<'a> Setting<'a> {
             kdir,
             livepatch,
             source,
+            of,
             scratch: Scratch::new(args.keep.as_deref(), &cache)?,
             cache,
             jobs: args.jobs(),
@@ -202,37 +224,47 @@ impl<'a> Setting<'a> {
         Tree {
             source: self.source.clone(),
             build: build.to_owned(),
+            kernel: build.to_owned(),
+            of: self.of,
             machine: self.kdir.machine,
         }
     }
 
-    /// A directory in which it is recorded how files are compiled, or can be. While the file is open
-    /// where there is one, nobody else writes to the directory.
-    fn build_directory(&self) -> Result<(PathBuf, Option<File>)> {
-        if self.kdir.is_build() {
-            return Ok((self.kdir.path.clone(), None));
+    /// The source, with records of how files are compiled, or where they can be made. While the file
+    /// is open where there is one, nobody else writes there.
+    fn recorded(&self) -> Result<(Tree, Option<File>)> {
+        let step = |what: String| self.progress.step(what);
+        if self.of != Of::Kernel {
+            let begin = || step("building a copy of the module as it is".to_owned());
+            let cache = self.cache.join("modules");
+            return external::tree(&self.source, &self.kdir, &cache, self.jobs, begin);
         }
-        let begin = || {
-            self.progress.step(format!(
-                "preparing the source for {}, once (about 2 min)",
-                self.kdir.release
+        if self.kdir.is_build() {
+            return Ok((self.tree(&self.kdir.path), None));
+        }
+        let begin = |is_anew| {
+            step(format!(
+                "preparing the source for {}{} (about 2 min)",
+                self.kdir.release,
+                match is_anew {
+                    true => " again, as it has changed",
+                    false => ", once",
+                }
             ));
         };
         let cache = self.cache.join("trees");
         let (prepared, lock) =
             prepare::prepare(&self.source, &self.kdir, &cache, self.jobs, begin)?;
-        Ok((prepared, Some(lock)))
+        Ok((self.tree(&prepared), Some(lock)))
     }
 
-    /// What the fix affects, and the tree in which it is recorded how that is compiled.
-    fn affected(&self, overlay: &Overlay) -> Result<(Tree, Affected)> {
-        let (build, lock) = self.build_directory()?;
-        let tree = self.tree(&build);
+    /// What the fix affects.
+    fn affected(&self, tree: &Tree, overlay: &Overlay) -> Result<Affected> {
         self.progress
             .step("looking for what the fix affects".to_owned());
         let ask = Ask { jobs: self.jobs };
-        let affected = affected::units(&tree, overlay.changed(), lock.is_some().then_some(&ask))?;
-        Ok((tree, affected))
+        let is_prepared = self.of == Of::Kernel && !self.kdir.is_build();
+        affected::units(tree, overlay.changed(), is_prepared.then_some(&ask))
     }
 
     /// The objects of the units, in their order.
@@ -245,7 +277,7 @@ impl<'a> Setting<'a> {
         let commands = units.iter().map(|unit| &unit.record.command);
         let compilers: BTreeSet<_> = commands.map(command::Command::compiler).collect();
         for compiler in compilers {
-            compiler::check(&tree.build, compiler)?;
+            compiler::check(&self.kdir.path, compiler)?;
         }
         self.progress.step(match units.len() {
             1 => "compiling 1 file".to_owned(),
@@ -297,6 +329,18 @@ impl<'a> Setting<'a> {
             |text| self.progress.note(text),
         )?;
         Ok(output)
+    }
+}
+
+/// The source that the fix is for, and what that is the source of.
+fn source(args: &Args, kdir: &Kdir) -> Result<(PathBuf, Of)> {
+    match &args.source {
+        Some(dir) if !Kdir::is_source(dir) && external::is_module(dir) => {
+            let source = fs::canonicalize(dir);
+            let source = source.with_context(|| format!("cannot find {}", dir.display()))?;
+            Ok((source, Of::Module { is_copy: false }))
+        }
+        given => Ok((kdir.source(given.as_deref())?, Of::Kernel)),
     }
 }
 

@@ -17,25 +17,41 @@ fn name(file: &Path) -> Option<String> {
     Some(name.replace('-', "_"))
 }
 
-/// Finds the file of the module `wanted`, which kbuild puts to `built`, as below
-/// `/lib/modules/RELEASE`: among those that are given, in the build directory, or where modules
-/// are installed.
+/// Finds the file of the module `wanted`: among those that are given, where modules are installed, or
+/// below the directory in which it was `built`. It is `installed`, if depmod does not list it, there
+/// below `/lib/modules/RELEASE`; what is made of sources in several directories is in one above that.
 ///
 /// # Errors
 ///
 /// It is nowhere.
-pub fn find(kdir: &Kdir, given: &[PathBuf], wanted: &str, built: &Path) -> Result<PathBuf> {
+pub fn find(
+    kdir: &Kdir,
+    given: &[PathBuf],
+    wanted: &str,
+    built: Option<&PathBuf>,
+    installed: &Path,
+) -> Result<PathBuf> {
     if let Some(file) = given
         .iter()
         .find(|file| name(file).as_deref() == Some(wanted))
     {
         return Ok(file.clone());
     }
-    let below = built.strip_prefix("kernel").unwrap_or(built);
-    let in_build = kdir.path.join(below);
     let modules = kdir.modules();
-    let files = [in_build, modules.join(built)];
-    let with_suffixes = files.iter().flat_map(|file| {
+    let file = installed.file_name().unwrap_or_default();
+    let directories = installed.ancestors().skip(1);
+    let files = directories.flat_map(|directory| {
+        let built = built.map(|built| {
+            let below = directory
+                .strip_prefix("kernel")
+                .or(directory.strip_prefix("updates"));
+            built.join(below.unwrap_or(directory)).join(file)
+        });
+        built
+            .into_iter()
+            .chain([modules.join(directory).join(file)])
+    });
+    let with_suffixes = files.flat_map(|file| {
         SUFFIXES.map(|suffix| {
             let mut name = file.clone().into_os_string();
             name.push(suffix);
@@ -55,9 +71,9 @@ pub fn find(kdir: &Kdir, given: &[PathBuf], wanted: &str, built: &Path) -> Resul
         .find(|file| file.is_file())
         .with_context(|| {
             format!(
-                "the fix is for the module {wanted}, and its file {} is not there: give it with \
+                "the fix is for the module {wanted}, and its file is not below {}: give it with \
                  --module",
-                modules.join(built).display()
+                modules.display()
             )
         })
 }

@@ -9,7 +9,8 @@
 use super::kbuild::source_arch;
 use super::lines;
 use super::path::normal;
-use super::tree::Tree;
+use super::process;
+use super::tree::{Of, Tree};
 use anyhow::{bail, ensure, Context, Result};
 use livepatch_format::elf::Machine;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// What a file that a fix changes means for the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -278,18 +279,13 @@ fn git_apply(directory: &Path, fix: &Path, flags: &[&str]) -> Result<Output> {
         )
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("LC_ALL", "C")
         .args(["apply", "-p1", "--whitespace=nowarn"])
         .args(flags)
         .arg("--")
-        .arg(fix)
-        .stdin(Stdio::null());
-    match git.output() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("klp build applies fixes with git apply: install git")
-        }
-        output => output.context("cannot run git"),
-    }
+        .arg(fix);
+    process::output(&mut git, || {
+        "klp build applies fixes with git apply: install git".to_owned()
+    })
 }
 
 /// What git complains about, for one message.
@@ -386,7 +382,7 @@ fn compare(tree: &Tree, patched: &Path, named: &BTreeSet<PathBuf>) -> Result<Vec
         if original == result {
             continue;
         }
-        match classify(&path, tree.machine) {
+        match classify(&path, tree) {
             Ok(kind) => changed.push(Changed {
                 kind,
                 is_new: original.is_none(),
@@ -420,24 +416,50 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// What a file of the source tree is; an error says why a livepatch cannot change it.
-fn classify(path: &Path, machine: Machine) -> Result<Kind, &'static str> {
+/// What a file of the source is; an error says why a livepatch cannot change it.
+fn classify(path: &Path, tree: &Tree) -> Result<Kind, &'static str> {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let by_place = match tree.of {
+        Of::Kernel => in_kernel(path, tree.machine)?,
+        Of::Module { .. } => beside_module(path),
+    };
+    match by_place {
+        Some(kind) => Ok(kind),
+        None => by_name(path, name),
+    }
+}
+
+/// What a file is by its place in the kernel's source, where that decides.
+fn in_kernel(path: &Path, machine: Machine) -> Result<Option<Kind>, &'static str> {
     let parts: Vec<_> = path.iter().filter_map(OsStr::to_str).collect();
-    let name = parts.last().copied().unwrap_or_default();
     let arch = source_arch(machine);
-    match parts.as_slice() {
-        ["Documentation" | "LICENSES", ..] => return Ok(Kind::Ignored("documentation")),
-        ["tools", ..] => return Ok(Kind::Ignored("a program, no part of the kernel")),
-        ["samples", ..] => return Ok(Kind::Ignored("a sample")),
-        ["arch", other, _, ..] if *other != arch => {
-            return Ok(Kind::Ignored("another architecture's"))
-        }
+    Ok(Some(Kind::Ignored(match parts.as_slice() {
+        ["Documentation" | "LICENSES", ..] => "documentation",
+        ["tools", ..] => "a program, no part of the kernel",
+        ["samples", ..] => "a sample",
+        ["arch", other, _, ..] if *other != arch => "another architecture's",
         ["usr" | "scripts", .., last] if !is_text(last) => {
             return Err("it is a part of how the kernel is built")
         }
-        ["MAINTAINERS" | "CREDITS" | "COPYING"] => return Ok(Kind::Ignored("documentation")),
-        _ => {}
-    }
+        ["MAINTAINERS" | "CREDITS" | "COPYING"] => "documentation",
+        _ => return Ok(None),
+    })))
+}
+
+/// What a file is by its place beside the source of a module.
+fn beside_module(path: &Path) -> Option<Kind> {
+    let parts: Vec<_> = path.iter().filter_map(OsStr::to_str).collect();
+    let what = match parts.as_slice() {
+        ["Documentation" | "LICENSES", ..] => "documentation",
+        ["MAINTAINERS" | "CREDITS" | "COPYING" | "LICENSE" | "ChangeLog"] => "documentation",
+        ["dkms.conf"] | ["debian", ..] => "it is for packages",
+        _ => return None,
+    };
+    Some(Kind::Ignored(what))
+}
+
+/// What a file is by its name.
+fn by_name(path: &Path, name: &str) -> Result<Kind, &'static str> {
     let begins = |beginning: &str| {
         let rest = name.strip_prefix(beginning);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -730,12 +752,7 @@ mod tests {
 
     #[test]
     fn files_are_told_by_their_paths() {
-        let ignored = |path: &str| {
-            matches!(
-                classify(Path::new(path), Machine::X86_64),
-                Ok(Kind::Ignored(_))
-            )
-        };
+        let mut tree = Kernel::new(Layout::Apart).tree;
         for path in [
             "Documentation/x.c",
             "tools/testing/selftests/x/Makefile",
@@ -748,7 +765,8 @@ mod tests {
             "arch/x86/configs/x86_64_defconfig",
             "scripts/notes.txt",
         ] {
-            assert!(ignored(path), "{path}");
+            let kind = classify(Path::new(path), &tree);
+            assert!(matches!(kind, Ok(Kind::Ignored(_))), "{path}");
         }
         for path in [
             "arch/x86/Kconfig",
@@ -762,21 +780,26 @@ mod tests {
             "fs/x.tbl",
             "fs/x",
         ] {
-            assert!(
-                classify(Path::new(path), Machine::X86_64).is_err(),
-                "{path}"
-            );
+            assert!(classify(Path::new(path), &tree).is_err(), "{path}");
         }
         for (path, kind) in [
             ("certs/x.c", Kind::C),
             ("arch/x86/x.c", Kind::C),
             ("fs/x.h", Kind::Header),
         ] {
-            assert_eq!(
-                classify(Path::new(path), Machine::X86_64),
-                Ok(kind),
-                "{path}"
-            );
+            assert_eq!(classify(Path::new(path), &tree), Ok(kind), "{path}");
         }
+        // These places mean something in the kernel only.
+        tree.of = Of::Module { is_copy: false };
+        for path in ["tools/x.c", "scripts/x.c", "arch/arm64/x.c"] {
+            assert_eq!(classify(Path::new(path), &tree), Ok(Kind::C), "{path}");
+        }
+        for path in ["dkms.conf", "MAINTAINERS", "debian/changelog", "README.md"] {
+            assert!(matches!(
+                classify(Path::new(path), &tree),
+                Ok(Kind::Ignored(_))
+            ));
+        }
+        assert!(classify(Path::new("Makefile"), &tree).is_err());
     }
 }

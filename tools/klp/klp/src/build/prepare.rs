@@ -3,16 +3,25 @@
 //! A build directory for a kernel of which there are only headers: its source is prepared there
 //! with its configuration, once.
 
+use super::fingerprint;
 use super::kdir::{Config, Kdir};
+use super::lock;
 use super::make;
 use anyhow::{ensure, Context, Result};
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
 use std::hash::{Hash as _, Hasher as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// What says that a directory is complete.
+/// What says that a directory is complete, and of which files.
 const DONE: &str = ".klp-prepared";
+
+/// What keeps others from writing there.
+const LOCK: &str = ".klp-lock";
+
+/// What is in a source and does not get into a kernel.
+const NO_CODE: &[&str] = &[".git", "Documentation"];
 
 /// Options that say what the configuration was made with, and change no code by themselves.
 const ABOUT_TOOLS: [&str; 6] = [
@@ -28,7 +37,8 @@ const ABOUT_TOOLS: [&str; 6] = [
 const SHOWN: usize = 5;
 
 /// Prepares the source for the kernel of `kdir`, in a directory below `cache` that is there
-/// already if it was done before. `begin` is called if it was not. While the file that is returned
+/// already if it was done before, of the same files. `begin` is called if it was not, and learns
+/// whether it was done of others: what was built of those tells nothing any more. While the file that is returned
 /// is open, nobody else writes there.
 ///
 /// # Errors
@@ -39,7 +49,7 @@ pub fn prepare(
     kdir: &Kdir,
     cache: &Path,
     jobs: usize,
-    begin: impl FnOnce(),
+    begin: impl FnOnce(bool),
 ) -> Result<(PathBuf, File)> {
     let config = [".config", "include/config/auto.conf"]
         .map(|name| kdir.path.join(name))
@@ -54,37 +64,69 @@ pub fn prepare(
     let shown = directory.display();
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {shown}"))?;
     // Two builds at the same time share it.
-    let lock = File::create(directory.join(".klp-lock"))
-        .and_then(|file| file.lock().map(|()| file))
-        .with_context(|| format!("cannot lock {shown}"))?;
-    if !directory.join(DONE).is_file() {
-        begin();
-        fs::write(directory.join(".config"), &text)
-            .with_context(|| format!("cannot write to {shown}"))?;
-        let run = |target: &str, what: &str| {
-            let mut command = make::make(kdir, source);
-            command
-                .arg(format!("O={shown}"))
-                .arg(format!("KERNELRELEASE={}", kdir.release))
-                .arg(format!("-j{jobs}"))
-                .arg(target);
-            // What is found here of Rust would get into the configuration.
-            if !kdir.config.is_set("RUST") {
-                command.arg("RUSTC=false");
-            }
-            make::run(&mut command, what)
-        };
-        run("olddefconfig", "configure the kernel's source")?;
-        same_config(kdir, &Config::read(&directory.join(".config"))?)?;
-        run("modules_prepare", "prepare the kernel's source")?;
-        let symvers = kdir.path.join("Module.symvers");
-        if symvers.is_file() {
-            fs::copy(&symvers, directory.join("Module.symvers"))
-                .with_context(|| format!("cannot copy {}", symvers.display()))?;
+    let lock = lock::create(&directory.join(LOCK), || format!("cannot lock {shown}"))?;
+    let stamp = fingerprint::of(source, NO_CODE, false)?;
+    let done = fs::read_to_string(directory.join(DONE)).ok();
+    if done.as_ref() != Some(&stamp) {
+        begin(done.is_some());
+        clear(&directory).with_context(|| format!("cannot remove what is in {shown}"))?;
+        let made = make_tree(source, kdir, &directory, &text, jobs)
+            .and_then(|()| write(&directory.join(DONE), stamp.as_bytes()));
+        if made.is_err() {
+            // Half of it is of no use.
+            let _ = clear(&directory);
         }
-        fs::write(directory.join(DONE), "")?;
+        made?;
     }
     Ok((directory, lock))
+}
+
+/// Prepares the source with this configuration in an empty directory.
+fn make_tree(
+    source: &Path,
+    kdir: &Kdir,
+    directory: &Path,
+    config: &[u8],
+    jobs: usize,
+) -> Result<()> {
+    write(&directory.join(".config"), config)?;
+    let run = |target: &str, what: &str| {
+        let mut command = make::make(source, kdir.machine, &kdir.config, Some(&kdir.release));
+        command
+            .arg(format!("O={}", directory.display()))
+            .arg(format!("-j{jobs}"))
+            .arg(target);
+        make::run(&mut command, what)
+    };
+    run("olddefconfig", "configure the kernel's source")?;
+    same_config(kdir, &Config::read(&directory.join(".config"))?)?;
+    run("modules_prepare", "prepare the kernel's source")?;
+    let symvers = kdir.path.join("Module.symvers");
+    if symvers.is_file() {
+        let copy = directory.join("Module.symvers");
+        fs::copy(&symvers, &copy)
+            .with_context(|| format!("cannot copy {} to {}", symvers.display(), copy.display()))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes all that is in a directory but the lock.
+fn clear(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name() == LOCK {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the source has been configured as the kernel was.
@@ -110,4 +152,86 @@ fn same_config(kdir: &Kdir, made: &Config) -> Result<()> {
         }
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::testing;
+    use std::time::{Duration, SystemTime};
+
+    /// A source that is configured and prepared, and headers of a kernel of it.
+    struct Sources {
+        directory: tempfile::TempDir,
+    }
+
+    impl Sources {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("a directory");
+            let makefile = "olddefconfig: ;\nmodules_prepare:\n\
+                            \t@test $(KERNELRELEASE) = 7.3.4-x\n\
+                            \tcp include/linux/x.h $(O)/generated.h\n";
+            let config = "CONFIG_X86_64=y\n";
+            for (name, text) in [
+                ("source/Makefile", makefile),
+                ("source/include/linux/x.h", "1\n"),
+                ("source/Documentation/x", "1\n"),
+                ("headers/.config", config),
+                ("headers/include/config/auto.conf", config),
+                ("headers/include/config/kernel.release", "7.3.4-x\n"),
+            ] {
+                testing::write(&directory.path().join(name), text);
+            }
+            Sources { directory }
+        }
+
+        /// Writes a file of the source, as tar does it: with a time from before.
+        fn unpack(&self, name: &str, text: &str, seconds: u64) {
+            let path = self.directory.path().join("source").join(name);
+            testing::write(&path, text);
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            let file = File::options().write(true).open(path);
+            file.and_then(|file| file.set_modified(time))
+                .expect("its time is set");
+        }
+
+        /// Prepares it: where, and whether that was done before.
+        fn prepare(&self) -> (PathBuf, Option<bool>) {
+            let path = |name: &str| self.directory.path().join(name);
+            let kdir = Kdir::open(&path("headers")).expect("they are headers");
+            let mut begun = None;
+            let source = path("source");
+            let prepared = prepare(&source, &kdir, &path("cache"), 1, |is_anew| {
+                begun = Some(is_anew);
+            });
+            (
+                prepared.expect("make, which this test needs, runs").0,
+                begun,
+            )
+        }
+    }
+
+    #[test]
+    fn a_source_that_was_unpacked_anew_is_prepared_anew() {
+        let sources = Sources::new();
+        sources.unpack("include/linux/x.h", "1\n", 2_000);
+        let (directory, begun) = sources.prepare();
+        assert_eq!(begun, Some(false));
+        let read = |name: &str| fs::read_to_string(directory.join(name)).ok();
+        assert_eq!(read("generated.h").as_deref(), Some("1\n"));
+        testing::write(&directory.join("fs/.one.o.cmd"), "a record");
+        // What gets into no kernel does not count.
+        sources.unpack("Documentation/x", "2\n", 3_000);
+        assert_eq!(sources.prepare(), (directory.clone(), None));
+        assert!(read("fs/.one.o.cmd").is_some());
+        // Older than what was made of the other one: make sees nothing of it.
+        sources.unpack("include/linux/x.h", "2\n", 1_000);
+        assert_eq!(sources.prepare(), (directory.clone(), Some(true)));
+        assert_eq!(read("generated.h").as_deref(), Some("2\n"));
+        assert_eq!(read("fs/.one.o.cmd"), None);
+        assert_eq!(sources.prepare(), (directory.clone(), None));
+        // A local edit.
+        sources.unpack("include/linux/x.h", "30\n", 1_000);
+        assert_eq!(sources.prepare(), (directory, Some(true)));
+    }
 }

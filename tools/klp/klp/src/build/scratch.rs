@@ -2,39 +2,57 @@
 
 //! A directory for what is made on the way.
 
+use super::lock;
 use anyhow::{Context, Result};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+/// What such directories in a cache are called, in the beginning.
+const PREFIX: &str = "build-";
 
 /// A directory for what is made on the way.
 pub struct Scratch {
     path: PathBuf,
     /// Removes it in the end.
     _temporary: Option<tempfile::TempDir>,
+    /// Locked as long as it is used.
+    _lock: Option<File>,
 }
 
 impl Scratch {
+    /// The new directory `keep`, or one in `cache` that goes away in the end. What builds that were
+    /// killed have left there goes away now.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made.
     pub fn new(keep: Option<&Path>, cache: &Path) -> Result<Self> {
-        match keep {
-            Some(dir) => {
-                fs::create_dir(dir)
-                    .with_context(|| format!("cannot make --keep {}", dir.display()))?;
-                let path = fs::canonicalize(dir)?;
-                Ok(Scratch {
-                    path,
-                    _temporary: None,
-                })
-            }
-            None => {
-                let made = tempfile::Builder::new().prefix("build-").tempdir_in(cache);
-                let temporary =
-                    made.with_context(|| format!("cannot write to {}", cache.display()))?;
-                Ok(Scratch {
-                    path: temporary.path().to_owned(),
-                    _temporary: Some(temporary),
-                })
-            }
+        if let Some(dir) = keep {
+            fs::create_dir(dir).with_context(|| format!("cannot make --keep {}", dir.display()))?;
+            return Ok(Scratch {
+                path: fs::canonicalize(dir)?,
+                _temporary: None,
+                _lock: None,
+            });
         }
+        let cannot = || {
+            format!(
+                "cannot write to {}: give another directory with --cache",
+                cache.display()
+            )
+        };
+        // Nobody removes what is not locked yet.
+        let _others = lock::create(&cache.join(".klp-lock"), cannot)?;
+        sweep(cache);
+        let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(cache);
+        let temporary = made.with_context(cannot)?;
+        let lock = File::open(temporary.path()).with_context(cannot)?;
+        lock.lock().with_context(cannot)?;
+        Ok(Scratch {
+            path: temporary.path().to_owned(),
+            _temporary: Some(temporary),
+            _lock: Some(lock),
+        })
     }
 
     /// A directory in it.
@@ -42,5 +60,43 @@ impl Scratch {
         let dir = self.path.join(name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         Ok(dir)
+    }
+}
+
+/// Removes the directories that nobody has locked. One that cannot be removed is in nobody's way.
+fn sweep(cache: &Path) {
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let is_left = File::open(entry.path()).is_ok_and(|dir| dir.try_lock().is_ok());
+        if is_left {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_build_has_left_goes_away() {
+        let cache = tempfile::tempdir().expect("a directory");
+        let entries = || {
+            let names = fs::read_dir(cache.path()).expect("it is there");
+            let names = names.map(|entry| entry.expect("it can be read").file_name());
+            names.filter(|name| name != ".klp-lock").count()
+        };
+        let one = Scratch::new(None, cache.path()).expect("it is made");
+        fs::create_dir(cache.path().join("build-left")).expect("a directory");
+        fs::write(cache.path().join("build-left/x"), "").expect("a file");
+        let other = Scratch::new(None, cache.path()).expect("it is made");
+        other.sub("a").expect("it is made");
+        one.sub("b").expect("it is there still");
+        assert_eq!(entries(), 2);
+        drop((one, other));
+        assert_eq!(entries(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 //! A small source tree, and a makefile that records commands as kbuild does.
 
-use super::tree::Tree;
+use super::tree::{Of, Tree};
 use livepatch_format::elf::Machine;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,9 @@ impl Kernel {
             directory,
             tree: Tree {
                 source,
+                kernel: build.clone(),
                 build,
+                of: Of::Kernel,
                 machine: Machine::X86_64,
             },
         }
