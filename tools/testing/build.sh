@@ -3,26 +3,31 @@
 #
 # klp build, for a kernel of ours: fixes of the kernel's own source, which are made here as
 # diffs of it, become livepatches that are loaded, work and are unloaded; others are refused, each
-# with its reason. Ends with `N passed, N failed`.
+# with its reason. The same for modules that are not in that source. A build that a signal ends
+# leaves nothing behind. Ends with `N passed, N failed`.
 #
 #   build.sh [VARIANT...]     plain, if none is given
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tools/testing/parts.sh"
 . "$TOP/tools/testing/verdict.sh"
+. "$TOP/tools/testing/build-ended.sh"
 
 VARIANTS=("${@:-plain}")
 SRC=$("$TOP/scripts/source.sh")
 KLP=$("$TOP/scripts/klp.sh")
 
-# fix NAME FILE SED...: a diff that changes FILE of the kernel's source as sed does, added to
-# $WORK/NAME.patch.
+# Modules that are not in the kernel's source, and a directory in which they are built.
+OUTSIDE=$TOP/tools/testing/outside
+
+# fix NAME FILE SED...: a diff that changes FILE of the kernel's source, or of that in FROM, as sed
+# does, added to $WORK/NAME.patch.
 fix() {
-	local name=$1 file=$2 status=0
+	local name=$1 file=$2 status=0 from=${FROM:-$SRC}
 	shift 2
 	mkdir -p "$WORK/edit"
-	sed -E "$@" "$SRC/$file" >"$WORK/edit/after"
-	diff -u --label "a/$file" --label "b/$file" "$SRC/$file" "$WORK/edit/after" >>"$WORK/$name.patch" || status=$?
+	sed -E "$@" "$from/$file" >"$WORK/edit/after"
+	diff -u --label "a/$file" --label "b/$file" "$from/$file" "$WORK/edit/after" >>"$WORK/$name.patch" || status=$?
 	[ "$status" -eq 1 ] || die "the fix $name changes nothing in $file"
 }
 
@@ -77,6 +82,45 @@ fixes() {
 	fix makefile fs/proc/Makefile '$ s/$/\n# more/'
 }
 
+# What is for modules that are not in the kernel's source.
+fixes_outside() {
+	local FROM=$OUTSIDE
+	fix outside sub/part.c 's/ \+ OUTSIDE_GENERATED/ + OUTSIDE_GENERATED + 1000/'
+	cp "$WORK/outside.patch" "$WORK/recorded.patch"
+	fix both include/outside.h 's/return x \* 2/return x * 2 + 5000/'
+	# Not what the module was made of.
+	fix another sub/part.c 's/ \+ OUTSIDE_GENERATED/ + OUTSIDE_GENERATED + 1/'
+}
+
+# install_outside: builds the modules, as DKMS or a person does, and puts them where tests find them.
+install_outside() {
+	local args
+	read -ra args <<<"$(kmake_args "$VARIANT")"
+	cp -r "$OUTSIDE" "$WORK/built"
+	step "modules out of tree for $ARCH $VARIANT" "20 s" \
+		"$TOP/scripts/enter" make -C "$KDIR" M="$WORK/built" "${args[@]}" modules
+	mkdir "$WORK/installed" "$WORK/compressed"
+	cp "$WORK/built"/*.ko "$WORK/installed/"
+	xz -c "$WORK/built/klp_outside.ko" >"$WORK/compressed/klp_outside.ko.xz"
+	# Another source.
+	cp -r "$OUTSIDE" "$WORK/other"
+	sed -i 's/OUTSIDE_SCALE=3/OUTSIDE_SCALE=5/' "$WORK/other/Makefile"
+}
+
+build_outside() {
+	local before after
+	before=$(find "$OUTSIDE" -printf '%p %s %T@\n' | sort)
+	builds outside --source "$OUTSIDE" --module "$WORK/compressed/klp_outside.ko.xz"
+	builds recorded --source "$WORK/built"
+	builds both --source "$OUTSIDE" --module "$WORK/installed/klp_outside.ko" \
+		--module "$WORK/installed/klp_outside_too.ko"
+	refuses another "give it with --module" --source "$OUTSIDE"
+	refuses another "is not what klp_outside was made of" --source "$WORK/other" \
+		--module "$WORK/installed/klp_outside.ko"
+	after=$(find "$OUTSIDE" -printf '%p %s %T@\n' | sort)
+	count "$([ "$before" = "$after" ] && echo 0 || echo 1)" "the source of the modules is as it was"
+}
+
 build() {
 	local passed=0 failed=0 left
 	builds meminfo
@@ -92,6 +136,7 @@ build() {
 	# What is there is not of this kernel.
 	cp "$WORK/meminfo.patch" "$WORK/nowhere.patch"
 	refuses nowhere "there is no kernel's source" --source "$WORK"
+	build_outside
 	left=$(find "$WORK/out" -mindepth 1 ! -name 'livepatch-fix-*.ko')
 	count "$([ -z "$left" ] && echo 0 || echo 1)" "nothing else is left: $left"
 	echo "$passed passed, $failed failed"
@@ -107,8 +152,11 @@ for variant in "${VARIANTS[@]}"; do
 	rm -rf "$WORK"
 	mkdir -p "$WORK/out"
 	fixes
+	fixes_outside
+	install_outside
 	part "build-fixes-$ARCH-$variant" build
-	MODULES_DIR=$modules:$WORK/out part "build-guest-$ARCH-$variant" "$TOP/tools/testing/selftests.sh" \
+	part "build-ended-$ARCH-$variant" ended
+	MODULES_DIR=$modules:$WORK/out:$WORK/installed part "build-guest-$ARCH-$variant" "$TOP/tools/testing/selftests.sh" \
 		--variant "$variant" --tests "$TOP/tools/testing/selftests/build"
 	rm -rf "$WORK"
 done

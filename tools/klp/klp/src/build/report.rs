@@ -105,7 +105,10 @@ impl Report {
 impl Unit {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let proof = match self.proven {
-            Some(count) => format!("{count} functions are the kernel's"),
+            Some(count) if self.patch.object == "vmlinux" => {
+                format!("{count} functions are the kernel's")
+            }
+            Some(count) => format!("{count} functions are those of {}", self.patch.object),
             None => "not compared with the kernel".to_owned(),
         };
         writeln!(out, "  {} {NOTE}({proof}){NOTE:#}", self.path.display())?;
