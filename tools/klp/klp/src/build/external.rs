@@ -275,6 +275,38 @@ mod tests {
     }
 
     #[test]
+    fn records_count_that_are_of_this_kernel_and_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        write(&path("kdir/include/config/kernel.release"), "7.3.4\n");
+        write(&path("kdir/include/config/auto.conf"), "CONFIG_X86_64=y\n");
+        let kdir = Kdir::open(&path("kdir")).expect("it is prepared");
+        let source = path("source");
+        let found = || recorded(&source, &kdir).expect("it can be read");
+        write(&source.join("sub/a.c"), "");
+        assert_eq!(found(), None);
+        let record = |name: &str| {
+            let text = format!("savedcmd_{name} := gcc -c -o {name} a.c\n");
+            write(&source.join("sub/.a.o.cmd"), &text);
+        };
+        let module = |release: &str| {
+            let text = format!("x\0vermagic={release} SMP\0");
+            write(&source.join("thing.ko"), &text);
+        };
+        record("sub/a.o");
+        assert_eq!(found(), None);
+        module("7.3.4");
+        assert_eq!(found(), Some(Recorded::Here));
+        module("7.3.4-other");
+        assert_eq!(found(), None);
+        module("7.3.4");
+        record(&source.join("sub/a.o").display().to_string());
+        assert_eq!(found(), Some(Recorded::InKernel));
+        record("/another/source/sub/a.o");
+        assert_eq!(found(), None);
+    }
+
+    #[test]
     fn a_copy_has_sources_with_their_times() {
         let directory = tempfile::tempdir().expect("a directory");
         let (source, copy) = (

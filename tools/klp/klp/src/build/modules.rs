@@ -80,8 +80,8 @@ pub fn find(
 
 #[cfg(test)]
 mod tests {
-    use super::name;
-    use std::path::Path;
+    use super::*;
+    use crate::build::testing::write;
 
     #[test]
     fn names_are_the_kernels() {
@@ -89,5 +89,42 @@ mod tests {
         assert_eq!(of("a/snd-hda.ko.xz").as_deref(), Some("snd_hda"));
         assert_eq!(of("ext4.ko").as_deref(), Some("ext4"));
         assert_eq!(of("ext4"), None);
+    }
+
+    #[test]
+    fn a_module_is_where_depmod_says_or_above_its_sources() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let modules = directory.path().join("lib/modules/7.3.4");
+        let build = modules.join("build");
+        write(&build.join("include/config/kernel.release"), "7.3.4\n");
+        write(&build.join("include/config/auto.conf"), "CONFIG_S390=y\n");
+        let kdir = Kdir::open(&build).expect("it is prepared");
+        let find = |given: &[PathBuf], built: Option<&PathBuf>, installed: &str| {
+            find(&kdir, given, "a_b", built, Path::new(installed))
+        };
+        let installed = "kernel/fs/ab/lib/a-b.ko";
+        let error = find(&[], Some(&build), installed).expect_err("it is nowhere");
+        assert!(
+            error.to_string().ends_with("give it with --module"),
+            "{error}"
+        );
+        let file = |path: PathBuf| {
+            write(&path, "");
+            path
+        };
+        let above = file(build.join("fs/ab/a-b.ko"));
+        assert_eq!(find(&[], Some(&build), installed).unwrap(), above);
+        // It is not looked for where it was built.
+        find(&[], None, installed).expect_err("it is not installed");
+        let below = file(modules.join("kernel/fs/ab/a-b.ko.xz"));
+        assert_eq!(find(&[], None, installed).unwrap(), below);
+        let update = file(modules.join("updates/dkms/a-b.ko.zst"));
+        write(
+            &modules.join("modules.dep"),
+            "updates/dkms/a-b.ko.zst: x.ko\n",
+        );
+        assert_eq!(find(&[], Some(&build), installed).unwrap(), update);
+        let given = [PathBuf::from("elsewhere/a_b.ko")];
+        assert_eq!(find(&given, Some(&build), installed).unwrap(), given[0]);
     }
 }
