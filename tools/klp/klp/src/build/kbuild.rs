@@ -7,36 +7,81 @@ use super::kdir::Config;
 use super::tree::Tree;
 use anyhow::{bail, Context, Result};
 use livepatch_format::elf::Machine;
+use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+
+/// How many objects one make is asked for: kbuild hands their names on in the environment, where
+/// one variable can have 128 KiB.
+const AT_A_TIME: usize = 500;
 
 /// Compiles `objects`, named from the build directory, which this writes to: it has to be one that
 /// was prepared for this. Objects that cannot be made do not keep it from making the others: then
-/// kbuild's messages are returned.
+/// kbuild's messages are returned. `count` is told how many were begun.
 ///
 /// # Errors
 ///
 /// If make cannot be run.
-pub fn compile(tree: &Tree, objects: &[PathBuf], jobs: usize) -> Result<Option<String>> {
-    let mut make = make(tree);
-    make.arg(format!("-j{jobs}"))
-        .args(["-k", "--no-print-directory"])
-        .args(arguments(tree)?)
-        .args(objects)
-        .stdin(Stdio::null());
-    let output = match make.output() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            bail!("klp build needs make to find out how the kernel's files are compiled: install make")
+pub fn compile(
+    tree: &Tree,
+    objects: &[PathBuf],
+    jobs: usize,
+    mut count: impl FnMut(usize),
+) -> Result<Option<String>> {
+    let mut said = String::new();
+    let mut done = 0;
+    for objects in objects.chunks(AT_A_TIME) {
+        let mut make = make(tree);
+        make.arg(format!("-j{jobs}"))
+            .args(["-k", "--no-print-directory"])
+            .args(arguments(tree)?)
+            .args(objects)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = match make.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                bail!("klp build needs make to find out how the kernel's files are compiled: install make")
+            }
+            child => child.context("cannot run make")?,
+        };
+        let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+        let complaint = thread::scope(|scope| {
+            let complaint = scope.spawn(|| {
+                let mut text = Vec::new();
+                let read = stderr.as_mut().map(|stderr| stderr.read_to_end(&mut text));
+                read.unwrap_or(Ok(0)).map(|_| text)
+            });
+            // A line for each command, which names what it makes.
+            let mut at = done;
+            for line in stdout
+                .take()
+                .map(BufReader::new)
+                .into_iter()
+                .flat_map(BufRead::lines)
+            {
+                let line = line?;
+                let name = line.split_whitespace().last().map(Path::new);
+                if name.is_some_and(|name| objects.iter().any(|object| object == name)) {
+                    at += 1;
+                    count(at);
+                }
+            }
+            complaint
+                .join()
+                .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        });
+        let complaint = complaint.context("cannot read what make says")?;
+        if !child.wait().context("cannot run make")?.success() {
+            said.push_str(&String::from_utf8_lossy(&complaint));
         }
-        output => output.context("cannot run make")?,
-    };
-    if output.status.success() {
-        return Ok(None);
+        done += objects.len();
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Ok(Some(said.trim_end().to_owned()))
+    let said = said.trim_end();
+    Ok((!said.is_empty()).then(|| said.to_owned()))
 }
 
 /// make in the build directory.
@@ -97,9 +142,14 @@ pub fn arguments(tree: &Tree) -> Result<Vec<String>> {
     Ok(arguments)
 }
 
-/// The object that kbuild makes of a C file.
+/// The object that kbuild makes of a C file or of assembly, or the linker script that it makes of
+/// `NAME.lds.S`.
 pub fn object(source: &Path) -> PathBuf {
-    source.with_extension("o")
+    let stem = source.with_extension("");
+    match stem.extension() == Some(OsStr::new("lds")) {
+        true => stem,
+        false => source.with_extension("o"),
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@
 //! | [`kdir`], [`prepare`], [`make`] | what modules are built against, and a build directory |
 //! | [`tree`], [`overlay`], [`path`], [`lines`] | the source tree, and as the fix leaves it |
 //! | [`command`] | the commands that kbuild recorded |
-//! | [`affected`], [`includes`], [`configured`], [`kbuild`] | which objects the fix affects |
-//! | [`compile`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
+//! | [`affected`], [`includes`], [`makefiles`], [`configured`], [`kbuild`] | which objects the fix affects |
+//! | [`compile`], [`text`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
+//! | [`beside`] | what is made of changed files and cannot be patched |
 //! | [`modules`] | the files of target modules |
 //! | [`proof`], [`numbered`] | whether an object is a part of the kernel, and where |
 //! | [`world`], [`shared`] | what the comparison of two objects asks about the kernel |
@@ -18,6 +19,7 @@
 
 pub mod affected;
 pub mod args;
+pub mod beside;
 pub mod cache;
 pub mod command;
 pub mod compile;
@@ -31,6 +33,7 @@ pub mod kdir;
 pub mod lines;
 pub mod link;
 pub mod make;
+pub mod makefiles;
 pub mod modules;
 pub mod numbered;
 pub mod overlay;
@@ -42,6 +45,7 @@ pub mod report;
 pub mod scratch;
 pub mod shared;
 pub mod sign;
+pub mod text;
 pub mod tree;
 
 #[cfg(test)]
@@ -189,6 +193,8 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     let ask = Ask {
         contains: &|_| true,
         jobs,
+        most: args.max_files,
+        progress,
     };
     let affected = affected::units(&tree, overlay.changed(), lock.is_some().then_some(&ask))?;
     drop(lock);
@@ -200,10 +206,6 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         compiler::check(&tree.build, compiler)?;
     }
 
-    progress.step(match affected.units.len() {
-        1 => "compiling 1 file".to_owned(),
-        count => format!("compiling {count} files"),
-    });
     let headers = compile::Headers {
         directory: livepatch.join("include"),
         come_first: !kdir.config.is_set("LIVEPATCH"),
@@ -213,7 +215,23 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         scratch: &scratch.sub("objects")?,
         jobs,
         headers: uses_headers(&overlay).then_some(&headers),
+        progress,
     };
+    let beside = match affected.others.len() {
+        0 => Vec::new(),
+        count => {
+            progress.step(format!(
+                "looking at what else is made of it ({count} files)"
+            ));
+            beside::check(&tree, &mut overlay, &affected.others, &options)
+                .map_err(Stop::new(Status::Refused))?
+        }
+    };
+    report.ignored.extend(beside);
+    progress.step(match affected.units.len() {
+        1 => "compiling 1 file".to_owned(),
+        count => format!("compiling {count} files"),
+    });
     let compiled =
         compile::compile(&tree, &mut overlay, &affected.units, &options).map_err(|error| {
             match error.is::<compile::DoesNotCompile>() {

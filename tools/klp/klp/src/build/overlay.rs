@@ -427,7 +427,10 @@ fn classify(path: &Path, machine: Machine) -> Result<Kind, &'static str> {
     let arch = source_arch(machine);
     match parts.as_slice() {
         ["Documentation" | "LICENSES", ..] => return Ok(Kind::Ignored("documentation")),
-        ["tools", ..] => return Ok(Kind::Ignored("a program, no part of the kernel")),
+        // The kernel includes some of their files.
+        ["tools", .., last] if !last.ends_with(".c") && !last.ends_with(".h") => {
+            return Ok(Kind::Ignored("a program, no part of the kernel"))
+        }
         ["samples", ..] => return Ok(Kind::Ignored("a sample")),
         ["arch", other, _, ..] if *other != arch => {
             return Ok(Kind::Ignored("another architecture's"))
