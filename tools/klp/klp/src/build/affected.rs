@@ -2,11 +2,12 @@
 
 //! Which objects a fix affects.
 
-use super::command::{object_of, record_of, Record};
+use super::command::{object_of, record_of, Product, Record};
 use super::configured::Configured;
 use super::includes::Includes;
 use super::kbuild;
 use super::overlay::{Changed, Kind};
+use super::progress::Progress;
 use super::tree::{Of, Tree};
 use anyhow::{anyhow, bail, Context, Result};
 use memchr::memmem::{self, Finder};
@@ -16,8 +17,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How many objects are compiled at most to find out whether they include a changed header.
-const MOST_ASKED: usize = 1000;
+/// Where kbuild makes headers of numbers beside the directories of the kernel: for modpost.
+const NUMBERS_OF_MODULES: &str = "scripts/mod/devicetable-offsets.s";
 
 /// An object that a fix affects.
 #[derive(Debug, Clone)]
@@ -28,19 +29,34 @@ pub struct Unit {
     pub because: BTreeSet<PathBuf>,
 }
 
+/// What is made of changed files and cannot be patched. It may come out the same.
+#[derive(Debug, Clone)]
+pub struct Other {
+    /// How it is made.
+    pub record: Record,
+    /// What it belongs to, if that is not the kernel that runs.
+    pub place: Option<&'static str>,
+}
+
 /// What a fix affects.
 #[derive(Debug, Default)]
 pub struct Affected {
     /// The objects, in the order of their paths.
     pub units: Vec<Unit>,
+    /// What else is made of changed files.
+    pub others: Vec<Other>,
     /// What was left out, and why, for people.
     pub notes: Vec<String>,
 }
 
 /// How objects are found in a tree in which not everything was compiled.
-pub struct Ask {
+pub struct Ask<'a> {
     /// How many compilers may run at a time.
     pub jobs: usize,
+    /// How many objects may be compiled to find out whether they include a changed header.
+    pub most: usize,
+    /// Where it says how far it is.
+    pub progress: &'a Progress,
 }
 
 /// Finds the objects that are made of changed files.
@@ -83,7 +99,9 @@ pub fn units(tree: &Tree, changed: &[Changed], ask: Option<&Ask>) -> Result<Affe
     let found: BTreeSet<_> = objects
         .units
         .values()
-        .flat_map(|unit| unit.because.iter().cloned())
+        .flat_map(|unit| unit.because.iter())
+        .chain(&objects.because)
+        .cloned()
         .collect();
     for file in files {
         if found.contains(&file.path) {
@@ -99,27 +117,15 @@ pub fn units(tree: &Tree, changed: &[Changed], ask: Option<&Ask>) -> Result<Affe
                 bail!("{path} is a part of {place}, which a livepatch cannot change")
             }
             Some(_) => {}
+            None if file.path.starts_with("tools") => affected.notes.push(format!(
+                "{path} is left out: a program, no part of the kernel"
+            )),
             None => affected.notes.push(format!(
                 "{path} is left out: nothing in this kernel is made of it"
             )),
         }
     }
-    for place in objects.outside.keys() {
-        affected.notes.push(format!(
-            "{place} also includes what is changed, and is not patched"
-        ));
-    }
-    if !objects.assembly.is_empty() {
-        let files: Vec<_> = objects
-            .assembly
-            .iter()
-            .map(|object| object.with_extension("S").display().to_string())
-            .collect();
-        affected.notes.push(format!(
-            "assembly also includes what is changed, and is not patched: {}",
-            files.join(", ")
-        ));
-    }
+    affected.others = objects.others.into_values().collect();
     affected.units = objects.units.into_values().collect();
     Ok(affected)
 }
@@ -153,8 +159,10 @@ const BOOT: &str = "the code that runs before the kernel does";
 struct Objects {
     /// By their paths.
     units: BTreeMap<PathBuf, Unit>,
-    /// Those of assembly.
-    assembly: BTreeSet<PathBuf>,
+    /// What is no unit, by its path.
+    others: BTreeMap<PathBuf, Other>,
+    /// The changed files that those are made of that belong to the kernel which runs.
+    because: BTreeSet<PathBuf>,
     /// What is not the kernel that runs, and which changed files it is made of.
     outside: BTreeMap<&'static str, BTreeSet<PathBuf>>,
     /// How many records of C files there are.
@@ -164,9 +172,8 @@ struct Objects {
 
 /// What a record says of changed files.
 enum Hit {
-    Unit(Box<Unit>),
-    Assembly(PathBuf),
-    Outside(&'static str, BTreeSet<PathBuf>),
+    Unit(Unit),
+    Other(Other, BTreeSet<PathBuf>),
 }
 
 impl Objects {
@@ -198,19 +205,21 @@ impl Objects {
         match hit {
             Hit::Unit(unit) => {
                 let object = unit.record.command.object().to_owned();
-                self.units.insert(object, *unit);
+                self.units.insert(object, unit);
             }
-            Hit::Assembly(object) => {
-                self.assembly.insert(object);
-            }
-            Hit::Outside(place, because) => {
-                self.outside.entry(place).or_default().extend(because);
+            Hit::Other(other, because) => {
+                match other.place {
+                    Some(place) => self.outside.entry(place).or_default().extend(because),
+                    None => self.because.extend(because),
+                }
+                let object = other.record.command.object().to_owned();
+                self.others.insert(object, other);
             }
         }
     }
 
     /// Has kbuild compile what may be made of the files and has no record.
-    fn ask(&mut self, tree: &Tree, files: &[&Changed], ask: &Ask) -> Result<()> {
+    fn ask(&mut self, tree: &Tree, files: &[&Changed], ask: &Ask<'_>) -> Result<()> {
         let includes = Includes::read(tree)?;
         let mut configured = Configured::new(tree);
         let mut wanted = BTreeSet::new();
@@ -219,6 +228,8 @@ impl Objects {
             let includers = includes.includers(&file.path);
             // Others may include a file of that name, or one that is compiled itself as well.
             if file.kind == Kind::C
+                && !file.path.starts_with("tools")
+                && !is_numbers(tree, &file.path)
                 && (includers.is_empty() || configured.names(&kbuild::object(&file.path))?)
             {
                 needed.insert(file.path.clone());
@@ -226,28 +237,41 @@ impl Objects {
             wanted.extend(includers);
         }
         wanted.extend(needed.iter().cloned());
+        // Those of sources that are compiled for another directory.
+        let changed = files.iter().filter(|file| file.kind == Kind::C);
+        let sources: BTreeSet<_> = changed.map(|file| &file.path).chain(&wanted).collect();
         let mut objects = Vec::new();
-        for source in wanted {
-            let object = kbuild::object(&source);
-            if place(&object).is_none()
-                && !is_recorded(tree, &object)?
-                && !configured.leaves_out(&object)?
-            {
-                objects.push((source, object));
+        for source in sources {
+            let own = kbuild::object(source);
+            let is_object = own.extension() == Some(OsStr::new("o"));
+            let is_own = wanted.contains(source)
+                && (is_object || is_linker_script(&own))
+                && !is_numbers(tree, source);
+            let elsewhere = includes.objects_elsewhere(source);
+            for object in is_own.then_some(own).into_iter().chain(elsewhere) {
+                if place(&object).is_none()
+                    && !is_recorded(tree, &object)?
+                    && !configured.leaves_out(&object)?
+                {
+                    objects.push((source.clone(), object));
+                }
             }
         }
         if objects.is_empty() {
             return Ok(());
         }
-        if objects.len() > MOST_ASKED {
+        if objects.len() > ask.most {
             bail!(
-                "{} files of this kernel may include what the fix changes: build the kernel in {} first",
-                objects.len(),
-                tree.build.display()
+                "{count} files of this kernel may include what the fix changes, and each has to be \
+                 compiled once to know: allow that with --max-files {count}",
+                count = objects.len(),
             );
         }
         let names: Vec<_> = objects.iter().map(|(_, object)| object.clone()).collect();
-        let complaint = kbuild::compile(tree, &names, ask.jobs)?;
+        let all = names.len();
+        let complaint = kbuild::compile(tree, &names, ask.jobs, |done| {
+            ask.progress.count(done, all);
+        })?;
         let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
         let finders = finders(&paths);
         let mut missing = Vec::new();
@@ -276,6 +300,18 @@ impl Objects {
         }
         Ok(())
     }
+}
+
+/// Whether kbuild only takes numbers from a C file. It has done so when the source was prepared.
+fn is_numbers(tree: &Tree, source: &Path) -> bool {
+    let numbers = source.with_extension("s");
+    tree.build.join(record_of(&numbers)).is_file()
+}
+
+/// Whether it is the linker script of the kernel itself.
+fn is_linker_script(object: &Path) -> bool {
+    let parts: Vec<_> = object.iter().filter_map(OsStr::to_str).collect();
+    matches!(parts.as_slice(), ["arch", _, "kernel", "vmlinux.lds"])
 }
 
 /// Whether an object has a record. One that ends in the middle, as make was killed, goes away with
@@ -341,6 +377,10 @@ fn records(tree: &Tree) -> Result<Vec<(PathBuf, PathBuf)>> {
             records.push((name.to_owned(), entry.path().to_owned()));
         }
     }
+    let numbers = tree.build.join(record_of(Path::new(NUMBERS_OF_MODULES)));
+    if numbers.is_file() {
+        records.push((NUMBERS_OF_MODULES.into(), numbers));
+    }
     Ok(records)
 }
 
@@ -369,9 +409,7 @@ fn hit(tree: &Tree, object: &Path, bytes: &[u8], names: &Names<'_>) -> Result<Op
     }
     let place = recorded_place(object, bytes);
     let Some(record) = Record::parse(tree, object, bytes)? else {
-        let is_assembly = tree.source.join(object.with_extension("S")).exists();
-        let is_hit = is_assembly && place.is_none();
-        return Ok(is_hit.then(|| Hit::Assembly(object.to_owned())));
+        return Ok(None);
     };
     let because: BTreeSet<_> = record
         .dependencies
@@ -382,9 +420,14 @@ fn hit(tree: &Tree, object: &Path, bytes: &[u8], names: &Names<'_>) -> Result<Op
     if because.is_empty() {
         return Ok(None);
     }
-    Ok(Some(match place {
-        Some(place) => Hit::Outside(place, because),
-        None => Hit::Unit(Box::new(Unit { record, because })),
+    let product = record.command.product();
+    // Of the scripts of what is linked into the kernel, nothing is left but what the kernel's has.
+    if product == Product::LinkerScript && !is_linker_script(object) {
+        return Ok(None);
+    }
+    Ok(Some(match (place, product) {
+        (None, Product::Object) => Hit::Unit(Unit { record, because }),
+        _ => Hit::Other(Other { record, place }, because),
     }))
 }
 
@@ -412,6 +455,7 @@ fn may_name(record: &[u8], path: &Path, finder: &Finder<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::build::testing::{write, Kernel, Layout, LAYOUTS};
+    use std::sync::LazyLock;
 
     fn changed(path: &str) -> Changed {
         Changed {
@@ -425,6 +469,16 @@ mod tests {
             is_deleted: false,
         }
     }
+
+    fn ask() -> Ask<'static> {
+        Ask {
+            jobs: 1,
+            most: 10,
+            progress: &QUIET,
+        }
+    }
+
+    static QUIET: LazyLock<Progress> = LazyLock::new(|| Progress::new(true));
 
     fn objects(affected: &Affected) -> Vec<&str> {
         let objects = affected
@@ -464,7 +518,7 @@ mod tests {
         for layout in LAYOUTS {
             for (path, expected) in CASES {
                 let kernel = Kernel::new(layout);
-                let ask = Ask { jobs: 1 };
+                let ask = ask();
                 let affected = units(&kernel.tree, &[changed(path)], Some(&ask)).expect(path);
                 assert_eq!(objects(&affected), *expected, "{layout:?} {path}");
                 // Only what may be affected was compiled.
@@ -480,7 +534,7 @@ mod tests {
             &kernel.tree.source.join("fs/Makefile"),
             "obj-y += one.o\nobj-$(CONFIG_DEEP) += deep/\n",
         );
-        let ask = Ask { jobs: 1 };
+        let ask = ask();
         let files = [changed("fs/deep/three.c"), changed("fs/one.c")];
         let affected = units(&kernel.tree, &files, Some(&ask)).expect("they are found");
         assert_eq!(objects(&affected), ["fs/one.o"]);
@@ -496,7 +550,7 @@ mod tests {
             &kernel.tree.source.join("fs/maybe.c"),
             "#if 0\n#include <linux/rarer.h>\n#endif\nint maybe;\n",
         );
-        let ask = Ask { jobs: 1 };
+        let ask = ask();
         let affected = units(
             &kernel.tree,
             &[changed("include/linux/rarer.h")],
@@ -519,7 +573,7 @@ mod tests {
         ] {
             write(&kernel.tree.source.join(path), text);
         }
-        let ask = Ask { jobs: 1 };
+        let ask = ask();
         let files = [changed("include/linux/rarer.h")];
         let affected = units(&kernel.tree, &files, Some(&ask)).expect("they are found");
         assert_eq!(objects(&affected), ["fs/outer.o", "fs/two.o"]);
@@ -565,7 +619,7 @@ mod tests {
             &kernel.tree.source.join("fs/one.c"),
             "int nonsense nonsense;\n",
         );
-        let ask = Ask { jobs: 1 };
+        let ask = ask();
         let error = units(&kernel.tree, &[changed("fs/one.c")], Some(&ask)).expect_err("it fails");
         let message = error.to_string();
         assert!(
@@ -582,8 +636,9 @@ mod tests {
         assert!(error.to_string().contains("a part of the vdso"), "{error}");
         let affected = units(&kernel.tree, &[changed("include/linux/rare.h")], None);
         let affected = affected.expect("a header may be");
-        assert!(affected.units.is_empty());
-        assert!(affected.notes.join("\n").contains("the vdso also includes"));
+        assert!(affected.units.is_empty() && affected.notes.is_empty());
+        let places: Vec<_> = affected.others.iter().map(|other| other.place).collect();
+        assert_eq!(places, [Some("the vdso")]);
         assert_eq!(
             place(Path::new("arch/x86/boot/compressed/misc.o")),
             Some(BOOT)
@@ -592,19 +647,50 @@ mod tests {
     }
 
     #[test]
-    fn assembly_that_includes_a_header_is_named() {
-        let kernel = Kernel::built(Layout::Apart);
-        let source = kernel.tree.source.display();
-        write(
-            &kernel.tree.build.join("lib/.entry.o.cmd"),
-            &format!(
-                "savedcmd_lib/entry.o := gcc -c -o lib/entry.o {source}/lib/entry.S\n\n\
-                 source_lib/entry.o := {source}/lib/entry.S\n\ndeps_lib/entry.o := \\\n  \
-                 {source}/include/linux/thing.h \\\n\n"
-            ),
-        );
-        let affected = units(&kernel.tree, &[changed("include/linux/thing.h")], None);
-        let notes = affected.expect("they are found").notes.join("\n");
-        assert!(notes.contains("is not patched: lib/entry.S"), "{notes}");
+    fn too_many_files_are_not_compiled_unless_that_is_asked_for() {
+        let kernel = Kernel::new(Layout::Apart);
+        let files = [changed("include/linux/thing.h"), changed("fs/near.h")];
+        let mut ask = ask();
+        ask.most = 1;
+        let error = units(&kernel.tree, &files, Some(&ask)).expect_err("two are too many");
+        assert!(error.to_string().contains("--max-files 2"), "{error}");
+        assert!(!kernel.tree.build.join("fs/one.o").exists());
+        ask.most = 2;
+        let affected = units(&kernel.tree, &files, Some(&ask)).expect("two are allowed");
+        assert_eq!(objects(&affected), ["fs/deep/three.o", "fs/one.o"]);
+    }
+
+    #[test]
+    fn a_part_of_a_program_counts_where_the_kernel_includes_it() {
+        for is_built in [false, true] {
+            let kernel = Kernel::new(Layout::Apart);
+            for (path, text) in [
+                (
+                    "tools/lib/shared.c",
+                    "#include \"shared.h\"\nint shared(void) { return SHARED; }\n",
+                ),
+                ("tools/lib/shared.h", "#define SHARED 1\n"),
+                ("tools/lib/program.c", "#include \"shared.h\"\nint main;\n"),
+                ("fs/shared.c", "#include \"../tools/lib/shared.c\"\n"),
+            ] {
+                write(&kernel.tree.source.join(path), text);
+            }
+            if is_built {
+                kernel.make(&[], &["fs/shared.o"]);
+            }
+            for path in ["tools/lib/shared.c", "tools/lib/shared.h"] {
+                let ask = ask();
+                let ask = (!is_built).then_some(&ask);
+                let affected = units(&kernel.tree, &[changed(path)], ask).expect(path);
+                assert_eq!(objects(&affected), ["fs/shared.o"], "{path}");
+                assert!(affected.notes.is_empty(), "{:?}", affected.notes);
+                let affected = units(&kernel.tree, &[changed("tools/lib/program.c")], ask);
+                let notes = affected.expect("it is a program").notes.join("\n");
+                assert!(
+                    notes.contains("a program, no part of the kernel"),
+                    "{notes}"
+                );
+            }
+        }
     }
 }

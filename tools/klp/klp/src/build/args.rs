@@ -91,6 +91,11 @@ pub struct Args {
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
 
+    /// Where nothing was built: how many files may be compiled to find out which of them include a
+    /// changed header
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_files: usize,
+
     /// Where scripts/Makefile.livepatch is: what is installed, or a checkout; the default is what
     /// this klp belongs to
     #[arg(long, value_name = "DIR")]

@@ -48,9 +48,10 @@ enum Root {
     Relative,
 }
 
-/// How an object was compiled from a C file.
+/// How an object was compiled from a C file or from assembly, or what is like one.
 #[derive(Debug, Clone)]
 pub struct Command {
+    product: Product,
     object: PathBuf,
     source: PathBuf,
     environment: Vec<(String, String)>,
@@ -108,6 +109,53 @@ impl Invocation {
     }
 }
 
+/// What a command makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// An object, of a C file.
+    Object,
+    /// An object, of assembly.
+    Assembly,
+    /// The compiler's assembly, of a C file: kbuild takes numbers from it, for headers that it
+    /// generates (`filechk_offsets` in `scripts/Makefile.lib`).
+    Numbers,
+    /// A linker script.
+    LinkerScript,
+}
+
+impl Product {
+    /// By what is made, and what it is made of.
+    fn of(product: &Path, source: &str) -> Option<Self> {
+        let extension = product.extension().and_then(OsStr::to_str);
+        let (_, made_of) = source.rsplit_once('.')?;
+        match (extension?, made_of) {
+            ("o", "c") => Some(Product::Object),
+            ("o", "S") => Some(Product::Assembly),
+            ("s", "c") => Some(Product::Numbers),
+            ("lds", "S") => Some(Product::LinkerScript),
+            _ => None,
+        }
+    }
+
+    /// The flag that has the compiler make it.
+    fn flag(self) -> &'static str {
+        match self {
+            Product::Object | Product::Assembly => "-c",
+            Product::Numbers => "-S",
+            Product::LinkerScript => "-E",
+        }
+    }
+
+    /// What its source is called.
+    fn source(self, product: &Path) -> PathBuf {
+        match self {
+            Product::Object | Product::Numbers => product.with_extension("c"),
+            Product::Assembly => product.with_extension("S"),
+            Product::LinkerScript => product.with_extension("lds.S"),
+        }
+    }
+}
+
 /// The name of the record of an object, both relative to the build directory.
 pub fn record_of(object: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
@@ -116,16 +164,18 @@ pub fn record_of(object: &Path) -> PathBuf {
     object.with_file_name(name)
 }
 
-/// The object whose record has this name, if it is the name of one.
+/// The object, linker script, or assembly of the compiler whose record has this name, if it is the
+/// name of one.
 pub fn object_of(record: &Path) -> Option<PathBuf> {
     let name = record.file_name()?.to_str()?;
     let object = name.strip_prefix('.')?.strip_suffix(".cmd")?;
-    (object.ends_with(".o") && !object.starts_with('.')).then(|| record.with_file_name(object))
+    let is_one = [".o", ".s", ".lds"].iter().any(|end| object.ends_with(end));
+    (is_one && !object.starts_with('.')).then(|| record.with_file_name(object))
 }
 
 impl Record {
     /// Reads the record of `object`, which is relative to the build directory; `None` if there is
-    /// none, or the object was not made of a C file.
+    /// none, or the object was made of something that is not compiled as C is.
     pub fn read(tree: &Tree, object: &Path) -> Result<Option<Self>> {
         let path = tree.build.join(record_of(object));
         match fs::read(&path) {
@@ -136,7 +186,8 @@ impl Record {
         }
     }
 
-    /// Parses the record of `object`; `None` if it was not made of a C file.
+    /// Parses the record of `object`; `None` if it was made of something that is not compiled as C
+    /// is.
     ///
     /// # Errors
     ///
@@ -150,7 +201,10 @@ impl Record {
                 rest.strip_prefix(&name)?.strip_prefix(" := ")
             })
         };
-        let Some(source) = value("source").filter(|source| source.ends_with(".c")) else {
+        let Some(source) = value("source") else {
+            return Ok(None);
+        };
+        let Some(product) = Product::of(object, source) else {
             return Ok(None);
         };
         // Since Linux 6.2 it is called savedcmd.
@@ -158,7 +212,7 @@ impl Record {
             bail!("it has no command for {name}");
         };
         let line = line.replace("$(pound)", "#").replace("$$", "$");
-        let command = Command::new(tree, object, source, &line)?;
+        let command = Command::new(tree, product, object, source, &line)?;
         Ok(Some(Record {
             command,
             dependencies: dependencies(text, source),
@@ -184,8 +238,8 @@ fn dependencies(text: &str, source: &str) -> Vec<String> {
 
 impl Command {
     /// The command of `line`, as for a shell.
-    fn new(tree: &Tree, object: &Path, source: &str, line: &str) -> Result<Self> {
-        let words = compilation(line)?;
+    fn new(tree: &Tree, product: Product, object: &Path, source: &str, line: &str) -> Result<Self> {
+        let words = compilation(line, product.flag())?;
         let mut words = words.into_iter().peekable();
         let mut environment = Vec::new();
         while let Some((name, value)) = words.peek().and_then(|word| assignment(word)) {
@@ -202,8 +256,9 @@ impl Command {
         if let Some(flag) = arguments.iter().find(|word| word.starts_with("-flto")) {
             bail!("the kernel was built with {flag}: klp build needs objects with machine code");
         }
-        let (root, source) = root(tree, object, source)?;
+        let (root, source) = root(tree, &product.source(object), source)?;
         Ok(Command {
+            product,
             object: object.to_owned(),
             source,
             environment,
@@ -213,12 +268,17 @@ impl Command {
         })
     }
 
+    /// What it makes.
+    pub fn product(&self) -> Product {
+        self.product
+    }
+
     /// The object, relative to the build directory.
     pub fn object(&self) -> &Path {
         &self.object
     }
 
-    /// The C file: relative to the source tree, or, if it was generated, to the build directory.
+    /// The file that is compiled: relative to the source tree, or, if it was generated, to the build directory.
     pub fn source(&self) -> &Path {
         &self.source
     }
@@ -366,8 +426,9 @@ fn text(path: &Path) -> Result<&str> {
         .ok_or_else(|| anyhow!("the name of {} is not text in UTF-8", path.display()))
 }
 
-/// How the command names the source tree, and the C file in it.
-fn root(tree: &Tree, object: &Path, source: &str) -> Result<(Root, PathBuf)> {
+/// How the command names the source tree, and the file in it that is compiled, which is `named`
+/// where kbuild has not moved it.
+fn root(tree: &Tree, named: &Path, source: &str) -> Result<(Root, PathBuf)> {
     let path = normal(&tree.build.join(source));
     let inside = path.strip_prefix(&tree.source);
     if !Path::new(source).is_absolute() {
@@ -389,7 +450,7 @@ fn root(tree: &Tree, object: &Path, source: &str) -> Result<(Root, PathBuf)> {
     // The tree has another name, or has been moved.
     let inside = match path.canonicalize() {
         Ok(path) => path.strip_prefix(&tree.source).map(Path::to_owned).ok(),
-        Err(_) => Some(object.with_extension("c")),
+        Err(_) => Some(named.to_owned()),
     };
     let inside = inside.ok_or_else(|| another_tree(tree, source))?;
     let root = source
@@ -434,13 +495,13 @@ fn assignment(word: &str) -> Option<(String, String)> {
     is_name.then(|| (name.to_owned(), value.to_owned()))
 }
 
-/// The words of the first command of a line that compiles. What comes behind it, such as objtool,
-/// is left out.
-fn compilation(line: &str) -> Result<Vec<String>> {
+/// The words of the first command of a line that compiles, with this flag. What comes behind it, such
+/// as objtool, is left out.
+fn compilation(line: &str, flag: &str) -> Result<Vec<String>> {
     let mut rest = line;
     loop {
         let (words, behind) = simple_command(rest)?;
-        if words.iter().any(|word| word == "-c") {
+        if words.iter().any(|word| word == flag) {
             return Ok(words);
         }
         rest = behind.ok_or_else(|| anyhow!("its command compiles nothing"))?;
@@ -522,6 +583,11 @@ pub fn rule(text: &str) -> Vec<String> {
 /// Whether a path names a C file.
 pub fn is_c(path: &Path) -> bool {
     path.extension() == Some(OsStr::new("c"))
+}
+
+/// Whether a path names assembly that is preprocessed.
+pub fn is_assembly(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("S"))
 }
 
 #[cfg(test)]
@@ -731,15 +797,37 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_assembly_or_of_a_linked_object_is_none_of_a_c_file() {
+    fn a_record_of_what_is_not_compiled_as_c_is_none() {
         let tree = tree("/k", "/b");
         for text in [
-            "savedcmd_a.o := gcc -c -o a.o /k/a.S\n\nsource_a.o := /k/a.S\n",
+            "savedcmd_a.o := gcc -c -o a.o /k/a.rs\n\nsource_a.o := /k/a.rs\n",
             "savedcmd_a.o := ld -r -o a.o b.o c.o\n",
         ] {
             assert!(record(&tree, "a.o", text)
                 .expect("it is a record")
                 .is_none());
+        }
+    }
+
+    #[test]
+    fn a_record_tells_what_is_made() {
+        let tree = tree("/k", "/b");
+        for (made, command, source, product) in [
+            ("a.o", "gcc -c", "a.c", Product::Object),
+            ("a.o", "gcc -c", "a.S", Product::Assembly),
+            ("a.s", "gcc -S", "a.c", Product::Numbers),
+            ("a.lds", "gcc -E -P", "a.lds.S", Product::LinkerScript),
+        ] {
+            let text =
+                format!("savedcmd_{made} := {command} -o {made} /k/{source}\n\nsource_{made} := /k/{source}\n");
+            let record = record(&tree, made, &text).expect(made).expect(source);
+            assert_eq!(record.command.product(), product);
+            assert_eq!(record.command.source(), Path::new(source));
+            // Where the tree has another name, too.
+            let text = text.replace("/k/", "/moved/");
+            let moved = super::Record::parse(&tree, Path::new(made), text.as_bytes());
+            let moved = moved.expect(made).expect(source);
+            assert_eq!(moved.command.source(), Path::new(source));
         }
     }
 
@@ -751,7 +839,7 @@ mod tests {
             (r"gcc -DX=a\ b -c && x", ["gcc", "-DX=a b", "-c"]),
             ("set -e; gcc '' -c | x", ["gcc", "", "-c"]),
         ] {
-            assert_eq!(compilation(line).expect(line), words);
+            assert_eq!(compilation(line, "-c").expect(line), words);
         }
     }
 
@@ -772,7 +860,7 @@ mod tests {
 
         #[test]
         fn no_line_panics(line in "[ -~]{0,60}") {
-            let _ = compilation(&line);
+            let _ = compilation(&line, "-c");
             let _ = rule(&line);
         }
     }

@@ -4,18 +4,22 @@
 
 use super::affected::Unit;
 use super::cache::Cache;
-use super::command::{rule, Again, Invocation};
+use super::command::{rule, Again, Invocation, Record};
 use super::compiler;
 use super::kbuild::source_arch;
 use super::overlay::Overlay;
 use super::path::normal;
 use super::process;
+use super::progress::Progress;
+use super::text::same_code;
 use super::tree::Tree;
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use livepatch_format::elf::Machine;
 use rayon::prelude::*;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 /// The objects of one source file.
@@ -58,10 +62,13 @@ pub struct Options<'a> {
     pub jobs: usize,
     /// Headers for livepatches, for a fix that includes them.
     pub headers: Option<&'a Headers>,
+    /// Where it says how far it is.
+    pub progress: &'a Progress,
 }
 
 /// Compiles the units, in their order. There is nothing for a unit whose object is the same before
-/// and after the fix: most of those are that include a changed header.
+/// and after the fix: most of those are that include a changed header. The preprocessor tells many of
+/// them, so that they are not compiled at all.
 ///
 /// # Errors
 ///
@@ -72,50 +79,84 @@ pub fn compile(
     units: &[Unit],
     options: &Options<'_>,
 ) -> Result<Vec<Option<Compiled>>> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs.max(1))
-        .build()
-        .context("cannot start threads")?;
-    let scratch = options
-        .scratch
-        .canonicalize()
-        .with_context(|| format!("cannot find {}", options.scratch.display()))?;
-    let compiler = Compiler {
-        tree,
-        cache: Cache::new(options.cache)?,
-        flags: flags(tree, options)?,
-        scratch,
-    };
+    let compiler = Compiler::new(tree, options)?;
+    let pool = pool(options)?;
     pool.install(|| {
+        let is_open = compiler.differ(overlay, units, options.progress)?;
+        let open = units.iter().enumerate().zip(is_open);
+        let open: Vec<_> = open
+            .filter_map(|(unit, is_open)| is_open.then_some(unit))
+            .collect();
+        let step = Step::new(options.progress, open.len() * 2);
         // First what is most likely to fail.
-        let after = compiler.patched(overlay, units)?;
-        let before: Vec<_> = units
+        let after = compiler.patched(overlay, units, &open, &step)?;
+        let before: Vec<_> = open
             .par_iter()
-            .enumerate()
-            .map(|(at, unit)| compiler.original(unit, at, Variant::Before))
+            .map(|(at, unit)| {
+                let object = compiler.original(unit, *at, Variant::Before);
+                step.done();
+                object
+            })
             .collect::<Result<_>>()?;
-        units
+        let compiled: Vec<_> = open
             .par_iter()
             .zip(before)
             .zip(after)
-            .enumerate()
-            .map(|(at, ((unit, before), after))| {
+            .map(|(((at, unit), before), after)| {
                 if before == after {
                     return Ok(None);
                 }
-                Ok(Some(Compiled {
-                    as_built: compiler.original(unit, at, Variant::AsBuilt)?,
-                    before: compiler.original(unit, at, Variant::TypedBefore)?,
-                    after: compiler.typed_after(overlay.root(), unit, at)?,
-                }))
+                let compiled = Compiled {
+                    as_built: compiler.original(unit, *at, Variant::AsBuilt)?,
+                    before: compiler.original(unit, *at, Variant::TypedBefore)?,
+                    after: compiler.typed_after(overlay.root(), unit, *at)?,
+                };
+                Ok(Some((*at, compiled)))
             })
-            .collect()
+            .collect::<Result<_>>()?;
+        let mut all = vec![None; units.len()];
+        for (at, compiled) in compiled.into_iter().flatten() {
+            if let Some(place) = all.get_mut(at) {
+                *place = Some(compiled);
+            }
+        }
+        Ok(all)
     })
+}
+
+/// Threads for as many compilers as may run.
+pub(super) fn pool(options: &Options<'_>) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs.max(1))
+        .build()
+        .context("cannot start threads")
+}
+
+/// How far a step is.
+struct Step<'a> {
+    progress: &'a Progress,
+    all: usize,
+    done: AtomicUsize,
+}
+
+impl<'a> Step<'a> {
+    fn new(progress: &'a Progress, all: usize) -> Self {
+        Step {
+            progress,
+            all,
+            done: AtomicUsize::new(0),
+        }
+    }
+
+    fn done(&self) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        self.progress.count(done.min(self.all), self.all);
+    }
 }
 
 /// Which object of a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Variant {
+pub(super) enum Variant {
     AsBuilt,
     Before,
     After,
@@ -123,6 +164,12 @@ enum Variant {
     TypedBefore,
     /// With debug information.
     TypedAfter,
+    /// What the preprocessor makes of it.
+    TextBefore,
+    TextAfter,
+    /// As it is recorded, without debug information.
+    OtherBefore,
+    OtherAfter,
 }
 
 impl Variant {
@@ -133,6 +180,10 @@ impl Variant {
             Variant::After => "after.o",
             Variant::TypedBefore => "typed-before.o",
             Variant::TypedAfter => "typed-after.o",
+            Variant::TextBefore => "before.i",
+            Variant::TextAfter => "after.i",
+            Variant::OtherBefore => "before.other",
+            Variant::OtherAfter => "after.other",
         }
     }
 }
@@ -144,6 +195,10 @@ struct Flags {
     plain: Vec<String>,
     /// With debug information that tells types.
     typed: Vec<String>,
+    /// Only what the preprocessor makes, without the places that it comes from.
+    text: Vec<String>,
+    /// For what is not taken apart: debug information has the lines of the source.
+    other: Vec<String>,
 }
 
 /// Modules cannot have instructions that the kernel rewrites at boot with a constant, so that they
@@ -201,6 +256,8 @@ fn flags(tree: &Tree, options: &Options<'_>) -> Result<Flags> {
         first,
         // Debug information has paths and lines in it, so that nothing would be the same.
         plain: with(&last, &["-g0"]),
+        text: with(&last, &["-g0", "-E", "-P"]),
+        other: vec!["-g0".to_owned()],
         typed: match is_clang {
             true => with(&last, &["-g0", "-gdwarf-5", "-gno-split-dwarf", "-gz=none"]),
             false => with(
@@ -218,7 +275,7 @@ fn flags(tree: &Tree, options: &Options<'_>) -> Result<Flags> {
     })
 }
 
-struct Compiler<'a> {
+pub(super) struct Compiler<'a> {
     tree: &'a Tree,
     cache: Cache,
     flags: Flags,
@@ -226,17 +283,24 @@ struct Compiler<'a> {
 }
 
 /// What a compiler has made.
-struct Made {
-    object: Vec<u8>,
-    /// What it has read, as it named the files.
-    dependencies: Vec<PathBuf>,
+pub(super) struct Made {
+    pub object: Vec<u8>,
+    /// What it has read, as it named the files, from the directory that it ran in.
+    pub dependencies: Vec<PathBuf>,
 }
 
 /// Why there is no object of the patched source.
-enum Failure {
-    /// The compiler does not take this unit's.
-    NotCompiled(usize),
+pub(super) enum Failure {
+    /// The compiler does not take the file of this number, and says why.
+    NotCompiled(usize, String),
     Other(anyhow::Error),
+}
+
+/// What came of a file with the patched source.
+pub(super) enum Attempt<T> {
+    Done(T),
+    /// The compiler has read these files as they are without the fix.
+    Missed(Vec<PathBuf>),
 }
 
 impl From<anyhow::Error> for Failure {
@@ -245,10 +309,23 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    pub(super) fn new(tree: &'a Tree, options: &Options<'_>) -> Result<Self> {
+        let scratch = options
+            .scratch
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", options.scratch.display()))?;
+        Ok(Compiler {
+            tree,
+            cache: Cache::new(options.cache)?,
+            flags: flags(tree, options)?,
+            scratch,
+        })
+    }
+
     /// An object of the source as it is, perhaps one that was made before.
     fn original(&self, unit: &Unit, at: usize, variant: Variant) -> Result<Vec<u8>> {
-        let invocation = self.invocation(unit, at, variant, &self.tree.source)?;
+        let invocation = self.invocation(&unit.record, at, variant, &self.tree.source)?;
         if let Some(object) = self.cache.find(&invocation) {
             return Ok(object);
         }
@@ -263,65 +340,163 @@ impl Compiler<'_> {
         Ok(made.object)
     }
 
-    /// The objects of the patched source.
-    fn patched(&self, overlay: &mut Overlay, units: &[Unit]) -> Result<Vec<Vec<u8>>> {
-        let mut objects = vec![None; units.len()];
+    /// Whether each unit can have another object after the fix, by what the preprocessor makes of it.
+    /// Those whose own source is changed can.
+    fn differ(
+        &self,
+        overlay: &mut Overlay,
+        units: &[Unit],
+        progress: &Progress,
+    ) -> Result<Vec<bool>> {
+        let is_included = |unit: &Unit| !unit.because.contains(unit.record.command.source());
+        let asked: Vec<_> = units
+            .iter()
+            .enumerate()
+            .filter(|(_, unit)| is_included(unit))
+            .collect();
+        let step = Step::new(progress, asked.len());
+        let asked: Vec<_> = asked
+            .into_iter()
+            .map(|(at, unit)| (at, &unit.record))
+            .collect();
+        let same = self.rounds(overlay, &asked, |overlay, at, record| {
+            let same = self.is_same_text(overlay, at, record);
+            step.done();
+            same
+        });
+        let same = same.map_err(|failure| self.failed(overlay, units, failure))?;
+        let mut differ = vec![true; units.len()];
+        for ((at, _), is_same) in asked.iter().zip(same) {
+            if let Some(differs) = differ.get_mut(*at) {
+                *differs = !is_same;
+            }
+        }
+        Ok(differ)
+    }
+
+    /// Whether the same code comes of a file before and after the fix, by what the preprocessor makes
+    /// of it.
+    pub(super) fn is_same_text(
+        &self,
+        overlay: &Overlay,
+        at: usize,
+        record: &Record,
+    ) -> std::result::Result<Attempt<bool>, Failure> {
+        let variants = (Variant::TextBefore, Variant::TextAfter);
+        self.both(overlay, at, record, variants, |before, after| {
+            same_code(&before, &after)
+        })
+    }
+
+    /// Compares what the compiler makes of the original and of the patched source.
+    pub(super) fn both<T>(
+        &self,
+        overlay: &Overlay,
+        at: usize,
+        record: &Record,
+        (before, after): (Variant, Variant),
+        compare: impl Fn(Vec<u8>, Vec<u8>) -> T,
+    ) -> std::result::Result<Attempt<T>, Failure> {
+        let run = |variant, root: &Path| {
+            let invocation = self.invocation(record, at, variant, root)?;
+            let made = self.run(&invocation, at, variant)?;
+            let made = made.map_err(|said| Failure::NotCompiled(at, said))?;
+            Ok::<_, Failure>((made, invocation))
+        };
+        let (after, invocation) = run(after, overlay.root())?;
+        let missed = missed(overlay, &invocation, &after);
+        if !missed.is_empty() {
+            return Ok(Attempt::Missed(missed));
+        }
+        let (before, _) = run(before, &self.tree.source)?;
+        Ok(Attempt::Done(compare(before.object, after.object)))
+    }
+
+    /// The objects of the patched source, of the units that are `open`.
+    fn patched(
+        &self,
+        overlay: &mut Overlay,
+        units: &[Unit],
+        open: &[(usize, &Unit)],
+        step: &Step<'_>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let open: Vec<_> = open.iter().map(|(at, unit)| (*at, &unit.record)).collect();
+        let objects = self.rounds(overlay, &open, |overlay, at, record| {
+            let invocation = self.invocation(record, at, Variant::After, overlay.root())?;
+            let made = self.run(&invocation, at, Variant::After)?;
+            step.done();
+            let made = made.map_err(|said| Failure::NotCompiled(at, said))?;
+            Ok(match missed(overlay, &invocation, &made) {
+                missed if missed.is_empty() => Attempt::Done(made.object),
+                missed => Attempt::Missed(missed),
+            })
+        });
+        objects.map_err(|failure| self.failed(overlay, units, failure))
+    }
+
+    fn failed(&self, overlay: &Overlay, units: &[Unit], failure: Failure) -> anyhow::Error {
+        match failure {
+            Failure::NotCompiled(at, _) => self.not_compiled(overlay, units, at),
+            Failure::Other(error) => error,
+        }
+    }
+
+    /// Does something with the patched source for each of the records, which have numbers, until the
+    /// compiler finds all that is patched.
+    pub(super) fn rounds<T: Send>(
+        &self,
+        overlay: &mut Overlay,
+        records: &[(usize, &Record)],
+        run: impl Fn(&Overlay, usize, &Record) -> std::result::Result<Attempt<T>, Failure> + Sync,
+    ) -> std::result::Result<Vec<T>, Failure> {
+        let mut found: Vec<Option<T>> = records.iter().map(|_| None).collect();
         loop {
-            let open: Vec<_> = (0..units.len())
-                .filter(|&at| objects.get(at).is_some_and(Option::is_none))
+            let open: Vec<_> = found
+                .iter()
+                .zip(records)
+                .enumerate()
+                .filter_map(|(place, (found, record))| found.is_none().then_some((place, record)))
                 .collect();
-            if open.is_empty() {
-                return objects
-                    .into_iter()
-                    .map(|object| object.context("an object is missing"))
-                    .collect();
-            }
-            let made = open
+            let attempts = open
                 .par_iter()
-                .map(|&at| {
-                    let unit = unit(units, at)?;
-                    let invocation = self.invocation(unit, at, Variant::After, overlay.root())?;
-                    match self.run(&invocation, at, Variant::After)? {
-                        Ok(made) => Ok((at, invocation, made)),
-                        Err(_) => Err(Failure::NotCompiled(at)),
-                    }
-                })
-                .collect::<std::result::Result<Vec<_>, Failure>>();
-            let made = match made {
-                Ok(made) => made,
-                Err(Failure::NotCompiled(at)) => return Err(self.not_compiled(overlay, units, at)),
-                Err(Failure::Other(error)) => return Err(error),
-            };
-            let mut missed = None;
+                .map(|(place, (at, record))| Ok((*place, run(overlay, *at, record)?)))
+                .collect::<std::result::Result<Vec<_>, Failure>>()?;
+            let mut unpatched = None;
             let mut has_grown = false;
-            for (at, invocation, made) in made {
-                let mut is_complete = true;
-                for dependency in &made.dependencies {
-                    let dependency = invocation.directory.join(dependency);
-                    if let Some(file) = overlay.missed(&dependency) {
-                        missed = Some(file.path.clone());
-                        is_complete = false;
-                        // Another unit may have done so in this round already.
-                        has_grown |= overlay.deepen(&dependency)?;
+            for (place, attempt) in attempts {
+                match attempt {
+                    Attempt::Done(value) => {
+                        if let Some(found) = found.get_mut(place) {
+                            *found = Some(value);
+                        }
                     }
-                }
-                if let (true, Some(object)) = (is_complete, objects.get_mut(at)) {
-                    *object = Some(made.object);
+                    Attempt::Missed(dependencies) => {
+                        for dependency in dependencies {
+                            if let Some(file) = overlay.missed(&dependency) {
+                                unpatched = Some(file.path.clone());
+                                // Another one may have done so in this round already.
+                                has_grown |= overlay.deepen(&dependency)?;
+                            }
+                        }
+                    }
                 }
             }
-            if let (Some(missed), false) = (missed, has_grown) {
-                bail!(
+            if found.iter().all(Option::is_some) {
+                return Ok(found.into_iter().flatten().collect());
+            }
+            if let (Some(unpatched), false) = (unpatched, has_grown) {
+                return Err(Failure::Other(anyhow!(
                     "the compiler does not read {} of the patched source: the kernel's command names the source in another way than {}",
-                    missed.display(),
+                    unpatched.display(),
                     self.tree.source.display()
-                );
+                )));
             }
         }
     }
 
     /// An object of the patched source with debug information, for one that has compiled without.
     fn typed_after(&self, root: &Path, unit: &Unit, at: usize) -> Result<Vec<u8>> {
-        let invocation = self.invocation(unit, at, Variant::TypedAfter, root)?;
+        let invocation = self.invocation(&unit.record, at, Variant::TypedAfter, root)?;
         let made = self.run(&invocation, at, Variant::TypedAfter)?;
         let made = made.map_err(|said| {
             let source = unit.record.command.source().display();
@@ -337,7 +512,7 @@ impl Compiler<'_> {
             // Else the fix is not to blame.
             self.original(unit, at, Variant::Before)?;
             overlay.without_lines()?;
-            let invocation = self.invocation(unit, at, Variant::After, overlay.root())?;
+            let invocation = self.invocation(&unit.record, at, Variant::After, overlay.root())?;
             let source = unit.record.command.source().display().to_string();
             match self.run(&invocation, at, Variant::After)? {
                 Err(said) => Ok((source, said.replace(&prefix(overlay.root()), ""))),
@@ -352,7 +527,7 @@ impl Compiler<'_> {
 
     fn invocation(
         &self,
-        unit: &Unit,
+        record: &Record,
         at: usize,
         variant: Variant,
         source: &Path,
@@ -361,6 +536,8 @@ impl Compiler<'_> {
             Variant::AsBuilt => (&[], &[]),
             Variant::Before | Variant::After => (&self.flags.first, &self.flags.plain),
             Variant::TypedBefore | Variant::TypedAfter => (&self.flags.first, &self.flags.typed),
+            Variant::TextBefore | Variant::TextAfter => (&self.flags.first, &self.flags.text),
+            Variant::OtherBefore | Variant::OtherAfter => (&[], &self.flags.other),
         };
         let output = self.output(at, variant);
         let again = Again {
@@ -370,7 +547,7 @@ impl Compiler<'_> {
             first,
             last,
         };
-        unit.record.command.again(self.tree, &again)
+        record.command.again(self.tree, &again)
     }
 
     fn output(&self, at: usize, variant: Variant) -> PathBuf {
@@ -405,8 +582,9 @@ impl Compiler<'_> {
                 .collect(),
             object: read(&object)?,
         };
+        let is_object = object.extension() == Some(OsStr::new("o"));
         ensure!(
-            made.object.starts_with(b"\x7fELF"),
+            !is_object || made.object.starts_with(b"\x7fELF"),
             "{program} makes no ELF files: klp build needs objects with machine code"
         );
         for path in [object, list] {
@@ -414,6 +592,15 @@ impl Compiler<'_> {
         }
         Ok(Ok(made))
     }
+}
+
+/// What the compiler has read of the source, where it should have read the patched one.
+fn missed(overlay: &Overlay, invocation: &Invocation, made: &Made) -> Vec<PathBuf> {
+    let files = made.dependencies.iter();
+    let files = files.map(|file| invocation.directory.join(file));
+    files
+        .filter(|file| overlay.missed(file).is_some())
+        .collect()
 }
 
 fn unit(units: &[Unit], at: usize) -> Result<&Unit> {
@@ -449,6 +636,7 @@ mod tests {
             scratch: work.path(),
             jobs: 2,
             headers: None,
+            progress: &Progress::new(true),
         };
         compile(&kernel.tree, &mut overlay, &affected.units, &options)
     }

@@ -10,8 +10,9 @@
 //! | [`external`] | modules that are not in the kernel's source |
 //! | [`tree`], [`overlay`], [`path`], [`lines`] | the source tree, and as the fix leaves it |
 //! | [`command`] | the commands that kbuild recorded |
-//! | [`affected`], [`includes`], [`configured`], [`kbuild`] | which objects the fix affects |
-//! | [`compile`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
+//! | [`affected`], [`includes`], [`makefiles`], [`configured`], [`kbuild`] | which objects the fix affects |
+//! | [`compile`], [`text`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
+//! | [`beside`] | what is made of changed files and cannot be patched |
 //! | [`modules`] | the files of target modules |
 //! | [`files`], [`proof`], [`numbered`] | whether an object is a part of the kernel, and where |
 //! | [`patches`], [`world`], [`shared`] | what differs with the fix, and what that asks about the kernel |
@@ -20,6 +21,7 @@
 
 pub mod affected;
 pub mod args;
+pub mod beside;
 pub mod cache;
 pub mod command;
 pub mod compile;
@@ -38,6 +40,7 @@ pub mod lines;
 pub mod link;
 pub mod lock;
 pub mod make;
+pub mod makefiles;
 pub mod modules;
 pub mod numbered;
 pub mod overlay;
@@ -52,6 +55,7 @@ pub mod scratch;
 pub mod shared;
 pub mod sign;
 pub mod stop;
+pub mod text;
 pub mod tree;
 
 #[cfg(test)]
@@ -154,9 +158,10 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     let affected = setting.affected(&tree, &overlay)?;
     // Others may compile what is affected by their fixes.
     let lock = lock.filter(|_| setting.of != Of::Kernel);
-    report.ignored = affected.notes;
+    report.ignored = affected.notes.clone();
     check_deleted(&overlay, &affected.units).map_err(Stop::new(Status::Refused))?;
-    let compiled = setting.compile(&tree, &mut overlay, &affected.units)?;
+    let (compiled, beside) = setting.compile(&tree, &mut overlay, &affected)?;
+    report.ignored.extend(beside);
     drop(lock);
 
     progress.step("comparing with the kernel".to_owned());
@@ -262,27 +267,28 @@ impl<'a> Setting<'a> {
     fn affected(&self, tree: &Tree, overlay: &Overlay) -> Result<Affected> {
         self.progress
             .step("looking for what the fix affects".to_owned());
-        let ask = Ask { jobs: self.jobs };
+        let ask = Ask {
+            jobs: self.jobs,
+            most: self.args.max_files,
+            progress: self.progress,
+        };
         let is_prepared = self.of == Of::Kernel && !self.kdir.is_build();
         affected::units(tree, overlay.changed(), is_prepared.then_some(&ask))
     }
 
-    /// The objects of the units, in their order.
+    /// The objects of the units, in their order, and what is to be said of what else is made of what
+    /// the fix changes.
     fn compile(
         &self,
         tree: &Tree,
         overlay: &mut Overlay,
-        units: &[affected::Unit],
-    ) -> Result<Vec<Option<compile::Compiled>>, Stop> {
-        let commands = units.iter().map(|unit| &unit.record.command);
-        let compilers: BTreeSet<_> = commands.map(command::Command::compiler).collect();
+        affected: &Affected,
+    ) -> Result<(Vec<Option<compile::Compiled>>, Vec<String>), Stop> {
+        let records = affected.units.iter().map(|unit| &unit.record);
+        let compilers: BTreeSet<_> = records.map(|record| record.command.compiler()).collect();
         for compiler in compilers {
             compiler::check(&self.kdir.path, compiler)?;
         }
-        self.progress.step(match units.len() {
-            1 => "compiling 1 file".to_owned(),
-            count => format!("compiling {count} files"),
-        });
         let headers = compile::Headers {
             directory: self.livepatch.join("include"),
             come_first: !self.kdir.config.is_set("LIVEPATCH"),
@@ -292,13 +298,30 @@ impl<'a> Setting<'a> {
             scratch: &self.scratch.sub("objects")?,
             jobs: self.jobs,
             headers: uses_headers(overlay).then_some(&headers),
+            progress: self.progress,
         };
-        compile::compile(tree, overlay, units, &options).map_err(|error| {
-            match error.is::<compile::DoesNotCompile>() {
-                true => Stop::new(Status::DoesNotCompile)(error),
-                false => error.into(),
+        let beside = match affected.others.len() {
+            0 => Vec::new(),
+            count => {
+                self.progress.step(format!(
+                    "looking at what else is made of it ({count} files)"
+                ));
+                beside::check(tree, overlay, &affected.others, &options)
+                    .map_err(Stop::new(Status::Refused))?
             }
-        })
+        };
+        self.progress.step(match affected.units.len() {
+            1 => "compiling 1 file".to_owned(),
+            count => format!("compiling {count} files"),
+        });
+        let compiled =
+            compile::compile(tree, overlay, &affected.units, &options).map_err(|error| {
+                match error.is::<compile::DoesNotCompile>() {
+                    true => Stop::new(Status::DoesNotCompile)(error),
+                    false => error.into(),
+                }
+            })?;
+        Ok((compiled, beside))
     }
 
     /// Makes the livepatch of its parts.

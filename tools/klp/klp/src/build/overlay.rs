@@ -435,7 +435,10 @@ fn in_kernel(path: &Path, machine: Machine) -> Result<Option<Kind>, &'static str
     let arch = source_arch(machine);
     Ok(Some(Kind::Ignored(match parts.as_slice() {
         ["Documentation" | "LICENSES", ..] => "documentation",
-        ["tools", ..] => "a program, no part of the kernel",
+        // The kernel includes some of their files.
+        ["tools", .., last] if !last.ends_with(".c") && !last.ends_with(".h") => {
+            "a program, no part of the kernel"
+        }
         ["samples", ..] => "a sample",
         ["arch", other, _, ..] if *other != arch => "another architecture's",
         ["usr" | "scripts", .., last] if !is_text(last) => {

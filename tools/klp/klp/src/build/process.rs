@@ -5,8 +5,9 @@
 use super::interrupt;
 use anyhow::{bail, Context, Result};
 use std::env;
-use std::io::{self, Write as _};
-use std::process::{Command, Output, Stdio};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
 
 /// What programs print, in the language that they are asked for, where nothing can be written.
 const NO_SPACE: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
@@ -33,11 +34,51 @@ pub fn output_of(
     cannot: impl FnOnce() -> String,
 ) -> Result<Output> {
     command.stdin(Stdio::piped());
-    let feed = |child: &mut std::process::Child| match child.stdin.take() {
+    let feed = |child: &mut Child| match child.stdin.take() {
         Some(mut stdin) => stdin.write_all(input),
         None => Ok(()),
     };
     collect(interrupt::run(piped(command), feed), cannot)
+}
+
+/// The same, where each line is passed on as it is printed; the output has none of them.
+///
+/// # Errors
+///
+/// As above.
+pub fn output_by_line(
+    command: &mut Command,
+    mut line: impl FnMut(&str),
+    cannot: impl FnOnce() -> String,
+) -> Result<Output> {
+    command.stdin(Stdio::null());
+    let mut said = Vec::new();
+    let follow = |child: &mut Child| {
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        thread::scope(|scope| {
+            // A full pipe would stop the program.
+            let errors = scope.spawn(|| match stderr {
+                Some(mut stderr) => stderr.read_to_end(&mut said).map(drop),
+                None => Ok(()),
+            });
+            for bytes in stdout
+                .map(|stdout| BufReader::new(stdout).split(b'\n'))
+                .into_iter()
+                .flatten()
+            {
+                line(&String::from_utf8_lossy(&bytes?));
+            }
+            errors
+                .join()
+                .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+        })
+    };
+    let result = interrupt::run(piped(command), follow);
+    let result = result.map(|output| Output {
+        stderr: said,
+        ..output
+    });
+    collect(result, cannot)
 }
 
 fn piped(command: &mut Command) -> &mut Command {
@@ -98,6 +139,19 @@ mod tests {
         );
         let output = shell("echo >&2 'no space for it'; exit 3").expect("it runs");
         assert_eq!(output.status.code(), Some(3));
+    }
+
+    #[test]
+    fn lines_are_passed_on_beside_many_errors() {
+        let script = "yes error | head -n 100000 >&2; echo one; echo two; exit 5";
+        let mut lines = Vec::new();
+        let mut command = Command::new("sh");
+        let see = |line: &str| lines.push(line.to_owned());
+        let output = output_by_line(command.args(["-c", script]), see, String::new);
+        let output = output.expect("it runs");
+        assert_eq!(output.status.code(), Some(5));
+        assert_eq!(output.stderr.len(), 600_000);
+        assert_eq!(lines, ["one", "two"]);
     }
 
     #[test]

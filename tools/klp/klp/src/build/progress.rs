@@ -23,7 +23,7 @@ impl Progress {
         let bar = is_moving.then(|| {
             let bar = ProgressBar::new_spinner();
             // The template is one of ours, without a mistake.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}{msg} ({elapsed})") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(TICK);
@@ -37,10 +37,18 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 bar.reset_elapsed();
+                bar.set_prefix("");
                 bar.set_message(what);
             }
             None if self.is_quiet => {}
             None => eprintln!("{what}"),
+        }
+    }
+
+    /// How much of the step is done; only a line that moves tells it.
+    pub fn count(&self, done: usize, all: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(format!("[{done}/{all}] "));
         }
     }
 

@@ -79,16 +79,27 @@ pub const OBJECTS: &[&str] = &["fs/one.o", "fs/two.o", "fs/deep/three.o"];
 const MAKEFILE: &str = r"
 MAKEFLAGS += -rR
 FLAGS = -I$(SRC)/include -Iinclude -O2 -ffile-prefix-map=$(SRC)/= $(MORE)
-COMMAND = gcc -Wp,-MMD,$(@D)/.$(@F).d $(FLAGS) -c -o $@ $(SOURCE)
-SOURCE = $(if $(filter .,$(SRC)),,$(SRC)/)$(@:.o=.c)
-%.o: FORCE
+COMMAND = gcc -Wp,-MMD,$(@D)/.$(@F).d $(FLAGS) $(KIND) -o $@ $(SOURCE)
+ROOT = $(if $(filter .,$(SRC)),,$(SRC)/)
+NAME = $(basename $@)
+SOURCE = $(ROOT)$(if $(filter %.lds,$@),$@.S,$(NAME)$(if $(wildcard $(ROOT)$(NAME).S),.S,.c))
+KIND = $(if $(filter %.lds,$@),-E -P,$(if $(filter %.s,$@),-S,-c))
+define recorded
 	@mkdir -p $(@D)
+	@echo '  CC      $@'
 	@$(COMMAND)
 	@{ echo 'savedcmd_$@ := $(COMMAND)   ; ./tools/objtool/objtool $@'; echo; \
 	echo 'source_$@ := $(SOURCE)'; echo; echo 'deps_$@ := \'; \
 	echo '    $$(wildcard include/config/ONE) \'; \
 	tr -s ' \\' '\n' <$(@D)/.$(@F).d | sed -e 1,2d -e '/^$$/d' -e 's/.*/  & \\/'; echo; \
 	} >$(@D)/.$(@F).cmd
+endef
+%.o: FORCE
+	$(recorded)
+%.s: FORCE
+	$(recorded)
+%.lds: FORCE
+	$(recorded)
 FORCE Makefile: ;
 ";
 
