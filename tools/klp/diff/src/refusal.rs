@@ -54,6 +54,15 @@ pub enum Reason {
         /// How it differs, for people.
         because: String,
     },
+    /// An enumerator has another number.
+    ChangedEnumeration {
+        /// Its name.
+        enumerator: String,
+        /// Its number in the kernel, in decimal; a string, as not all fit into 64 bits.
+        before: String,
+        /// Its number with the fix.
+        after: String,
+    },
     /// An exported function takes or returns something else.
     ChangedInterface {
         /// What modules were compiled for, in words of C.
@@ -200,6 +209,17 @@ impl fmt::Display for Reason {
                     "its layout changes, and the kernel may have some already: {because}"
                 )
             }
+            Reason::ChangedEnumeration {
+                enumerator,
+                before,
+                after,
+            } => {
+                write!(
+                    f,
+                    "{enumerator} becomes {after} in place of {before}, and memory and other code \
+                     may have the old number"
+                )
+            }
             Reason::ChangedInterface { before, after } => {
                 write!(f, "modules can call it as {before}, and it becomes {after}")
             }
@@ -342,6 +362,9 @@ impl Reason {
             }
             Reason::ChangedLayout { .. } => {
                 "leave it as it is, and keep what is new in a shadow variable"
+            }
+            Reason::ChangedEnumeration { .. } => {
+                "leave the numbers as they are, and give new enumerators numbers that none has had"
             }
             Reason::ChangedInterface { .. } => {
                 "leave it as it is, and add a function for those that need another one"
