@@ -30,6 +30,7 @@ pub mod emit;
 mod error;
 mod kernel;
 pub mod model;
+mod numbered;
 mod refusal;
 mod setup;
 pub mod take;
@@ -39,6 +40,7 @@ pub mod view;
 pub use describe::{describe, Options};
 pub use error::{Error, Result, Side};
 pub use kernel::{Kernel, Location, NotLocated, Target, Wanted};
+pub use numbered::Numbered;
 
 use callbacks::Handler;
 use correlate::Correlation;

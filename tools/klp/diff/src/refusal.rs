@@ -72,6 +72,11 @@ pub enum Reason {
     },
     /// A static variable, of which it is not clear which one in the kernel it is.
     UnclearVariable,
+    /// One of several that the compiler numbers, and it is not clear which one in the kernel it is.
+    UnclearNumber {
+        /// Its name.
+        symbol: String,
+    },
     /// What runs or is used only when the kernel starts, or a module is loaded or removed.
     InitOnly {
         /// The section.
@@ -226,6 +231,13 @@ impl fmt::Display for Reason {
             Reason::UnclearVariable => {
                 f.write_str("which variable of the kernel it is, is not clear")
             }
+            Reason::UnclearNumber { symbol } => {
+                write!(
+                    f,
+                    "it needs {symbol}, and which one of that name but for the number it is in the \
+                     kernel is not clear"
+                )
+            }
             Reason::InitOnly { section } => {
                 write!(f, "it is in {section}, which is not used any more")
             }
@@ -370,6 +382,9 @@ impl Reason {
                 "leave it as it is, and add a function for those that need another one"
             }
             Reason::UnclearVariable => "give the new variable a name of its own",
+            Reason::UnclearNumber { .. } => {
+                "change functions that do not use it, or restart with a kernel that has the fix"
+            }
             Reason::InitOnly { .. } => {
                 "take the change out of the diff, and do in a callback of the patch what it is for"
             }

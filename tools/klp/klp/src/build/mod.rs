@@ -11,7 +11,7 @@
 //! | [`affected`], [`includes`], [`configured`], [`kbuild`] | which objects the fix affects |
 //! | [`compile`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
 //! | [`modules`] | the files of target modules |
-//! | [`proof`], [`numbered`] | whether an object is a part of the kernel, and where |
+//! | [`proof`] | whether an object is a part of the kernel, and where |
 //! | [`world`], [`shared`] | what the comparison of two objects asks about the kernel |
 //! | [`link`], [`finish`], [`sign`] | from the new functions to the livepatch |
 //! | [`report`], [`progress`] | what is said of it |
@@ -32,7 +32,6 @@ pub mod lines;
 pub mod link;
 pub mod make;
 pub mod modules;
-pub mod numbered;
 pub mod overlay;
 pub mod path;
 pub mod prepare;
@@ -56,7 +55,7 @@ pub use args::Args;
 use command::PartOf;
 use finish::Signer;
 use klp_diff::model::{Patch, ReferBy};
-use klp_diff::{diff, Options, Target as DiffTarget};
+use klp_diff::{diff, Numbered, Options, Target as DiffTarget};
 use overlay::Overlay;
 use progress::Progress;
 use proof::{Outcome, Placement, Target};
@@ -131,6 +130,7 @@ struct File {
     part_of: PartOf,
     compiled: compile::Compiled,
     placement: Placement,
+    numbered: Numbered,
     proven: Option<usize>,
 }
 
@@ -234,13 +234,14 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         let path = unit.record.command.source().to_owned();
         match prove(args, &knowledge, &part_of, &path, &compiled.as_built)? {
             Some((placement, proven)) => {
-                numbered::check(&compiled.as_built, &compiled.before)
-                    .with_context(|| path.display().to_string())?;
+                let numbered = Numbered::of(&compiled.as_built, &compiled.before)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
                 files.push(File {
                     unit,
                     part_of,
                     compiled,
                     placement,
+                    numbered,
                     proven,
                 });
             }
@@ -265,7 +266,7 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     let mut units = Vec::new();
     for file in &files {
         let object = file.part_of.name();
-        let world = World::new(&knowledge, object, &file.placement, &shared);
+        let world = World::new(&knowledge, object, &file.placement, &file.numbered, &shared);
         let target = DiffTarget {
             object: object.to_owned(),
             unit: file.path().display().to_string(),

@@ -12,7 +12,7 @@ use crate::knowledge::{Knowledge, Known};
 use crate::reference::{is_same_file, Reference};
 use crate::resolve::candidates;
 use crate::symbols::Candidate;
-use klp_diff::{Kernel, Location, NotLocated, Wanted};
+use klp_diff::{Kernel, Location, NotLocated, Numbered, Wanted};
 use std::collections::BTreeSet;
 
 /// The kernel and its modules, as one source file sees them.
@@ -21,22 +21,26 @@ pub struct World<'a> {
     /// `vmlinux` or the module that the file is a part of.
     object: &'a str,
     placement: &'a Placement,
+    numbered: &'a Numbered,
     shared: &'a BTreeSet<String>,
 }
 
 impl<'a> World<'a> {
-    /// For a file of `object`, which is where `placement` says. What is in `shared` is new in the
-    /// patch: one file defines it and others use it.
+    /// For a file of `object`, which is where `placement` says, and has there the names that
+    /// `numbered` has. What is in `shared` one file of the patch has for others, which it had not
+    /// before.
     pub fn new(
         knowledge: &'a Knowledge,
         object: &'a str,
         placement: &'a Placement,
+        numbered: &'a Numbered,
         shared: &'a BTreeSet<String>,
     ) -> Self {
         World {
             knowledge,
             object,
             placement,
+            numbered,
             shared,
         }
     }
@@ -181,6 +185,10 @@ impl Kernel for World<'_> {
             true => self.own(wanted),
             false => self.other(wanted),
         }
+    }
+
+    fn name_there<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        self.numbered.name(name)
     }
 
     fn is_shared(&self, name: &str) -> bool {
