@@ -138,6 +138,15 @@ impl File {
     fn path(&self) -> &Path {
         self.unit.record.command.source()
     }
+
+    fn symbols(&self) -> shared::Unit<'_> {
+        shared::Unit {
+            object: self.part_of.name(),
+            path: self.path(),
+            before: &self.compiled.before,
+            after: &self.compiled.after,
+        }
+    }
 }
 
 fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), Stop> {
@@ -259,14 +268,13 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     }
 
     progress.step("comparing before and after".to_owned());
-    let objects = files
-        .iter()
-        .map(|file| (&file.compiled.before[..], &file.compiled.after[..]));
-    let shared = shared::shared(objects).map_err(Stop::new(Status::Refused))?;
+    let shared = shared::Shared::of(files.iter().map(File::symbols), &knowledge)
+        .map_err(Stop::new(Status::Refused))?;
     let mut units = Vec::new();
     for file in &files {
         let object = file.part_of.name();
-        let world = World::new(&knowledge, object, &file.placement, &file.numbered, &shared);
+        let shared = shared.in_object(object);
+        let world = World::new(&knowledge, object, &file.placement, &file.numbered, shared);
         let target = DiffTarget {
             object: object.to_owned(),
             unit: file.path().display().to_string(),

@@ -8,12 +8,12 @@
 //! outside of its own file comes first, as only that can be meant from another file.
 
 use super::proof::Placement;
+use super::shared::Names;
 use crate::knowledge::{Knowledge, Known};
 use crate::reference::{is_same_file, Reference};
 use crate::resolve::candidates;
 use crate::symbols::Candidate;
 use klp_diff::{Kernel, Location, NotLocated, Numbered, Wanted};
-use std::collections::BTreeSet;
 
 /// The kernel and its modules, as one source file sees them.
 pub struct World<'a> {
@@ -22,7 +22,7 @@ pub struct World<'a> {
     object: &'a str,
     placement: &'a Placement,
     numbered: &'a Numbered,
-    shared: &'a BTreeSet<String>,
+    shared: &'a Names,
 }
 
 impl<'a> World<'a> {
@@ -34,7 +34,7 @@ impl<'a> World<'a> {
         object: &'a str,
         placement: &'a Placement,
         numbered: &'a Numbered,
-        shared: &'a BTreeSet<String>,
+        shared: &'a Names,
     ) -> Self {
         World {
             knowledge,
@@ -89,6 +89,11 @@ impl<'a> World<'a> {
 
     /// What another file defines.
     fn other(&self, wanted: &Wanted<'_>) -> Result<Location, NotLocated> {
+        if self.shared.opened.contains(wanted.name) {
+            // In the kernel, it is static: what others have for all is not meant.
+            let own: Vec<_> = self.target().into_iter().collect();
+            return choose(wanted, &own, false).unwrap_or(Err(NotLocated::Missing));
+        }
         if let Some(reference) = self.knowledge.exported_by_target(wanted.name.as_bytes()) {
             return Ok(of_reference(&reference));
         }
@@ -192,7 +197,7 @@ impl Kernel for World<'_> {
     }
 
     fn is_shared(&self, name: &str) -> bool {
-        self.shared.contains(name)
+        self.shared.new.contains(name)
     }
 
     fn is_weak(&self, name: &str, location: &Location) -> Option<bool> {

@@ -9,6 +9,7 @@ use livepatch_format::elf::Machine;
 use object::elf;
 use object::read::elf::FileHeader as _;
 use object::Endianness;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -167,7 +168,7 @@ fn at(object: &str, position: u64) -> Result<Location, NotLocated> {
 #[test]
 fn what_the_file_defines_is_found_where_the_file_is() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         for object in ["vmlinux", "target"] {
             let placement = case.placement(object);
             let world = World::new(&case.knowledge, object, &placement, &NONE, &shared);
@@ -189,7 +190,7 @@ fn what_the_file_defines_is_found_where_the_file_is() {
 #[test]
 fn what_other_files_define_is_theirs_that_others_see() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let nothing = Placement::default();
         let world = World::new(&case.knowledge, "target", &nothing, &NONE, &shared);
         let kernel = case.knowledge.kernel().unwrap();
@@ -221,7 +222,7 @@ fn what_other_files_define_is_theirs_that_others_see() {
 #[test]
 fn what_names_do_not_tell_is_ambiguous_and_shows_the_files() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let nothing = Placement::default();
         let world = World::new(&case.knowledge, "vmlinux", &nothing, &NONE, &shared);
         let Err(NotLocated::Ambiguous { candidates }) = world.locate(&wanted("statics", false))
@@ -267,7 +268,7 @@ fn hide(kernel: &[u8], name: &str) -> Vec<u8> {
 #[test]
 fn what_the_code_uses_says_which_one_is_meant() {
     for mut case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let kernel = case.knowledge.kernel().unwrap();
         let mut all = kernel.symbols.get(b"hidden").iter();
         let position = all.position(|one| one.global).unwrap() as u64 + 1;
@@ -297,7 +298,10 @@ fn what_the_code_uses_says_which_one_is_meant() {
 #[test]
 fn only_what_every_module_may_use_is_exported() {
     let case = Case::new(Arch::X86_64);
-    let shared = BTreeSet::from(["new_in_patch".to_owned()]);
+    let shared = Names {
+        new: BTreeSet::from(["new_in_patch".to_owned()]),
+        ..Names::default()
+    };
     let nothing = Placement::default();
     let world = World::new(&case.knowledge, "target", &nothing, &NONE, &shared);
     for (name, expected) in [
@@ -317,7 +321,7 @@ fn only_what_every_module_may_use_is_exported() {
 #[test]
 fn a_module_tells_which_of_its_functions_can_be_traced() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let placement = case.placement("target");
         let world = World::new(&case.knowledge, "target", &placement, &NONE, &shared);
         for (name, expected) in [
@@ -347,7 +351,7 @@ fn the_comparison_of_objects_gets_positions_from_the_place_of_the_file() {
         };
         let (before, after) = (object(UNIT), object(&UNIT.replace("* 3", "* 9")));
         let placement = case.placement("vmlinux");
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let world = World::new(&case.knowledge, "vmlinux", &placement, &NONE, &shared);
         let target = klp_diff::Target {
             object: "vmlinux".to_owned(),
@@ -399,6 +403,38 @@ fn a_target_module_may_be_compressed_and_not_damaged() {
 }
 
 #[test]
+fn what_was_static_is_found_where_it_was() {
+    let shared = Names {
+        opened: BTreeSet::from([
+            "both".to_owned(),
+            "statics".to_owned(),
+            "of_kernel".to_owned(),
+        ]),
+        ..Names::default()
+    };
+    for case in ARCHES.map(Case::new) {
+        let placement = case.placement("vmlinux");
+        let world = World::new(&case.knowledge, "vmlinux", &placement, &NONE, &shared);
+        // Another file has a function for all of that name.
+        let position = case.position("vmlinux", "both", "first.c");
+        assert_eq!(
+            world.locate(&wanted("both", false)),
+            at("vmlinux", position)
+        );
+        let several = world.locate(&wanted("statics", false));
+        assert!(
+            matches!(several, Err(NotLocated::Ambiguous { .. })),
+            "{several:?}"
+        );
+        // Nobody has a static one.
+        assert_eq!(
+            world.locate(&wanted("of_kernel", false)),
+            Err(NotLocated::Missing)
+        );
+    }
+}
+
+#[test]
 fn numbered_variables_are_found_by_their_users() {
     // The kernel has them in one order, and the object that is compared in the other one.
     const ONE: &str = "int one(int x) { static int count = 3; return helper(count += x); }\n";
@@ -435,7 +471,7 @@ fn numbered_variables_are_found_by_their_users() {
             other => panic!("{arch:?}: not proven: {other:?}"),
         };
         let numbered = Numbered::of(&as_built, &before).unwrap();
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let world = World::new(&knowledge, "vmlinux", &placement, &numbered, &shared);
         let found = klp_diff::diff(&before, &after, &target, &world).unwrap();
         assert!(
