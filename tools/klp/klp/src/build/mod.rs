@@ -356,7 +356,9 @@ fn say_what_is_missing(report: &Report, progress: &Progress) {
     for what in &report.ignored {
         progress.note(&format!("note: {what}"));
     }
-    for left in report.units.iter().flat_map(|unit| &unit.patch.left_out) {
+    // Of a header, each file has the same.
+    let left_out = report.units.iter().flat_map(|unit| &unit.patch.left_out);
+    for left in left_out.collect::<BTreeSet<_>>() {
         progress.note(&format!("note: {}: {}", left.what, left.effect));
     }
 }
