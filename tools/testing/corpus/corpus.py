@@ -27,7 +27,7 @@ import sys
 import time
 
 # A fix that is refused for these reasons alone is none that a livepatch can be made of.
-CANNOT_BE = {"changed-data", "changed-layout", "init-only", "no-call-site", "registered"}
+CANNOT_BE = {"changed-data", "changed-enumeration", "changed-layout", "init-only", "no-call-site", "registered"}
 # Seconds for one build, of which the first prepares the source.
 LIMIT = 900
 

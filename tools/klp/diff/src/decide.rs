@@ -73,15 +73,17 @@ impl<'a> Context<'a> {
         let Some(symbol) = self.original.symbol_of(original) else {
             return Err(NotLocated::Missing);
         };
+        let name = self.kernel.name_there(&symbol.name);
+        let name = name.ok_or(NotLocated::Unclear)?;
         let wanted = Wanted {
-            name: &symbol.name,
+            name,
             is_function: self.original.piece(original).is_code(),
             is_of_file: true,
             is_local: symbol.is_local(),
             source: self.original.source(),
             beside: &self.beside,
         };
-        Ok((symbol.name.clone(), self.kernel.locate(&wanted)?))
+        Ok((name.to_owned(), self.kernel.locate(&wanted)?))
     }
 }
 
@@ -91,6 +93,7 @@ pub fn not_located(symbol: &str, why: NotLocated) -> Reason {
     match why {
         NotLocated::Missing => Reason::NotFound { symbol },
         NotLocated::Ambiguous { candidates } => Reason::Ambiguous { symbol, candidates },
+        NotLocated::Unclear => Reason::UnclearNumber { symbol },
     }
 }
 

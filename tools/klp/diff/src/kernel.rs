@@ -50,6 +50,8 @@ pub enum NotLocated {
         /// What there is, for people.
         candidates: String,
     },
+    /// The compiler numbers several of that name, and which one it is there is not known.
+    Unclear,
 }
 
 /// The kernel that is patched, and its modules.
@@ -61,6 +63,12 @@ pub trait Kernel {
     /// Where a symbol is. What the target has comes before what others have: `__this_module` of a
     /// module is its own.
     fn locate(&self, wanted: &Wanted<'_>) -> Result<Location, NotLocated>;
+
+    /// What the kernel calls a symbol that the file defines, of which the compiler may have given
+    /// another number to the kernel's ([`Numbered`](crate::Numbered)); `None` where that is not clear.
+    fn name_there<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        Some(name)
+    }
 
     /// Whether the symbol is new in the patch, and one unit of it defines what another one uses.
     /// Units are compared one by one, so that only the caller can know.

@@ -9,8 +9,8 @@
 //! relocatable object with the new functions and what they need. kbuild links that with the source
 //! of [`describe`], and `klp convert` makes a livepatch of the module.
 //!
-//! With debug information in both objects, layouts of structures and interfaces of exported functions
-//! are compared as well ([`Patch::are_types_known`]).
+//! With debug information in both objects, layouts of structures, numbers of enumerations and
+//! interfaces of exported functions are compared as well ([`Patch::are_types_known`]).
 //!
 //! There is no process here and no file system: objects are bytes. They are for x86_64 or s390x,
 //! whatever the host is. On x86_64, objtool has to see the code once: either the objects that are
@@ -30,6 +30,7 @@ pub mod emit;
 mod error;
 mod kernel;
 pub mod model;
+mod numbered;
 mod refusal;
 mod setup;
 pub mod take;
@@ -39,6 +40,7 @@ pub mod view;
 pub use describe::{describe, Options};
 pub use error::{Error, Result, Side};
 pub use kernel::{Kernel, Location, NotLocated, Target, Wanted};
+pub use numbered::Numbered;
 
 use callbacks::Handler;
 use correlate::Correlation;
@@ -89,7 +91,9 @@ pub fn diff(original: &[u8], patched: &[u8], target: &Target, kernel: &dyn Kerne
     let mut patch = patch(&context, &decisions, &taken, &new_functions);
     if !patch.is_empty() {
         if let (Some(before), Some(after)) = (Types::of(&original)?, Types::of(&patched)?) {
-            patch.refusals.extend(types::check(&before, &after, kernel));
+            let (refusals, left_out) = types::check(&before, &after, kernel);
+            patch.refusals.extend(refusals);
+            patch.left_out.extend(left_out);
         }
     }
     let object = match patch.is_empty() || !patch.refusals.is_empty() {

@@ -14,8 +14,8 @@ pub struct Patch {
     pub object: String,
     /// The source file, as the object names it.
     pub source: Option<String>,
-    /// Whether both objects have debug information, so that layouts of structures and interfaces of
-    /// exported functions were compared.
+    /// Whether both objects have debug information, so that layouts of structures, numbers of
+    /// enumerations and interfaces of exported functions were compared.
     #[serde(default)]
     pub are_types_known: bool,
     /// All functions of the patched object, by name.

@@ -54,6 +54,15 @@ pub enum Reason {
         /// How it differs, for people.
         because: String,
     },
+    /// An enumerator has another number.
+    ChangedEnumeration {
+        /// Its name.
+        enumerator: String,
+        /// Its number in the kernel, in decimal; a string, as not all fit into 64 bits.
+        before: String,
+        /// Its number with the fix.
+        after: String,
+    },
     /// An exported function takes or returns something else.
     ChangedInterface {
         /// What modules were compiled for, in words of C.
@@ -63,6 +72,11 @@ pub enum Reason {
     },
     /// A static variable, of which it is not clear which one in the kernel it is.
     UnclearVariable,
+    /// One of several that the compiler numbers, and it is not clear which one in the kernel it is.
+    UnclearNumber {
+        /// Its name.
+        symbol: String,
+    },
     /// What runs or is used only when the kernel starts, or a module is loaded or removed.
     InitOnly {
         /// The section.
@@ -200,11 +214,29 @@ impl fmt::Display for Reason {
                     "its layout changes, and the kernel may have some already: {because}"
                 )
             }
+            Reason::ChangedEnumeration {
+                enumerator,
+                before,
+                after,
+            } => {
+                write!(
+                    f,
+                    "{enumerator} becomes {after} in place of {before}, and memory and other code \
+                     may have the old number"
+                )
+            }
             Reason::ChangedInterface { before, after } => {
                 write!(f, "modules can call it as {before}, and it becomes {after}")
             }
             Reason::UnclearVariable => {
                 f.write_str("which variable of the kernel it is, is not clear")
+            }
+            Reason::UnclearNumber { symbol } => {
+                write!(
+                    f,
+                    "it needs {symbol}, and which one of that name but for the number it is in the \
+                     kernel is not clear"
+                )
             }
             Reason::InitOnly { section } => {
                 write!(f, "it is in {section}, which is not used any more")
@@ -343,10 +375,16 @@ impl Reason {
             Reason::ChangedLayout { .. } => {
                 "leave it as it is, and keep what is new in a shadow variable"
             }
+            Reason::ChangedEnumeration { .. } => {
+                "leave the numbers as they are, and give new enumerators numbers that none has had"
+            }
             Reason::ChangedInterface { .. } => {
                 "leave it as it is, and add a function for those that need another one"
             }
             Reason::UnclearVariable => "give the new variable a name of its own",
+            Reason::UnclearNumber { .. } => {
+                "change functions that do not use it, or restart with a kernel that has the fix"
+            }
             Reason::InitOnly { .. } => {
                 "take the change out of the diff, and do in a callback of the patch what it is for"
             }

@@ -199,6 +199,113 @@ fn another_interface_of_an_exported_function_is_refused() {
     }
 }
 
+/// With the numbers of three enumerations in memory and in calls.
+const NUMBERS: &str = "enum state { IDLE, BUSY, DEAD, NR_STATES };\n\
+                       enum { NOBODY = -1, FIRST = 200, SECOND, __OWNER_MAX, OWNER_MAX = \
+                       __OWNER_MAX - 1 };\n\
+                       typedef enum { ON, OFF } power_t;\n\
+                       struct thing { enum state state; int owner; } *thing;\n\
+                       int set(struct thing *thing, power_t power) { enum { COLD, WARM } heat = \
+                       helper(power == OFF); thing->state = DEAD; return heat == WARM; }\n\
+                       int own(int x) { return helper(x == SECOND || x == NOBODY || x < \
+                       OWNER_MAX) /**/; }\n\
+                       int all(void) { return helper(NR_STATES); }\n";
+
+fn renumber(arch: Arch, flags: &[&str], from: &str, to: &str) -> Outcome {
+    assert!(NUMBERS.contains(from), "{from:?} in the source");
+    let after = NUMBERS.replace("/**/", "* 3").replace(from, to);
+    compare(
+        &compile_with(arch, flags, NUMBERS),
+        &compile_with(arch, flags, &after),
+        &World::new(),
+    )
+}
+
+#[test]
+fn other_numbers_of_enumerators_are_refused() {
+    for (from, to, what, because) in [
+        (
+            "BUSY, DEAD",
+            "DEAD, BUSY",
+            "enum state",
+            "DEAD becomes 1 in place of 2",
+        ),
+        (
+            "IDLE, BUSY",
+            "IDLE, NAPPING, BUSY",
+            "enum state",
+            "BUSY becomes 2 in place of 1",
+        ),
+        (
+            "FIRST = 200",
+            "FIRST = 300",
+            "enum { NOBODY, ... }",
+            "FIRST becomes 300 in place of 200",
+        ),
+        (
+            "NOBODY = -1",
+            "NOBODY = -2",
+            "enum { NOBODY, ... }",
+            "NOBODY becomes -2 in place of -1",
+        ),
+        (
+            "ON, OFF",
+            "OFF, ON",
+            "power_t",
+            "OFF becomes 0 in place of 1",
+        ),
+        (
+            "COLD, WARM",
+            "COLD, TEPID, WARM",
+            "enum { COLD, ... }",
+            "WARM becomes 2 in place of 1",
+        ),
+        (
+            "DEAD, NR_STATES",
+            "DEAD, NR_STATES, MANY = 0x100000000",
+            "enum state",
+            "it has 8 bytes in place of 4",
+        ),
+    ] {
+        for arch in ARCHES {
+            for flags in [DWARF_4, DWARF_5] {
+                renumber(arch, flags, from, to).refused(what, because);
+            }
+        }
+    }
+}
+
+#[test]
+fn new_enumerators_at_the_end_are_let_through() {
+    for (from, to, told) in [
+        (
+            "DEAD, NR_STATES",
+            "DEAD, UNDEAD, NR_STATES",
+            &["NR_STATES of enum state"][..],
+        ),
+        (
+            "SECOND, __",
+            "SECOND, THIRD, __",
+            &[
+                "OWNER_MAX of enum { NOBODY, ... }",
+                "__OWNER_MAX of enum { NOBODY, ... }",
+            ],
+        ),
+        ("ON, OFF", "ON, OFF, BROKEN", &[]),
+        ("NR_STATES }", "NR_STATES, OTHER = 77 }", &[]),
+    ] {
+        for arch in ARCHES {
+            for flags in [DWARF_4, DWARF_5] {
+                let found = renumber(arch, flags, from, to);
+                found.emitted();
+                let left_out = found.patch.left_out.iter();
+                let left_out: Vec<_> = left_out.map(|left| left.what.as_str()).collect();
+                assert_eq!(left_out, told, "{to}");
+            }
+        }
+    }
+}
+
 #[test]
 fn damaged_debug_information_is_an_error_or_understood() {
     let world = World::new();

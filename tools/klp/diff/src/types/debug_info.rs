@@ -2,6 +2,7 @@
 
 //! Types as DWARF has them (versions 4 and 5, sections 5 and 3.3).
 
+use super::enumerations::Enumeration;
 use super::{Layout, Member, Types};
 use crate::error::{Error, Result, Side};
 use crate::view::read::{File, Section};
@@ -106,6 +107,8 @@ struct Reader<'a, 'd> {
 
 impl<'d> Reader<'_, 'd> {
     fn read(&self, types: &mut Types) -> gimli::Result<()> {
+        let mut enumerations: BTreeMap<UnitOffset, Enumeration> = BTreeMap::new();
+        let mut typedefs: BTreeMap<UnitOffset, String> = BTreeMap::new();
         let mut entries = self.unit.entries();
         while let Some(entry) = entries.next_dfs()? {
             let is_declared = entry.attr_value(gimli::DW_AT_declaration).is_some();
@@ -120,8 +123,18 @@ impl<'d> Reader<'_, 'd> {
                     Some(target) if is_compound(target.tag()) && self.name(&target)?.is_none() => {
                         self.name(entry)?.map(|name| (name, target.offset()))
                     }
+                    Some(target) if target.tag() == gimli::DW_TAG_enumeration_type => {
+                        if let Some(name) = self.name(entry)? {
+                            typedefs.entry(target.offset()).or_insert(name);
+                        }
+                        None
+                    }
                     _ => None,
                 },
+                gimli::DW_TAG_enumeration_type => {
+                    enumerations.insert(entry.offset(), self.enumeration(entry)?);
+                    None
+                }
                 gimli::DW_TAG_subprogram => {
                     let is_global = entry.attr_value(gimli::DW_AT_external).is_some();
                     if let (true, Some(name)) = (is_global, self.name(entry)?) {
@@ -135,6 +148,10 @@ impl<'d> Reader<'_, 'd> {
                 let layout = self.layout(&self.unit.entry(offset)?, 0)?;
                 types.layouts.entry(name).or_default().insert(layout);
             }
+        }
+        for (offset, mut enumeration) in enumerations {
+            enumeration.name = enumeration.name.or_else(|| typedefs.remove(&offset));
+            types.enumerations.insert(enumeration);
         }
         Ok(())
     }
@@ -205,6 +222,33 @@ impl<'d> Reader<'_, 'd> {
             Ok(())
         })?;
         Ok(Layout { size, members })
+    }
+
+    fn enumeration(&self, of: &Entry<'d>) -> gimli::Result<Enumeration> {
+        let name = self.name(of)?;
+        let mut enumeration = Enumeration {
+            name: name.map(|name| format!("{} {name}", word(of.tag()))),
+            size: number(of, gimli::DW_AT_byte_size).unwrap_or(0),
+            enumerators: Vec::new(),
+        };
+        if !self.step(0) {
+            return Ok(enumeration);
+        }
+        self.each_child(of.offset(), |entry| {
+            if let (gimli::DW_TAG_enumerator, Some(name)) = (entry.tag(), self.name(entry)?) {
+                let value = entry.attr_value(gimli::DW_AT_const_value);
+                // What has no sign is not negative; below zero, compilers have numbers with a sign.
+                let number = value.and_then(|value| {
+                    let unsigned = value.udata_value().map(i128::from);
+                    unsigned.or_else(|| value.sdata_value().map(i128::from))
+                });
+                enumeration
+                    .enumerators
+                    .extend(number.map(|number| (name, number)));
+            }
+            Ok(())
+        })?;
+        Ok(enumeration)
     }
 
     /// What a function takes and returns.

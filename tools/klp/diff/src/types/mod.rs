@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Layouts of structures and interfaces of exported functions, which a fix must not change.
+//! Layouts of structures, numbers of enumerations and interfaces of exported functions, which a fix
+//! must not change.
 //!
 //! The kernel has instances of its structures, and modules that were compiled for its functions.
 //! Code alone does not tell that a fix makes a structure larger; debug information does, which is
 //! read if both objects have it. The compiler makes the same code with `-g` as without.
 
 mod debug_info;
+mod enumerations;
 
 use crate::error::Result;
 use crate::kernel::Kernel;
-use crate::model::{Reason, Refusal};
+use crate::model::{LeftOut, Reason, Refusal};
 use crate::view::read::File;
 use crate::view::View;
+use enumerations::Enumeration;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What an object knows of types.
@@ -20,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Types {
     /// Of each complete structure or union: usually one layout.
     layouts: BTreeMap<String, BTreeSet<Layout>>,
+    /// All enumerations, also those of one function.
+    enumerations: BTreeSet<Enumeration>,
     /// Of each function that others can call: what it takes and returns, in words of C.
     interfaces: BTreeMap<String, String>,
 }
@@ -60,9 +65,15 @@ pub fn has_debug_info(file: &File) -> bool {
     debug_info::is_there(file)
 }
 
-/// Refuses what `patched` has changed.
-pub fn check(original: &Types, patched: &Types, kernel: &dyn Kernel) -> Vec<Refusal> {
-    let mut refusals = Vec::new();
+/// Refuses what `patched` has changed. What is let through although something of it stays as it was,
+/// is told beside that.
+pub fn check(
+    original: &Types,
+    patched: &Types,
+    kernel: &dyn Kernel,
+) -> (Vec<Refusal>, BTreeSet<LeftOut>) {
+    let (mut refusals, left_out) =
+        enumerations::check(&original.enumerations, &patched.enumerations);
     for (name, after) in &patched.layouts {
         let Some(before) = original.layouts.get(name) else {
             continue;
@@ -85,7 +96,7 @@ pub fn check(original: &Types, patched: &Types, kernel: &dyn Kernel) -> Vec<Refu
             ));
         }
     }
-    refusals
+    (refusals, left_out)
 }
 
 impl Layout {

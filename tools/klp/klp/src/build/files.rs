@@ -8,13 +8,14 @@ use super::command::PartOf;
 use super::compile::Compiled;
 use super::inputs;
 use super::kdir::Kdir;
-use super::numbered;
 use super::proof::{self, Outcome, Placement, Target};
 use super::report::Status;
+use super::shared;
 use super::stop::Stop;
 use super::tree::Tree;
 use crate::knowledge::Knowledge;
 use anyhow::{anyhow, Context, Result};
+use klp_diff::Numbered;
 use std::path::Path;
 
 /// A source file that is affected, and what is known of it.
@@ -27,6 +28,8 @@ pub struct File {
     pub compiled: Compiled,
     /// Where its symbols are.
     pub placement: Placement,
+    /// Its numbered static variables.
+    pub numbered: Numbered,
     /// How many of its functions are the same in the kernel; `None` if that was not looked at.
     pub proven: Option<usize>,
 }
@@ -35,6 +38,16 @@ impl File {
     /// Its path in the source.
     pub fn path(&self) -> &Path {
         self.unit.record.command.source()
+    }
+
+    /// What its symbols are taken from.
+    pub fn symbols(&self) -> shared::Unit<'_> {
+        shared::Unit {
+            object: self.part_of.name(),
+            path: self.path(),
+            before: &self.compiled.before,
+            after: &self.compiled.after,
+        }
     }
 }
 
@@ -64,13 +77,14 @@ pub fn place(
         let path = unit.record.command.source().to_owned();
         match prove(args, knowledge, &part_of, &path, &compiled.as_built)? {
             Some((placement, proven)) => {
-                numbered::check(&compiled.as_built, &compiled.before)
-                    .with_context(|| path.display().to_string())?;
+                let numbered = Numbered::of(&compiled.as_built, &compiled.before)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
                 files.push(File {
                     unit,
                     part_of,
                     compiled,
                     placement,
+                    numbered,
                     proven,
                 });
             }

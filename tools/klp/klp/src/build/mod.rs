@@ -14,7 +14,7 @@
 //! | [`compile`], [`text`], [`compiler`], [`cache`] | these objects, as built, before and after the fix |
 //! | [`beside`] | what is made of changed files and cannot be patched |
 //! | [`modules`] | the files of target modules |
-//! | [`files`], [`proof`], [`numbered`] | whether an object is a part of the kernel, and where |
+//! | [`files`], [`proof`] | whether an object is a part of the kernel, and where |
 //! | [`patches`], [`world`], [`shared`] | what differs with the fix, and what that asks about the kernel |
 //! | [`link`], [`finish`], [`sign`] | from the new functions to the livepatch |
 //! | [`report`], [`progress`], [`stop`] | what is said of it |
@@ -42,7 +42,6 @@ pub mod lock;
 pub mod make;
 pub mod makefiles;
 pub mod modules;
-pub mod numbered;
 pub mod overlay;
 pub mod patches;
 pub mod path;

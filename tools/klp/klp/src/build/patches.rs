@@ -5,7 +5,7 @@
 use super::files::File;
 use super::progress::Progress;
 use super::report::{Report, Status, Unit};
-use super::shared;
+use super::shared::Shared;
 use super::stop::Stop;
 use super::world::World;
 use crate::knowledge::Knowledge;
@@ -30,14 +30,13 @@ pub fn compare(
     report: &mut Report,
     progress: &Progress,
 ) -> Result<Vec<Part>, Stop> {
-    let objects = files
-        .iter()
-        .map(|file| (&file.compiled.before[..], &file.compiled.after[..]));
-    let shared = shared::shared(objects).map_err(Stop::new(Status::Refused))?;
+    let shared = Shared::of(files.iter().map(File::symbols), knowledge)
+        .map_err(Stop::new(Status::Refused))?;
     let mut parts = Vec::new();
     for file in files {
         let object = file.part_of.name();
-        let world = World::new(knowledge, object, &file.placement, &shared);
+        let shared = shared.in_object(object);
+        let world = World::new(knowledge, object, &file.placement, &file.numbered, shared);
         let target = Target {
             object: object.to_owned(),
             unit: file.path().display().to_string(),
@@ -94,7 +93,9 @@ pub fn say_what_is_missing(report: &Report, progress: &Progress) {
     for what in &report.ignored {
         progress.note(&format!("note: {what}"));
     }
-    for left in report.units.iter().flat_map(|unit| &unit.patch.left_out) {
+    // Of a header, each file has the same.
+    let left_out = report.units.iter().flat_map(|unit| &unit.patch.left_out);
+    for left in left_out.collect::<BTreeSet<_>>() {
         progress.note(&format!("note: {}: {}", left.what, left.effect));
     }
 }

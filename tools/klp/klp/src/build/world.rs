@@ -8,12 +8,12 @@
 //! outside of its own file comes first, as only that can be meant from another file.
 
 use super::proof::Placement;
+use super::shared::Names;
 use crate::knowledge::{Knowledge, Known};
 use crate::reference::{is_same_file, Reference};
 use crate::resolve::candidates;
 use crate::symbols::Candidate;
-use klp_diff::{Kernel, Location, NotLocated, Wanted};
-use std::collections::BTreeSet;
+use klp_diff::{Kernel, Location, NotLocated, Numbered, Wanted};
 
 /// The kernel and its modules, as one source file sees them.
 pub struct World<'a> {
@@ -21,22 +21,26 @@ pub struct World<'a> {
     /// `vmlinux` or the module that the file is a part of.
     object: &'a str,
     placement: &'a Placement,
-    shared: &'a BTreeSet<String>,
+    numbered: &'a Numbered,
+    shared: &'a Names,
 }
 
 impl<'a> World<'a> {
-    /// For a file of `object`, which is where `placement` says. What is in `shared` is new in the
-    /// patch: one file defines it and others use it.
+    /// For a file of `object`, which is where `placement` says, and has there the names that
+    /// `numbered` has. What is in `shared` one file of the patch has for others, which it had not
+    /// before.
     pub fn new(
         knowledge: &'a Knowledge,
         object: &'a str,
         placement: &'a Placement,
-        shared: &'a BTreeSet<String>,
+        numbered: &'a Numbered,
+        shared: &'a Names,
     ) -> Self {
         World {
             knowledge,
             object,
             placement,
+            numbered,
             shared,
         }
     }
@@ -85,6 +89,11 @@ impl<'a> World<'a> {
 
     /// What another file defines.
     fn other(&self, wanted: &Wanted<'_>) -> Result<Location, NotLocated> {
+        if self.shared.opened.contains(wanted.name) {
+            // In the kernel, it is static: what others have for all is not meant.
+            let own: Vec<_> = self.target().into_iter().collect();
+            return choose(wanted, &own, false).unwrap_or(Err(NotLocated::Missing));
+        }
         if let Some(reference) = self.knowledge.exported_by_target(wanted.name.as_bytes()) {
             return Ok(of_reference(&reference));
         }
@@ -183,8 +192,12 @@ impl Kernel for World<'_> {
         }
     }
 
+    fn name_there<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        self.numbered.name(name)
+    }
+
     fn is_shared(&self, name: &str) -> bool {
-        self.shared.contains(name)
+        self.shared.new.contains(name)
     }
 
     fn is_weak(&self, name: &str, location: &Location) -> Option<bool> {

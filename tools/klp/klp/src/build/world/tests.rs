@@ -9,9 +9,14 @@ use livepatch_format::elf::Machine;
 use object::elf;
 use object::read::elf::FileHeader as _;
 use object::Endianness;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use tempfile::TempDir;
+
+/// The kernel numbers all as the object does.
+static NONE: LazyLock<Numbered> = LazyLock::new(Numbered::default);
 
 /// The file that is patched, of the kernel.
 const UNIT: &str = r#"
@@ -163,10 +168,10 @@ fn at(object: &str, position: u64) -> Result<Location, NotLocated> {
 #[test]
 fn what_the_file_defines_is_found_where_the_file_is() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         for object in ["vmlinux", "target"] {
             let placement = case.placement(object);
-            let world = World::new(&case.knowledge, object, &placement, &shared);
+            let world = World::new(&case.knowledge, object, &placement, &NONE, &shared);
             let position = case.position(object, "twin", "unit.c");
             assert_eq!(
                 world.locate(&wanted("twin", true)),
@@ -185,9 +190,9 @@ fn what_the_file_defines_is_found_where_the_file_is() {
 #[test]
 fn what_other_files_define_is_theirs_that_others_see() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let nothing = Placement::default();
-        let world = World::new(&case.knowledge, "target", &nothing, &shared);
+        let world = World::new(&case.knowledge, "target", &nothing, &NONE, &shared);
         let kernel = case.knowledge.kernel().unwrap();
         let both = kernel
             .symbols
@@ -217,9 +222,9 @@ fn what_other_files_define_is_theirs_that_others_see() {
 #[test]
 fn what_names_do_not_tell_is_ambiguous_and_shows_the_files() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let nothing = Placement::default();
-        let world = World::new(&case.knowledge, "vmlinux", &nothing, &shared);
+        let world = World::new(&case.knowledge, "vmlinux", &nothing, &NONE, &shared);
         let Err(NotLocated::Ambiguous { candidates }) = world.locate(&wanted("statics", false))
         else {
             panic!("{:?}", case.arch);
@@ -263,7 +268,7 @@ fn hide(kernel: &[u8], name: &str) -> Vec<u8> {
 #[test]
 fn what_the_code_uses_says_which_one_is_meant() {
     for mut case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let kernel = case.knowledge.kernel().unwrap();
         let mut all = kernel.symbols.get(b"hidden").iter();
         let position = all.position(|one| one.global).unwrap() as u64 + 1;
@@ -275,14 +280,14 @@ fn what_the_code_uses_says_which_one_is_meant() {
             .unwrap();
 
         let nothing = Placement::default();
-        let world = World::new(&case.knowledge, "vmlinux", &nothing, &shared);
+        let world = World::new(&case.knowledge, "vmlinux", &nothing, &NONE, &shared);
         let result = world.locate(&wanted("hidden", false));
         assert!(
             matches!(result, Err(NotLocated::Ambiguous { .. })),
             "{result:?}"
         );
         let placement = case.placement("vmlinux");
-        let world = World::new(&case.knowledge, "vmlinux", &placement, &shared);
+        let world = World::new(&case.knowledge, "vmlinux", &placement, &NONE, &shared);
         assert_eq!(
             world.locate(&wanted("hidden", false)),
             at("vmlinux", position)
@@ -293,9 +298,12 @@ fn what_the_code_uses_says_which_one_is_meant() {
 #[test]
 fn only_what_every_module_may_use_is_exported() {
     let case = Case::new(Arch::X86_64);
-    let shared = BTreeSet::from(["new_in_patch".to_owned()]);
+    let shared = Names {
+        new: BTreeSet::from(["new_in_patch".to_owned()]),
+        ..Names::default()
+    };
     let nothing = Placement::default();
-    let world = World::new(&case.knowledge, "target", &nothing, &shared);
+    let world = World::new(&case.knowledge, "target", &nothing, &NONE, &shared);
     for (name, expected) in [
         ("exported", true),
         ("of_others", true),
@@ -313,9 +321,9 @@ fn only_what_every_module_may_use_is_exported() {
 #[test]
 fn a_module_tells_which_of_its_functions_can_be_traced() {
     for case in ARCHES.map(Case::new) {
-        let shared = BTreeSet::new();
+        let shared = Names::default();
         let placement = case.placement("target");
-        let world = World::new(&case.knowledge, "target", &placement, &shared);
+        let world = World::new(&case.knowledge, "target", &placement, &NONE, &shared);
         for (name, expected) in [
             ("twin", true),
             ("entry_of_module", true),
@@ -343,8 +351,8 @@ fn the_comparison_of_objects_gets_positions_from_the_place_of_the_file() {
         };
         let (before, after) = (object(UNIT), object(&UNIT.replace("* 3", "* 9")));
         let placement = case.placement("vmlinux");
-        let shared = BTreeSet::new();
-        let world = World::new(&case.knowledge, "vmlinux", &placement, &shared);
+        let shared = Names::default();
+        let world = World::new(&case.knowledge, "vmlinux", &placement, &NONE, &shared);
         let target = klp_diff::Target {
             object: "vmlinux".to_owned(),
             unit: "unit.c".to_owned(),
@@ -391,5 +399,98 @@ fn a_target_module_may_be_compressed_and_not_damaged() {
             "{error}"
         );
         assert!(error.contains("packed.ko.xz with "), "{error}");
+    }
+}
+
+#[test]
+fn what_was_static_is_found_where_it_was() {
+    let shared = Names {
+        opened: BTreeSet::from([
+            "both".to_owned(),
+            "statics".to_owned(),
+            "of_kernel".to_owned(),
+        ]),
+        ..Names::default()
+    };
+    for case in ARCHES.map(Case::new) {
+        let placement = case.placement("vmlinux");
+        let world = World::new(&case.knowledge, "vmlinux", &placement, &NONE, &shared);
+        // Another file has a function for all of that name.
+        let position = case.position("vmlinux", "both", "first.c");
+        assert_eq!(
+            world.locate(&wanted("both", false)),
+            at("vmlinux", position)
+        );
+        let several = world.locate(&wanted("statics", false));
+        assert!(
+            matches!(several, Err(NotLocated::Ambiguous { .. })),
+            "{several:?}"
+        );
+        // Nobody has a static one.
+        assert_eq!(
+            world.locate(&wanted("of_kernel", false)),
+            Err(NotLocated::Missing)
+        );
+    }
+}
+
+#[test]
+fn numbered_variables_are_found_by_their_users() {
+    // The kernel has them in one order, and the object that is compared in the other one.
+    const ONE: &str = "int one(int x) { static int count = 3; return helper(count += x); }\n";
+    const TWO: &str = "int two(int x) { static int count = 4; return helper(count -= x * 3); }\n";
+    const HEAD: &str = "int helper(int);\n";
+    const OTHERS: &str = "void __fentry__(void) { } int helper(int x) { return x; }";
+    let target = klp_diff::Target {
+        object: "vmlinux".to_owned(),
+        unit: "unit.c".to_owned(),
+    };
+    for arch in ARCHES {
+        let object = |parts: &[&str], flags: &[&str]| {
+            let unit =
+                Module::new(arch, "unit").source("unit.c", &[&[HEAD], parts].concat().concat());
+            let unit = flags.iter().fold(unit, |unit, flag| unit.flag(flag));
+            unit.object()
+        };
+        let plain = ["-fno-function-sections", "-fno-data-sections"];
+        let as_built = object(&[ONE, TWO], &plain);
+        let before = object(&[TWO, ONE], &[]);
+        let after = object(&[&TWO.replace("x * 3", "x * 5"), ONE], &[]);
+        let kernel = Module::new(arch, "kernel")
+            .source("others.c", OTHERS)
+            .with_object(&as_built)
+            .build_kernel();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("vmlinux");
+        fs::write(&path, kernel).unwrap();
+        let mut knowledge = Knowledge::default();
+        knowledge.add_kernel(&path, machine(arch)).unwrap();
+        let known = knowledge.get(b"vmlinux").unwrap();
+        let placement = match prove(&as_built, &Target::of(known).unwrap()).unwrap() {
+            Outcome::Proven { placement, .. } => placement,
+            other => panic!("{arch:?}: not proven: {other:?}"),
+        };
+        let numbered = Numbered::of(&as_built, &before).unwrap();
+        let shared = Names::default();
+        let world = World::new(&knowledge, "vmlinux", &placement, &numbered, &shared);
+        let found = klp_diff::diff(&before, &after, &target, &world).unwrap();
+        assert!(
+            found.patch.refusals.is_empty(),
+            "{:?}",
+            found.patch.refusals
+        );
+        let used = found.patch.references.iter();
+        let used: Vec<_> = used.filter(|one| one.name.starts_with("count.")).collect();
+        let [count] = used[..] else {
+            panic!("{arch:?}: {used:?}");
+        };
+        // It begins with what two() begins with.
+        let address = known.symbols.get(count.name.as_bytes())[0].address;
+        let bytes = known.memory().unwrap().from(address).unwrap();
+        let four = match arch {
+            Arch::X86_64 => 4_i32.to_le_bytes(),
+            Arch::S390 => 4_i32.to_be_bytes(),
+        };
+        assert_eq!(bytes[..4], four, "{arch:?}: {}", count.name);
     }
 }
