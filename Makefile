@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile others signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
+	fuzz hostile others oracle signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -42,6 +42,8 @@ help:
 	@echo '  make others               livepatches that are made in other ways: by mainline'"'"'s tools, like'
 	@echo '                            kpatch-build'"'"'s, by kbuild alone; on livepatch.ko and on the C core'
 	@echo '                            (VARIANT=plain|peer for one of them)'
+	@echo '  make oracle               what klp build finds in edits of the kernel, beside what objtool does'
+	@echo '                            (N=n SEED=s: n of them)'
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s; VARIANT=...; DELAYS=1:'
 	@echo '                            livepatch.ko sleeps at random where it takes locks;'
 	@echo '                            FAULTS=1: some of its allocations fail)'
@@ -122,6 +124,9 @@ fail-nth:
 
 others:
 	@tools/testing/others.sh $(if $(filter file,$(origin VARIANT)),,$(VARIANT))
+
+oracle:
+	@tools/testing/oracle.sh
 
 signatures:
 	@tools/testing/signatures.sh

@@ -58,6 +58,7 @@ on_the_host() {
 	[ "$ARCH" != "$(uname -m)" ] || part "own-kernel" "$TOP/tools/testing/own-kernel.sh"
 	for ARCH in "${ARCHS[@]}"; do
 		part "images-$ARCH" "$TOP/tools/testing/images.sh"
+		! is_measured "$ARCH" || part "oracle-$ARCH" "$TOP/tools/testing/oracle.sh"
 		! is_measured "$ARCH" || QUICK=1 part "bench-$ARCH" "$TOP/tools/testing/bench.sh"
 	done
 }

@@ -4,8 +4,9 @@
 //!
 //!     diff OBJECT UNIT ORIGINAL.o PATCHED.o System.map Module.symvers [OUT.o OUT.c]
 //!
-//! prints the model. Of namesakes, that one is taken which has most of the file's other symbols
-//! around it.
+//! prints the model. Symbols of modules have the module's name behind theirs in System.map, in
+//! brackets, as in /proc/kallsyms. Of namesakes, that one is taken which has most of the file's other
+//! symbols around it.
 
 use klp_diff::{describe, diff, Kernel, Location, NotLocated, Options, Target, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +17,26 @@ use std::fs;
 const AROUND: usize = 40;
 
 struct Files {
+    /// What is patched.
+    target: String,
     names: Vec<String>,
     /// What nm says that each is.
     letters: Vec<char>,
-    by_name: BTreeMap<String, Vec<usize>>,
+    /// By object and name.
+    by_name: BTreeMap<(String, String), Vec<usize>>,
     exported: BTreeSet<String>,
+}
+
+impl Files {
+    /// The symbols of a name, in the target or else in the kernel.
+    fn find(&self, name: &str) -> Option<(&str, &[usize])> {
+        [self.target.as_str(), "vmlinux"]
+            .into_iter()
+            .find_map(|object| {
+                let found = self.by_name.get(&(object.to_owned(), name.to_owned()))?;
+                Some((object, &found[..]))
+            })
+    }
 }
 
 impl Kernel for Files {
@@ -29,7 +45,7 @@ impl Kernel for Files {
     }
 
     fn locate(&self, wanted: &Wanted<'_>) -> Result<Location, NotLocated> {
-        let found = self.by_name.get(wanted.name).ok_or(NotLocated::Missing)?;
+        let (object, found) = self.find(wanted.name).ok_or(NotLocated::Missing)?;
         let beside: BTreeSet<_> = wanted.beside.iter().map(String::as_str).collect();
         let score = |at: usize| {
             let around = at.saturating_sub(AROUND)..(at + AROUND).min(self.names.len());
@@ -48,13 +64,13 @@ impl Kernel for Files {
             }
         };
         Ok(Location {
-            object: "vmlinux".to_owned(),
+            object: object.to_owned(),
             position,
         })
     }
 
     fn is_weak(&self, name: &str, location: &Location) -> Option<bool> {
-        let found = self.by_name.get(name)?;
+        let (_, found) = self.find(name)?;
         let which = (location.position as usize).saturating_sub(1);
         let letter = self.letters.get(*found.get(which)?)?;
         Some(matches!(letter, 'W' | 'V'))
@@ -75,16 +91,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let map = fs::read_to_string(map)?;
     let mut files = Files {
+        target: object.clone(),
         names: Vec::new(),
         letters: Vec::new(),
         by_name: BTreeMap::new(),
         exported: BTreeSet::new(),
     };
     for line in map.lines() {
-        let [_, letter, name] = line.split(' ').collect::<Vec<_>>()[..] else {
-            return Err("System.map: a line without a name".into());
+        let (letter, name, of) = match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [_, letter, name] => (letter, name, "vmlinux"),
+            [_, letter, name, of] => (letter, name, of.trim_matches(['[', ']'])),
+            _ => return Err("System.map: a line without a name".into()),
         };
-        let indices = files.by_name.entry(name.to_owned()).or_default();
+        let key = (of.to_owned(), name.to_owned());
+        let indices = files.by_name.entry(key).or_default();
         indices.push(files.names.len());
         files.names.push(name.to_owned());
         files.letters.extend(letter.chars().next());

@@ -252,6 +252,40 @@ fn alternatives_go_along_with_their_replacements() {
 }
 
 #[test]
+fn an_alternative_that_only_removes_code_does_not_refer_to_that_of_another() {
+    const REMOVED: &str = r#"asm volatile("0: .skip 6, 0x07\n"
+        ".pushsection .altinstructions,\"a\"\n"
+        ".long 0b - ., 1f - .\n.long 5\n.byte 6, 0\n"
+        ".popsection\n"
+        ".pushsection .altinstr_replacement,\"ax\"\n1:\n.popsection\n" : : : "memory");"#;
+    const CALLS: &str = r#"asm volatile("0: .skip 6, 0x07\n"
+        ".pushsection .altinstructions,\"a\"\n"
+        ".long 0b - ., 1f - .\n.long 5\n.byte 6, 5\n"
+        ".popsection\n"
+        ".pushsection .altinstr_replacement,\"ax\"\n1: call replacement\n.popsection\n" : : : "memory");"#;
+    let removes = format!("int removes(int x) {{ {REMOVED} return helper(x) + 'r'; }}\n");
+    let calls = format!("int calls(int x) {{ {CALLS} return helper(x) + 1; }}\n");
+    // Behind where the code would be is that of another, or nothing.
+    for (one, other) in [(&removes, &calls), (&calls, &removes)] {
+        let source = format!("{one}{other}");
+        let found = fix(Arch::X86_64, &source, "'r'", "'R'");
+        assert_eq!(found.changed(), ["removes"]);
+        assert_eq!(found.entries(".altinstructions"), 1);
+        let object = found.emitted();
+        assert_eq!(object.targets(".altinstructions"), [".text.removes"]);
+        let sections = object.sections();
+        assert!(
+            !sections.contains(&".altinstr_replacement".to_owned()),
+            "{sections:?}"
+        );
+
+        // Only in the replacement.
+        let found = fix(Arch::X86_64, &source, "call replacement", "call instead");
+        assert_eq!(found.changed(), ["calls"]);
+    }
+}
+
+#[test]
 fn tables_of_places_go_along() {
     let tables = [
         (".smp_locks,\\\"a\\\"", ".long"),

@@ -31,6 +31,7 @@ impl View {
             .iter()
             .take_while(|relocation| relocation.offset < piece.end);
         within
+            .filter(|relocation| !self.is_of_nothing(id, relocation.offset))
             .map(|relocation| {
                 if relocation.offset + u64::from(relocation.width) > piece.end {
                     return Err(self.malformed(format!(
@@ -43,6 +44,17 @@ impl View {
                 self.resolve(piece.section, piece.start, relocation)
             })
             .collect()
+    }
+
+    /// Whether an entry names instructions here of which there are none, as what is to be replaced is
+    /// only removed. It names the place where they would be, where those of another entry may be.
+    fn is_of_nothing(&self, id: PieceId, offset: u64) -> bool {
+        let (piece, section) = (self.piece(id), self.section_of(id));
+        if section.name != sections::ALTERNATIVES || offset != piece.start + sections::REPLACEMENT {
+            return false;
+        }
+        let length = sections::replacement_length(self.file.machine, piece.size());
+        length.is_some_and(|at| section.bytes(piece.start + at, piece.start + at + 1) == [0])
     }
 
     fn malformed(&self, what: String) -> Error {

@@ -6,6 +6,7 @@
 //! sections, in the kernel source.
 
 use super::read::Section;
+use livepatch_format::elf::Machine;
 use object::elf;
 
 /// What is done with a section.
@@ -35,7 +36,7 @@ const TABLES: [(&str, Shape); 23] = [
     ("__bug_table", Shape::ByContents),
     ("__ex_table", Shape::Bytes(12)),
     ("__jump_table", Shape::ByContents),
-    (".altinstructions", Shape::ByContents),
+    (ALTERNATIVES, Shape::ByContents),
     (".static_call_sites", Shape::Bytes(8)),
     (".smp_locks", Shape::Bytes(4)),
     ("__mcount_loc", Shape::Bytes(8)),
@@ -56,6 +57,23 @@ const TABLES: [(&str, Shape); 23] = [
     (".s390_return_reg", Shape::Bytes(4)),
     (".discard.annotate_insn", Shape::Bytes(8)),
 ];
+
+/// The table of instructions that others may take the place of, by what the processor can do.
+pub const ALTERNATIVES: &str = ".altinstructions";
+
+/// Where an entry of [`ALTERNATIVES`] names what takes the place: `repl_offset` of `struct alt_instr`.
+pub const REPLACEMENT: u64 = 4;
+
+/// Where an entry of [`ALTERNATIVES`], of that many bytes, has the length of what takes the place,
+/// in one byte: `replacementlen` of `struct alt_instr`, of which x86 has had three forms. On s390x
+/// it is as long as what it replaces.
+pub fn replacement_length(machine: Machine, entry: u64) -> Option<u64> {
+    match (machine, entry) {
+        (Machine::X86_64, 12 | 13) => Some(11),
+        (Machine::X86_64, 14) => Some(13),
+        _ => None,
+    }
+}
 
 /// Sections that nothing is taken of, each with why a patch can do without.
 const IGNORED: [(&str, &str); 11] = [

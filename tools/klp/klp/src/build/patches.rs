@@ -111,16 +111,70 @@ pub fn namespaces(knowledge: &Knowledge, parts: &[Part]) -> BTreeSet<String> {
     found.collect()
 }
 
-/// What the livepatch patches, in a line.
+/// What the livepatch patches, in a line. Units that have only what others use are left out.
 pub fn summary(verb: &str, parts: &[Part]) -> String {
     let mut objects: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (patch, _) in parts {
         let names = patch.changed().map(|function| function.name.as_str());
         objects.entry(&patch.object).or_default().extend(names);
     }
+    for (patch, _) in parts
+        .iter()
+        .filter(|(patch, _)| !patch.callbacks.is_empty())
+    {
+        if let Some(names) = objects.get_mut(&*patch.object) {
+            if names.is_empty() {
+                names.push("callbacks");
+            }
+        }
+    }
     let objects: Vec<_> = objects
         .into_iter()
+        .filter(|(_, names)| !names.is_empty())
         .map(|(object, names)| format!("{} of {object}", names.join(", ")))
         .collect();
     format!("{verb} {}", objects.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A unit of an object, with functions that are patched and with callbacks.
+    fn unit(object: &str, changed: &[&str], callbacks: &[&str]) -> (Patch, Vec<u8>) {
+        let functions = changed.iter().map(|name| {
+            json!({
+                "name": name, "decision": "changed", "old_name": name, "position": 0, "symbol": name,
+                "because": { "difference": "bytes", "of": name, "offset": 0 },
+            })
+        });
+        let callbacks = callbacks
+            .iter()
+            .map(|name| json!({ "kind": "pre-patch", "function": name, "symbol": name }));
+        let patch = json!({
+            "object": object, "source": null, "data": [], "entries": [], "references": [],
+            "left_out": [], "refusals": [], "functions": functions.collect::<Vec<_>>(),
+            "callbacks": callbacks.collect::<Vec<_>>(),
+        });
+        (serde_json::from_value(patch).expect("a patch"), Vec::new())
+    }
+
+    #[test]
+    fn an_object_that_only_lends_functions_is_not_in_the_summary() {
+        let units = [unit("vmlinux", &[], &[]), unit("xfs", &["one", "two"], &[])];
+        assert_eq!(summary("patches", &units), "patches one, two of xfs");
+    }
+
+    #[test]
+    fn callbacks_alone_are_in_the_summary() {
+        let units = [
+            unit("vmlinux", &[], &["called"]),
+            unit("xfs", &["one"], &["called"]),
+        ];
+        assert_eq!(
+            summary("patches", &units),
+            "patches callbacks of vmlinux; one of xfs"
+        );
+    }
 }
