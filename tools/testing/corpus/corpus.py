@@ -259,12 +259,12 @@ def reasons(report):
     return sorted(found) or [begin(report)]
 
 
-def begin(report):
-    """Of its message, what does not name this or that."""
-    return report.get("message", "").split(":")[0]
+def begin(report, file=None):
+    """Of its message, what does not name this or that. It may begin with the file."""
+    return report.get("message", "").removeprefix(f"{file}: ").split(":")[0]
 
 
-def outcome(report):
+def outcome(report, file):
     """A line of the table."""
     status = report["status"]
     if status == "wrong":
@@ -274,7 +274,7 @@ def outcome(report):
         return ("built and loaded", "") if result == "ok" else ("wrong", result)
     if status == "refused":
         return "refused", ", ".join(reasons(report))
-    return status.replace("-", " "), begin(report) if status == "error" else ""
+    return status.replace("-", " "), begin(report, file) if status == "error" else ""
 
 
 def table(directory):
@@ -282,7 +282,7 @@ def table(directory):
     good = eligible = 0
     times, wrong = [], []
     for name, file, report in reports(directory):
-        line = outcome(report)
+        line = outcome(report, file)
         lines[line] += 1
         examples[line].append(file)
         times.append(report["seconds"])
