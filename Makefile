@@ -65,7 +65,8 @@ help:
 	@echo '  make service-test         klp.service, run by systemd'
 	@echo '  make stock-test           the stock kernel of Debian 13, as shipped'
 	@echo '  make corpus N=n SEED=s    klp build on n fixes that stable kernels have had; what is built is'
-	@echo '                            loaded into Debian'"'"'s kernel'
+	@echo '                            loaded into Debian'"'"'s kernel (VARIANT=...: into that test kernel,'
+	@echo '                            with livepatch.ko, which is there for s390 as well)'
 	@echo '  make tutorial             what the tutorial says, word for word'
 	@echo '  make tutorial-build       the same for that of klp build, on the stock kernel of Debian 13'
 	@echo '  make build-test           klp build, on diffs of the test kernel (VARIANT=...)'
@@ -172,7 +173,7 @@ stock-test:
 	@tools/testing/stock.sh
 
 corpus:
-	@tools/testing/corpus.sh
+	@tools/testing/corpus.sh $(if $(filter file,$(origin VARIANT)),,$(VARIANT))
 
 tutorial-build:
 	@tools/testing/tutorial-build.sh

@@ -2,8 +2,10 @@
 """What stable kernels really fixed, as a corpus of fixes: one diff for each C file in which
 two versions of a source differ, and of which the kernel contains the object.
 
-    corpus.py pick DIR OLD NEW HEADERS SRCARCH N SEED
-        draws N of them: DIR/c001.patch and so on, DIR/list
+    corpus.py pick DIR OLD NEW SOURCE HEADERS SRCARCH N SEED
+        draws N of them: DIR/c001.patch and so on, DIR/list. SOURCE is the kernel's own. Where
+        that is another version than OLD, a diff is drawn only if it applies to it as it is,
+        or reversed, where SOURCE has that fix already
     corpus.py build DIR COMMAND
         runs COMMAND, a line of bash, for each that has no result yet, with PATCH= and
         OUT=, the livepatch to write, in the environment. It prints the JSON of `klp build
@@ -18,12 +20,14 @@ two versions of a source differ, and of which the kernel contains the object.
 
 import collections
 import json
+import os
 import pathlib
 import random
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 # A fix that is refused for these reasons alone is none that a livepatch can be made of.
@@ -100,23 +104,62 @@ def contained(source, headers, srcarch, files):
     return [file for file in files if file in found]
 
 
-def pick(directory, old, new, headers, srcarch, count, seed):
+def difference(file, before, after):
+    """A diff of the file, whose two versions are at these paths."""
+    return subprocess.run(
+        ["diff", "-up", "--label", f"a/{file}", "--label", f"b/{file}", before, after], stdout=subprocess.PIPE
+    ).stdout
+
+
+def fitted(file, old, new, source):
+    """The diff of the file as one of that source, and whether it is reversed. None, if it
+    does not apply there in either direction."""
+    target = source / file
+    if not target.is_file():
+        return None
+    patch = difference(file, old / file, new / file)
+    if target.read_bytes() == (old / file).read_bytes():
+        return patch, False
+    with tempfile.TemporaryDirectory() as name:
+        changed = pathlib.Path(name, file)
+        changed.parent.mkdir(parents=True)
+        changed.write_bytes(target.read_bytes())
+        # Paths are not those of a repository that this directory happens to be in.
+        alone = {**os.environ, "GIT_CEILING_DIRECTORIES": tempfile.gettempdir()}
+        for options in [], ["--reverse"]:
+            # It knows no fuzz, and a file that it refuses stays as it is.
+            applied = subprocess.run(
+                ["git", "apply", *options], cwd=name, env=alone, input=patch, stderr=subprocess.DEVNULL
+            )
+            if applied.returncode == 0:
+                return difference(file, target, changed), bool(options)
+    return None
+
+
+def pick(directory, old, new, source, headers, srcarch, count, seed):
     files = differing(old, new)
-    candidates = contained(old, headers, srcarch, files)
-    print(f"{len(files)} C files differ, the kernel contains {len(candidates)} of them", file=sys.stderr)
-    if len(candidates) < count:
-        sys.exit(f"error: there are {len(candidates)} diffs and not {count}: set N= to no more than that")
+    candidates = contained(source, headers, srcarch, files)
+    patches = {file: fitted(file, old, new, source) for file in candidates}
+    fitting = [file for file in candidates if patches[file]]
+    of = f"{len(files)} C files differ, the kernel contains {len(candidates)} of them"
+    if len(fitting) < len(candidates):
+        of += f", the diffs of {len(fitting)} apply to its source"
+    print(of, file=sys.stderr)
+    if len(fitting) < count:
+        sys.exit(f"error: there are {len(fitting)} diffs and not {count}: set N= to no more than that")
+    drawn = random.Random(seed).sample(fitting, count)
     directory.mkdir(parents=True)
-    names = []
-    for number, file in enumerate(random.Random(seed).sample(candidates, count), 1):
+    names, turned = [], 0
+    for number, file in enumerate(drawn, 1):
         name = f"c{number:03}"
-        patch = subprocess.run(
-            ["diff", "-up", "--label", f"a/{file}", "--label", f"b/{file}", f"{old}/{file}", f"{new}/{file}"],
-            stdout=subprocess.PIPE,
-        ).stdout
+        patch, is_reversed = patches[file]
         (directory / f"{name}.patch").write_bytes(patch)
         names.append(f"{name} {file}\n")
-    (directory / "of").write_text(f"{len(files)} {len(candidates)}\n")
+        turned += is_reversed
+    of += f"; {count} were drawn"
+    if turned:
+        of += f", {turned} of them reversed, as the kernel has that fix already"
+    (directory / "of").write_text(f"{of}.\n")
     (directory / "list").write_text("".join(names))
 
 
@@ -216,12 +259,12 @@ def reasons(report):
     return sorted(found) or [begin(report)]
 
 
-def begin(report):
-    """Of its message, what does not name this or that."""
-    return report.get("message", "").split(":")[0]
+def begin(report, file=None):
+    """Of its message, what does not name this or that. It may begin with the file."""
+    return report.get("message", "").removeprefix(f"{file}: ").split(":")[0]
 
 
-def outcome(report):
+def outcome(report, file):
     """A line of the table."""
     status = report["status"]
     if status == "wrong":
@@ -231,7 +274,7 @@ def outcome(report):
         return ("built and loaded", "") if result == "ok" else ("wrong", result)
     if status == "refused":
         return "refused", ", ".join(reasons(report))
-    return status.replace("-", " "), begin(report) if status == "error" else ""
+    return status.replace("-", " "), begin(report, file) if status == "error" else ""
 
 
 def table(directory):
@@ -239,7 +282,7 @@ def table(directory):
     good = eligible = 0
     times, wrong = [], []
     for name, file, report in reports(directory):
-        line = outcome(report)
+        line = outcome(report, file)
         lines[line] += 1
         examples[line].append(file)
         times.append(report["seconds"])
@@ -265,8 +308,8 @@ def main():
     command, directory, *rest = sys.argv[1:]
     directory = pathlib.Path(directory)
     if command == "pick":
-        old, new, headers, srcarch, count, seed = rest
-        pick(directory, old, new, headers, srcarch, int(count), int(seed))
+        *trees, srcarch, count, seed = rest
+        pick(directory, *map(pathlib.Path, trees), srcarch, int(count), int(seed))
     elif command == "build":
         build(directory, *rest)
     elif command == "next":

@@ -60,6 +60,76 @@ class Differing(unittest.TestCase):
             self.assertEqual(corpus.differing(f"{name}/old", f"{name}/new"), ["d/b.c"])
 
 
+class Fitted(unittest.TestCase):
+    """A diff of one source, made into one of the kernel's."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        self.top = pathlib.Path(self.directory.name)
+        self.old = [f"line {number}\n" for number in range(20)]
+        self.new = [*self.old[:10], "the fix\n", *self.old[10:]]
+
+    def fit(self, source):
+        for tree, lines in (("old", self.old), ("new", self.new), ("source", source)):
+            path = self.top / tree / "fs" / "a.c"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(lines))
+        return corpus.fitted("fs/a.c", self.top / "old", self.top / "new", self.top / "source")
+
+    def lines(self, patch):
+        return [line for line in patch.decode().splitlines() if line[0] in "+-@"]
+
+    def test_the_same_version(self):
+        patch, is_reversed = self.fit(self.old)
+        self.assertFalse(is_reversed)
+        self.assertEqual(
+            self.lines(patch), ["--- a/fs/a.c", "+++ b/fs/a.c", "@@ -8,6 +8,7 @@ line 6", "+the fix"]
+        )
+
+    def test_another_version_has_other_line_numbers(self):
+        patch, is_reversed = self.fit(["above\n", *self.old])
+        self.assertFalse(is_reversed)
+        self.assertEqual(self.lines(patch)[2:], ["@@ -9,6 +9,7 @@ line 6", "+the fix"])
+
+    def test_a_version_that_has_the_fix(self):
+        patch, is_reversed = self.fit(["above\n", *self.new])
+        self.assertTrue(is_reversed)
+        self.assertEqual(self.lines(patch)[2:], ["@@ -9,7 +9,6 @@ line 6", "-the fix"])
+
+    def test_a_version_that_it_does_not_fit(self):
+        self.assertIsNone(self.fit([*self.old[:9], "something else\n", *self.old[11:]]))
+
+    def test_a_version_without_the_file(self):
+        self.assertIsNone(corpus.fitted("fs/b.c", self.top, self.top, self.top))
+
+
+class Picked(unittest.TestCase):
+    def test_a_seed_draws_the_same_again_of_what_applies(self):
+        with tempfile.TemporaryDirectory() as name:
+            top = pathlib.Path(name)
+            for number in range(9):
+                for tree, text in (("old", "old\n"), ("new", "new\n"), ("source", f"{number % 3}\n")):
+                    path = top / tree / "fs" / f"{number}.c"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text({"0\n": "old\n", "1\n": "new\n"}.get(text, text))
+            (top / "source/fs/Makefile").write_text(f"obj-y := {' '.join(f'{number}.o' for number in range(9))}\n")
+            (top / "source/include/config").mkdir(parents=True)
+            (top / "source/include/config/auto.conf").touch()
+            for directory in ("first", "second"):
+                with contextlib.redirect_stderr(io.StringIO()):
+                    corpus.pick(
+                        top / directory, top / "old", top / "new", top / "source", top / "source", "x86", 6, 1
+                    )
+            lists = [(top / directory / "list").read_text() for directory in ("first", "second")]
+            self.assertEqual(lists[0], lists[1])
+            self.assertEqual(
+                (top / "first/of").read_text(),
+                "9 C files differ, the kernel contains 9 of them, the diffs of 6 apply to its source; "
+                "6 were drawn, 3 of them reversed, as the kernel has that fix already.\n",
+            )
+
+
 class Judged(unittest.TestCase):
     """A command's report counts where it fits its status and what it wrote."""
 
