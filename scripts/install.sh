@@ -47,7 +47,7 @@ sed "s|/usr/bin/klp|$PREFIX/bin/klp|" "$TOP/packaging/klp.service" \
 	>"$DESTDIR$PREFIX/lib/systemd/system/klp.service"
 
 copy "$SHARE/livepatch-rs" scripts/Makefile.livepatch scripts/Makefile.bindgen include rust/authors samples
-copy "$SHARE/doc/livepatch-rs" README.md Documentation
+copy "$SHARE/doc/livepatch-rs" README.md CONTRIBUTING.md Documentation
 
 copy "$SOURCE" Kbuild Makefile scripts/Makefile.bindgen scripts/check-kernel rust include packaging/dkms-symvers
 sed "s/#MODULE_VERSION#/$VERSION/" "$TOP/packaging/dkms.conf" >"$SOURCE/dkms.conf"

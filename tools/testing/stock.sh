@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Debian 13's stock kernel, as shipped. On its C core klp works, with a livepatch that is
-# built with its headers packages in the way that README.md says. Where it has no livepatch
+# built with its headers packages in the way that building.md says. Where it has no livepatch
 # support (s390x), klp says so. Ends with `N passed, N failed`.
 #
 #   stock.sh [old|new]      which of the archive's (see scripts/stock.sh)

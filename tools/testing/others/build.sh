@@ -16,7 +16,7 @@
 OTHERS=$TOP/tools/testing/others
 . "$OTHERS/mainline.sh"
 
-# What README.md says that one adds to the kernel's own command, without CONFIG_LIVEPATCH.
+# What authoring.md says that one adds to the kernel's own command, without CONFIG_LIVEPATCH.
 HEADERS=()
 INCLUDES=()
 if [ -n "$SYMVERS" ]; then
@@ -81,7 +81,7 @@ kpatch() {
 		.klp.rela.vmlinux.__jump_table .klp.rela.klp_others_target.text "${TABLES[@]}"
 }
 
-# alone SOURCES MODULE: by README's command, beside its sources.
+# alone SOURCES MODULE: by the command of authoring.md, beside its sources.
 alone() {
 	cp -r "$OTHERS/$1" "$OUT/$1"
 	kbuild "$OUT/$1" "" modules

@@ -33,7 +33,7 @@ third_party() {
 	[[ $(</proc/loadavg) != *' 1/1 '* ]] || fail "/proc/loadavg is still patched"
 	load_refused livepatch-hide-load EINVAL '' limit=0
 }
-test_case "a patch that knows nothing of livepatch-rs is built by README's command" third_party
+test_case "a patch that knows nothing of livepatch-rs is built by the command of authoring.md" third_party
 
 takes_all_back() {
 	core
