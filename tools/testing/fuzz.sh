@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Fuzz rust/format, tools/klp/kernel and klp-diff on the host: every target of
-# tools/klp/fuzz, one after the other, for MINUTES in all (SECONDS_EACH= for each). Starts
-# from the seeds in the repository, from the modules that are built, from small kernels that
+# Fuzz rust/format, tools/klp/kernel, klp-diff and the proof of klp build on the host: every
+# target of tools/klp/fuzz, one after the other, for MINUTES in all (SECONDS_EACH= for each).
+# Starts from the seeds in the repository, from the modules that are built, from small kernels that
 # are made here, and from what earlier runs have found, which stays in the cache. Prints the
 # executions of each target, and ends with
 # `N passed, N failed`.
@@ -85,7 +85,7 @@ for target in "${TARGETS[@]}"; do
 		length=$KERNEL_LENGTH
 		cp "$KERNELS"/* "$seeds"
 		;;
-	diff)
+	diff | proof)
 		length=$FILE_LENGTH
 		;;
 	esac

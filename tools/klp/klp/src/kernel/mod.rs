@@ -45,25 +45,31 @@ impl Kernel {
     ///
     /// It cannot be read, is for another machine, or tells no symbols.
     pub fn read(path: &Path, machine: Machine) -> Result<Self> {
-        let read = || {
-            let data = fs::read(path)?;
-            let mut symbols = ObjectSymbols::new(ObjectNameBuf::vmlinux(), path.to_owned());
-            let mut image = None;
-            if data.starts_with(&elf::ELFMAG) || Image::is_boot_image(&data) {
-                let read = Image::read(data)?;
-                ensure!(
-                    read.memory.machine == machine,
-                    "it is a kernel for another machine"
-                );
-                from_image(&mut symbols, &read)?;
-                image = Some(read);
-            } else {
-                list::read(&mut symbols, path, &data)?;
-            }
-            ensure!(!symbols.is_empty(), "it holds no symbols: {GIVE}");
-            Ok(Kernel { symbols, image })
-        };
+        let read = || Kernel::parse(fs::read(path)?, path, machine);
         read().with_context(|| format!("cannot read the kernel's symbols from {}", path.display()))
+    }
+
+    /// The same of what the file at `path` holds.
+    ///
+    /// # Errors
+    ///
+    /// It is for another machine, damaged, or tells no symbols.
+    pub fn parse(data: Vec<u8>, path: &Path, machine: Machine) -> Result<Self> {
+        let mut symbols = ObjectSymbols::new(ObjectNameBuf::vmlinux(), path.to_owned());
+        let mut image = None;
+        if data.starts_with(&elf::ELFMAG) || Image::is_boot_image(&data) {
+            let read = Image::read(data)?;
+            ensure!(
+                read.memory.machine == machine,
+                "it is a kernel for another machine"
+            );
+            from_image(&mut symbols, &read)?;
+            image = Some(read);
+        } else {
+            list::read(&mut symbols, path, &data)?;
+        }
+        ensure!(!symbols.is_empty(), "it holds no symbols: {GIVE}");
+        Ok(Kernel { symbols, image })
     }
 
     /// What `/proc/kallsyms` says: the kernel's symbols, and those of every module that is loaded.
