@@ -12,7 +12,7 @@
 use anyhow::{bail, ensure, Context as _, Result};
 use klp::build::command::{object_of, Record};
 use klp::build::includes::Includes;
-use klp::build::tree::Tree;
+use klp::build::tree::{Of, Tree};
 use livepatch_format::elf::Machine;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,8 @@ fn main() -> Result<()> {
     let tree = Tree {
         source: Path::new(source).canonicalize().context("no source")?,
         build: Path::new(build).canonicalize().context("no build")?,
+        kernel: Path::new(build).canonicalize().context("no build")?,
+        of: Of::Kernel,
         machine: match machine.as_str() {
             "x86" => Machine::X86_64,
             "s390" => Machine::S390,
@@ -84,6 +86,10 @@ fn recorded(tree: &Tree) -> Result<BTreeMap<PathBuf, BTreeSet<PathBuf>>> {
             continue;
         };
         let source = record.command.source();
+        // Of what is only made to build, nothing is looked for.
+        if source.starts_with("scripts") || source.starts_with("tools") {
+            continue;
+        }
         if !tree.source.join(source).is_file() {
             println!("not in the source: {}", source.display());
             continue;
