@@ -19,6 +19,7 @@ two versions of a source differ, and of which the kernel contains the object.
 """
 
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -168,25 +169,33 @@ def listed(directory):
 
 
 def build(directory, command):
-    for name, file in listed(directory):
-        result = directory / f"{name}.json"
-        if result.exists():
-            continue
-        out = directory / f"{name}.ko"
-        out.unlink(missing_ok=True)
-        start = time.monotonic()
-        with open(directory / f"{name}.log", "wb") as log:
-            try:
-                ran = subprocess.run(
-                    ["env", f"PATCH={directory}/{name}.patch", f"OUT={out}", "bash", "-c", command],
-                    stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, timeout=LIMIT,
-                )
-                report = judged(ran.returncode, ran.stdout, out)
-            except subprocess.TimeoutExpired:
-                report = {"status": "wrong", "message": f"it did not end in {LIMIT} s"}
-        report["seconds"] = time.monotonic() - start
-        write(result, report)
-        print(f"{name} {file}: {report['status']} ({report['seconds']:.1f} s)", flush=True)
+    """The first one alone, as it prepares what the others find; then as many as there are
+    processors."""
+    waiting = [(name, file) for name, file in listed(directory) if not (directory / f"{name}.json").exists()]
+    done = lambda name, file: build_one(directory, command, name, file)
+    if waiting:
+        done(*waiting.pop(0))
+    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "1"))) as pool:
+        for result in [pool.submit(done, *one) for one in waiting]:
+            result.result()
+
+
+def build_one(directory, command, name, file):
+    out = directory / f"{name}.ko"
+    out.unlink(missing_ok=True)
+    start = time.monotonic()
+    with open(directory / f"{name}.log", "wb") as log:
+        try:
+            ran = subprocess.run(
+                ["env", f"PATCH={directory}/{name}.patch", f"OUT={out}", "bash", "-c", command],
+                stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, timeout=LIMIT,
+            )
+            report = judged(ran.returncode, ran.stdout, out)
+        except subprocess.TimeoutExpired:
+            report = {"status": "wrong", "message": f"it did not end in {LIMIT} s"}
+    report["seconds"] = time.monotonic() - start
+    write(directory / f"{name}.json", report)
+    print(f"{name} {file}: {report['status']} ({report['seconds']:.1f} s)", flush=True)
 
 
 def judged(status, output, out):
