@@ -5,6 +5,10 @@
 
 use kernel::prelude::*;
 
+#[allow(dead_code)]
+#[path = "sys/errno.rs"]
+mod errno;
+
 module! {
     type: NotNeeded,
     name: "livepatch",
@@ -20,6 +24,6 @@ impl kernel::Module for NotNeeded {
         pr_err!(
             "this kernel has CONFIG_LIVEPATCH: it loads livepatches by itself, livepatch.ko is not needed\n"
         );
-        Err(EOPNOTSUPP)
+        Err(errno::eopnotsupp())
     }
 }

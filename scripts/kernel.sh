@@ -5,6 +5,10 @@
 #
 #   kernel.sh            no CONFIG_LIVEPATCH: what livepatch.ko is for
 #   kernel.sh peer       CONFIG_LIVEPATCH=y: the C core, to compare with
+#   kernel.sh previous   the release before the newest that the archive has
+#   kernel.sh debian     Debian's own configuration (cloud), without CONFIG_LIVEPATCH
+#   kernel.sh debian-btf the same with type information (BTF)
+#   kernel.sh given      the configuration CONFIG= (a file), without CONFIG_LIVEPATCH
 #   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection, signatures,
 #                        and on x86_64 indirect branch tracking, and what systemd needs
 #   kernel.sh kasan      the same with KASAN, by clang (x86_64)
@@ -18,22 +22,43 @@
 . "$(dirname "$0")/lib.sh"
 
 VARIANT=${1:-plain}
-CONFIGS=("$TOP/scripts/config/common.config" "$TOP/scripts/config/$ARCH.config")
+FRAGMENTS=$TOP/scripts/config
+CONFIGS=("$FRAGMENTS/common.config" "$FRAGMENTS/$ARCH.config")
+# A whole configuration to begin with, instead of one where everything is off.
+BASE=
+RELEASE=newest
+PACKAGES=()
 case "$VARIANT" in
 plain) ;;
-peer | preempt | rt | modversions) CONFIGS+=("$TOP/scripts/config/$VARIANT.config") ;;
+peer | preempt | rt) CONFIGS+=("$FRAGMENTS/$VARIANT.config") ;;
+previous) RELEASE=previous ;;
+modversions)
+	CONFIGS+=("$FRAGMENTS/$VARIANT.config")
+	# gendwarfksyms reads debugging information.
+	PACKAGES+=(libdw-dev)
+	;;
 lockdep)
-	CONFIGS+=("$TOP/scripts/config/lockdep.config")
-	[ "$ARCH" != x86_64 ] || CONFIGS+=("$TOP/scripts/config/"{ibt,systemd}.config)
+	CONFIGS+=("$FRAGMENTS/lockdep.config")
+	[ "$ARCH" != x86_64 ] || CONFIGS+=("$FRAGMENTS/"{ibt,systemd}.config)
 	;;
 kasan | kasan-peer)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
-	CONFIGS+=("$TOP/scripts/config/debug.config")
-	[ "$VARIANT" = kasan ] || CONFIGS+=("$TOP/scripts/config/peer.config")
+	CONFIGS+=("$FRAGMENTS/debug.config")
+	[ "$VARIANT" = kasan ] || CONFIGS+=("$FRAGMENTS/peer.config")
 	;;
 ibt | cfi)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
-	CONFIGS+=("$TOP/scripts/config/$VARIANT.config")
+	CONFIGS+=("$FRAGMENTS/$VARIANT.config")
+	;;
+debian | debian-btf)
+	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
+	CONFIGS=("$FRAGMENTS/"{whole,no-debug-info}.config)
+	[ "$VARIANT" = debian ] || CONFIGS=("$FRAGMENTS/"{whole,btf}.config)
+	;;
+given)
+	[ -f "${CONFIG:-}" ] || die "CONFIG= names the file of a kernel configuration"
+	BASE=$(readlink -f "$CONFIG")
+	CONFIGS=("$FRAGMENTS/"{whole,no-debug-info}.config)
 	;;
 *) die "no such kernel variant: $VARIANT" ;;
 esac
@@ -41,19 +66,29 @@ esac
 LLVM=
 [[ $(kmake_args "$VARIANT") != *LLVM=1* ]] || LLVM=LLVM=1
 
-SRC=$("$TOP/scripts/source.sh")
-PACKAGES=()
-# gendwarfksyms reads debugging information.
-[ "$VARIANT" != modversions ] || PACKAGES+=(libdw-dev)
+SRC=$("$TOP/scripts/source.sh" "$RELEASE")
+case "$VARIANT" in debian*)
+	# linux-config-7.3 belongs to linux-source-7.3.
+	SERIES=$(sed -n 's/^\(VERSION\|PATCHLEVEL\) = //p' "$SRC/Makefile" | paste -sd.)
+	PACKAGES+=("linux-config-$SERIES")
+	;;
+esac
 TREE=$("$TOP/scripts/toolchain.sh" "${PACKAGES[@]}")
+[[ "$VARIANT" != debian* ]] || BASE=$TREE/usr/src/linux-config-$SERIES/config.amd64_none_cloud-amd64.xz
+[ -z "$BASE" ] || [ -f "$BASE" ] || die "linux-config-$SERIES has no $BASE"
 # Comments do not count.
-OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
+OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" ${BASE:+"$BASE"} "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
 
 configure() {
 	local args line missing=0
 	read -ra args <<<"$(kmake_args "$VARIANT")"
 	make -C "$SRC" O="$OBJ" "${args[@]}" rustavailable
-	make -C "$SRC" O="$OBJ" "${args[@]}" allnoconfig
+	if [ -n "$BASE" ]; then
+		# xz passes on what is not compressed.
+		xz -dcf "$BASE" >"$OBJ/.config"
+	else
+		make -C "$SRC" O="$OBJ" "${args[@]}" allnoconfig
+	fi
 	(cd "$OBJ" && "$SRC/scripts/kconfig/merge_config.sh" -m -O "$OBJ" .config "${CONFIGS[@]}")
 	make -C "$SRC" O="$OBJ" "${args[@]}" olddefconfig
 	# What a fragment asks for and the kernel does not know is a mistake here.

@@ -3,6 +3,9 @@
 #
 # Get the kernel source and print its path: KSRC= where that is given, else the
 # newest linux-source-7.* package, downloaded once and kept.
+#
+#   source.sh            the newest release
+#   source.sh previous   the release before that
 
 . "$(dirname "$0")/lib.sh"
 
@@ -12,17 +15,30 @@ if [ -n "${KSRC:-}" ]; then
 	exit
 fi
 
-# The tree's own apt directories may belong to another user id: use the cache.
+# download DIRECTORY [NEWER]: the newest package, or the newest of a release before that of
+# the package file NEWER. The tree's own apt directories may belong to another user id: use
+# the cache.
 download() {
-	local dir=$1 package apt=$CACHE/tmp/apt
+	local dir=$1 newer=${2:-} package apt=$CACHE/tmp/apt
 	local options=(-o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root)
 	mkdir -p "$dir" "$apt/lists/partial" "$apt/archives/partial"
 	cd "$dir"
 	retry apt-get "${options[@]}" update
-	package=$(apt-cache "${options[@]}" search --names-only '^linux-source-7\.[0-9]+$' | cut -d' ' -f1 | sort -V | tail -n 1)
-	[ -n "$package" ] || die "the mirror offers no linux-source-7.*: set KSRC= to a kernel tree of your own"
+	package=$(apt-cache "${options[@]}" search --names-only '^linux-source-7\.[0-9]+$' | cut -d' ' -f1 |
+		before "${newer%%_*}" | tail -n 1)
+	[ -n "$package" ] ||
+		die "the archive has no linux-source-7.*${newer:+ before ${newer%%_*}}: set KSRC= to a kernel tree of your own"
 	retry apt-get "${options[@]}" download "$package"
 	rm -rf "$apt"
+}
+
+# before NAME: the names that come in order, up to NAME, and without it; all, if it is empty.
+before() {
+	if [ -z "$1" ]; then
+		sort -V
+	else
+		(cat && echo "$1") | sort -V -u | sed "/^$1\$/,\$d"
+	fi
 }
 
 unpack() {
@@ -35,19 +51,29 @@ unpack() {
 }
 
 case "${1:-}" in
---download) download "$2" ;;
+--download) download "$2" "${3:-}" ;;
 --unpack) unpack "$2" "$3" ;;
 *)
+	# get DIRECTORY [NEWER]: one directory holds packages of one kind.
 	get() {
-		local debs=$CACHE/debs deb
-		ls "$debs"/linux-source-7.*.deb >/dev/null 2>&1 ||
-			step "kernel source download" "1 min" "$TOP/scripts/enter" "$0" --download "$debs"
+		local debs=$1 deb
+		compgen -G "$debs/linux-source-7.*.deb" >/dev/null ||
+			step "kernel source download" "1 min" "$TOP/scripts/enter" "$0" --download "$@"
 		deb=$(printf '%s\n' "$debs"/linux-source-7.*.deb | sort -V | tail -n 1)
 		SRC=$CACHE/src/$(basename "$deb" _all.deb)
 		[ -d "$SRC" ] || step "kernel source unpacking" "1 min" "$TOP/scripts/enter" "$0" --unpack "$deb" "$SRC"
 		echo "$SRC"
 	}
+	find_source() {
+		local newest
+		newest=$(get "$CACHE/debs")
+		case "$1" in
+		newest) echo "$newest" ;;
+		previous) get "$CACHE/debs/before-$(basename "$newest")" "$(basename "$newest")" ;;
+		*) die "no such kernel source: $1" ;;
+		esac
+	}
 	mkdir -p "$CACHE/src"
-	locked source get
+	locked source find_source "${1:-newest}"
 	;;
 esac

@@ -13,6 +13,7 @@ use crate::format::refusal::{Refusal, Unresolved};
 use crate::format::search::Search;
 use crate::messages::refuse;
 use crate::sys::elf::Retained;
+use crate::sys::errno::enametoolong;
 use crate::sys::sort::{sort, Compare};
 use crate::sys::{kallsyms, module, Address};
 use core::cmp::Ordering;
@@ -56,7 +57,7 @@ impl NameBuffer {
 
     /// `name`, with a NUL.
     fn fill(&mut self, name: &[u8]) -> Result<&CStr> {
-        let room = self.0.get_mut(..=name.len()).ok_or(ENAMETOOLONG)?;
+        let room = self.0.get_mut(..=name.len()).ok_or_else(enametoolong)?;
         let (text, nul) = room.split_at_mut(name.len());
         text.copy_from_slice(name);
         nul.fill(0);

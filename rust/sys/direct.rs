@@ -13,6 +13,7 @@
 //!
 //! [`Redirect`]: super::ftrace::Redirect
 
+use super::errno::eopnotsupp;
 use super::ftrace::Location;
 use super::{arch, Address};
 use kernel::prelude::*;
@@ -35,7 +36,7 @@ impl Direct {
     /// a direct call of somebody else; `ENOMEM`; what else `ftrace_set_filter_ips()` and
     /// `register_ftrace_direct()` return.
     pub(crate) fn new(location: Location, target: Address) -> Result<Direct> {
-        let address = arch::direct_address(target).ok_or(EOPNOTSUPP)?;
+        let address = arch::direct_address(target).ok_or_else(eopnotsupp)?;
         Ok(Direct {
             target,
             call: implementation::Call::new(location, address)?,
@@ -174,7 +175,7 @@ mod implementation {
 
 #[cfg(not(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS))]
 mod implementation {
-    use super::Location;
+    use super::{eopnotsupp, Location};
     use kernel::prelude::*;
 
     /// There is none on this kernel.
@@ -182,7 +183,7 @@ mod implementation {
 
     impl Call {
         pub(super) fn new(_location: Location, _address: c_ulong) -> Result<Call> {
-            Err(EOPNOTSUPP)
+            Err(eopnotsupp())
         }
 
         pub(super) fn share(&self, _allowed: bool) {

@@ -12,6 +12,7 @@ pub(crate) mod bindings;
 pub(crate) mod debugfs;
 pub(crate) mod direct;
 pub(crate) mod elf;
+pub(crate) mod errno;
 pub(crate) mod exceptions;
 pub(crate) mod ftrace;
 pub(crate) mod kallsyms;

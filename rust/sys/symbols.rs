@@ -13,6 +13,7 @@
 //! whatever the compiler makes of the call.
 
 use super::bindings;
+use super::errno::eopnotsupp;
 use super::{arch, ftrace, kallsyms, Address};
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::prelude::*;
@@ -233,7 +234,7 @@ pub(crate) fn find() -> Result<Found> {
         pr_err!(
             "this kernel has CONFIG_LIVEPATCH: it loads livepatches by itself, livepatch.ko is not needed\n"
         );
-        return Err(EOPNOTSUPP);
+        return Err(eopnotsupp());
     }
     let mut missing = false;
     for symbol in [SYMBOLS, arch::SYMBOLS].into_iter().flatten() {

@@ -5,14 +5,18 @@
 # built if it is not there. Ends with `N passed, N failed`.
 #
 #   kernels.sh [VARIANT...]     as scripts/kernel.sh has them; all, if none is given
+#
+# CONFIG= names the file of a configuration: the kernel is built with that, in place of all
+# these (KSRC= where it is for another source).
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tools/testing/parts.sh"
 
 VARIANTS=("$@")
 if [ $# -eq 0 ]; then
-	VARIANTS=(preempt rt modversions)
-	[ "$ARCH" != x86_64 ] || VARIANTS+=(ibt cfi)
+	VARIANTS=(preempt rt modversions previous)
+	[ "$ARCH" != x86_64 ] || VARIANTS+=(ibt cfi debian)
+	[ -z "${CONFIG:-}" ] || VARIANTS=(given)
 fi
 
 for VARIANT in "${VARIANTS[@]}"; do
@@ -27,5 +31,6 @@ for VARIANT in "${VARIANTS[@]}"; do
 	case $VARIANT in ibt | cfi) part "branches-$name" "$TOP/tools/testing/branches.sh" "$VARIANT" ;; esac
 	part "selftests-$name" "$TOP/tools/testing/selftests.sh" --variant "$VARIANT"
 	part "upstream-$name" "$TOP/tools/testing/upstream.sh"
+	[ "$VARIANT" != debian ] || N=300 part "hostile-$name" "$TOP/tools/testing/hostile.sh"
 done
 totals

@@ -34,6 +34,14 @@ kernel_samples() {
 		KBUILD_EXTRA_SYMBOLS="$OUT/Module.symvers" -j"$JOBS" modules
 }
 
+# compressed FILE NAME: NAME-METHOD.ko.SUFFIX for each method that a kernel may know. It is
+# one of them, /sys/module/compression; kmod knows all.
+compressed() {
+	gzip -9nc "$1" >"$2-gzip.ko.gz"
+	xz -9 --check=crc32 -c "$1" >"$2-xz.ko.xz"
+	zstd -q -f "$1" -o "$2-zstd.ko.zst"
+}
+
 # damaged FILE FAULT...: FILE-FAULT.ko in the directory of damaged modules.
 damaged() {
 	local file=$1 fault
@@ -63,6 +71,7 @@ build_peer() {
 			klp_test_consistency.o klp_test_far.o klp_test_consistency_1.o klp_test_consistency_2.o \
 			$([ "$ARCH" != x86_64 ] || echo klp_test_int3.o)"
 	kernel_samples
+	compressed "$OUT/kernel-samples/livepatch-sample.ko" "$OUT/selftests/livepatch-sample"
 	programs
 }
 
@@ -83,10 +92,10 @@ build() {
 	"$KLP" convert --dialect draft --kernel "$KOBJ/System.map" --symvers "$KOBJ/Module.symvers" \
 		--symvers "$OUT/Module.symvers" --module "$OUT/selftests/klp_test_target.ko" \
 		-o "$OUT/selftests/klp_test_draft.ko" "$OUT/selftests/.klp_test_late.kbuild.ko"
-	# gzip is for the kernel's own decompressor, xz for that of kmod.
-	gzip -9nc "$OUT/selftests/klp_test_plain.ko" >"$OUT/selftests/klp_test_plain_gz.ko.gz"
-	xz -9c "$OUT/selftests/klp_test_plain.ko" >"$OUT/selftests/klp_test_plain_xz.ko.xz"
-	gzip -9nc "$OUT/samples/cmdline/livepatch-cmdline.ko" >"$OUT/selftests/livepatch-cmdline-gz.ko.gz"
+	local file
+	for file in selftests/klp_test_plain samples/cmdline/livepatch-cmdline kernel-samples/livepatch-sample; do
+		compressed "$OUT/$file.ko" "$OUT/selftests/${file##*/}"
+	done
 
 	rm -rf "$OUT/damaged"
 	mkdir -p "$OUT/damaged"
@@ -113,7 +122,7 @@ KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
 KLP=$("$TOP/scripts/klp.sh")
 GUEST_KLP=$KLP
 [ -z "$(cross)" ] || GUEST_KLP=$("$TOP/scripts/klp.sh" --guest)
-SRC=$("$TOP/scripts/source.sh")
+SRC=$(readlink -f "$KOBJ/source")
 locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARIANT" "1 min" \
 	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build

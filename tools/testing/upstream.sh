@@ -14,9 +14,8 @@ VARIANT=${VARIANT:-plain}
 [ -z "${PEER:-}" ] || VARIANT=peer
 # In the tree there is no environment to read it from.
 [ "${1:-}" != --build ] || VARIANT=$2
-SRC=$("$TOP/scripts/source.sh")
-SUITE=$SRC/tools/testing/selftests/livepatch
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+SUITE=$(readlink -f "$KOBJ/source")/tools/testing/selftests/livepatch
 MODULES=$("$TOP/scripts/modules.sh" "$VARIANT")
 OUT=$MODULES/upstream
 STAGE=$CACHE/tmp/upstream-$(basename "$MODULES")

@@ -43,6 +43,19 @@ CASE_FUNCTIONS=()
 PEER=
 [ ! -e "$KLP_SYSFS" ] || PEER=1
 
+# compressed NAME...: the files of a module, by the ways in which it is compressed (gzip, xz,
+# zstd). Without them: by that which this kernel undoes itself, if it does.
+compressed() {
+	local name=$1 method
+	shift
+	if [ $# -eq 0 ]; then
+		[ ! -e /sys/module/compression ] || set -- "$(</sys/module/compression)"
+	fi
+	for method; do
+		echo "$MODULES/$name-$method.ko."*
+	done
+}
+
 # test_case DESCRIPTION FUNCTION
 test_case() {
 	CASE_NAMES+=("$1")

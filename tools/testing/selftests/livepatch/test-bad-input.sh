@@ -90,7 +90,7 @@ bad "a position that a target does not have" klp_test_late-target-position EINVA
 bad "an ambiguous symbol of the kernel" klp_test_positions-ambiguous EINVAL \
 	"unresolvable ambiguity for symbol 'init_once' in object 'vmlinux'"
 bad "a position that the kernel does not have" klp_test_positions-position-too-large EINVAL \
-	"symbol position 9 for symbol 'init_once' in object 'vmlinux' not found"
+	"symbol position 99 for symbol '_printk' in object 'vmlinux' not found"
 bad "init data of the kernel" klp_test_late-symbol-freed EINVAL \
 	"symbol 'boot_command_line' in object 'vmlinux' is init code or data, which is freed"
 bad "relocations for a module that the patch has no object for" klp_test_late-object-not-patched EINVAL \

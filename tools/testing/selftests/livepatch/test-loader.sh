@@ -28,21 +28,34 @@ rounds() {
 test_case "50 rounds of loading and unloading leave the kernel's refusal in place" rounds
 
 ordinary() {
+	local core file
 	for core in without with; do
 		[ $core = without ] || load_core
 		load klp_test_plain
 		unload klp_test_plain
-		klp_finit "$MODULES/klp_test_plain_gz.ko.gz"
-		unload klp_test_plain
-		load klp_test_plain_xz.ko.xz
-		unload klp_test_plain
+		for file in $(compressed klp_test_plain); do
+			klp_finit "$file"
+			unload klp_test_plain
+		done
+		# kmod undoes what the kernel does not.
+		for file in $(compressed klp_test_plain gzip xz zstd); do
+			load "${file##*/}"
+			unload klp_test_plain
+		done
 	done
 }
 test_case "ordinary modules load as before, compressed ones too" ordinary
 
 compressed_livepatch() {
+	local file
 	load_core
-	klp_finit "$MODULES/livepatch-cmdline-gz.ko.gz"
+	file=$(compressed livepatch-cmdline)
+	if [ -n "$file" ]; then
+		klp_finit "$file"
+	else
+		# Only kmod does it for this kernel.
+		load livepatch-cmdline-xz.ko.xz
+	fi
 	wait_for_transition livepatch_cmdline
 	grep -q 'livepatched=1$' /proc/cmdline || fail "/proc/cmdline is not patched"
 	unload_patch livepatch_cmdline

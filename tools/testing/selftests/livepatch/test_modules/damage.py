@@ -227,7 +227,7 @@ def fault_ambiguous(module):
 
 
 def fault_position_too_large(module):
-    module.rename_symbol(b".klp.sym.vmlinux.init_once,2", b".klp.sym.vmlinux.init_once,9")
+    module.rename_symbol(b".klp.sym.vmlinux.init_once,2", b".klp.sym.vmlinux._printk,99")
 
 
 def fault_target_ambiguous(module):
