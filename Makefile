@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile others oracle signatures kernels int3 bench check install deb own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
+	fuzz hostile others oracle signatures kernels int3 bench check install deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo '  make install              klp, what patches are built with, the unit for the boot,'
 	@echo '                            sources for DKMS (PREFIX=/usr/local, DESTDIR=, KLP=)'
 	@echo '  make deb                  all of that as Debian packages'
+	@echo '  make arch                 all of that as packages for Arch Linux'
 	@echo
 	@echo '  make setup                the toolchain tree, the klp command and the guest'
 	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan|'
@@ -63,6 +64,7 @@ help:
 	@echo '                            one measurement by function, CORE=peer on the C core)'
 	@echo '  make own-kernel-test      what make KDIR= says and builds, with a headers package'
 	@echo '  make packaging-test       the Debian packages: installed, used, removed'
+	@echo '  make arch-test            the packages for Arch Linux: installed by pacman, removed'
 	@echo '  make reboot-test          installed patches, over reboots of a guest'
 	@echo '  make service-test         klp.service, run by systemd'
 	@echo '  make stock-test           the stock kernel of Debian 13, as shipped'
@@ -159,8 +161,14 @@ install:
 deb:
 	@scripts/deb.sh
 
+arch:
+	@scripts/arch.sh
+
 own-kernel-test:
 	@tools/testing/own-kernel.sh
+
+arch-test:
+	@tools/testing/arch.sh
 
 packaging-test:
 	@tools/testing/packaging.sh

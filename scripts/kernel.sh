@@ -85,7 +85,7 @@ configure() {
 	make -C "$SRC" O="$OBJ" "${args[@]}" rustavailable
 	if [ -n "$BASE" ]; then
 		# xz passes on what is not compressed.
-		xz -dcf "$BASE" >"$OBJ/.config"
+		xz -dcf "$OBJ/.base" >"$OBJ/.config"
 	else
 		make -C "$SRC" O="$OBJ" "${args[@]}" allnoconfig
 	fi
@@ -115,7 +115,10 @@ case "${2:-}" in
 	build() {
 		[ -e "$OBJ/.done" ] && return
 		mkdir -p "$OBJ"
-		step "kernel $ARCH $VARIANT" "7 min" "$TOP/scripts/enter" "$0" "$VARIANT" --compile
+		# It may lie where the tree does not see it.
+		[ -z "$BASE" ] || cp "$BASE" "$OBJ/.base"
+		step "kernel $ARCH $VARIANT" "7 min" "$TOP/scripts/enter" \
+			env KSRC="$SRC" CONFIG="$OBJ/.base" "$0" "$VARIANT" --compile
 		touch "$OBJ/.done"
 	}
 	[ -e "$OBJ/.done" ] || locked "kernel-$ARCH-$VARIANT" build
