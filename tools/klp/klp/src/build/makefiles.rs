@@ -112,7 +112,8 @@ impl Makefiles {
                     // A command of its own, for one file.
                     (Flag::File, _) if value.starts_with("$<") => {}
                     (Flag::File, named) => {
-                        self.forced.insert((named, below.to_owned()));
+                        let below = makefile.only(line).unwrap_or(below.to_owned());
+                        self.forced.insert((named, below));
                     }
                 }
             }
@@ -326,6 +327,14 @@ struct Makefile<'a> {
 }
 
 impl Makefile<'_> {
+    /// The one source that a line has flags for: `CFLAGS_NAME.o += ...`.
+    fn only(&self, line: &str) -> Option<PathBuf> {
+        let rest = line.trim_start().strip_prefix("CFLAGS_")?;
+        let end = rest.find(|c: char| c.is_whitespace() || "+:=".contains(c))?;
+        let name = rest.get(..end)?.strip_suffix(".o")?;
+        (!name.contains('$')).then(|| self.directory.join(format!("{name}.c")))
+    }
+
     /// A path as it stands in the makefile, with variables.
     fn path(&self, text: &str) -> Named {
         // What is left of functions and quotes around it.
@@ -527,7 +536,7 @@ mod tests {
         };
         assert_eq!(forced("include/linux/kconfig.h"), [""]);
         assert_eq!(forced("include/linux/types.h"), [""]);
-        assert_eq!(forced("include/linux/near.h"), ["fs"]);
+        assert_eq!(forced("include/linux/near.h"), ["fs/x.c"]);
         assert!(forced("include/linux/other.h").is_empty());
     }
 
