@@ -111,12 +111,22 @@ if [ ! -e "$WORK/list" ]; then
 	rm -rf "$WORK"
 	step "corpus $ARCH ${VARIANT:-stock}: $N diffs" "1 min" corpus pick "$WORK" "$OLD" "$NEW" "$SOURCE" "$HEADERS" "$SRCARCH" "$N" "$SEED"
 fi
-step "corpus $ARCH ${VARIANT:-stock}: building" "$((N / 6 + 3)) min" corpus build "$WORK" "$KLP_BUILD"
+PROGRESS=60 step "corpus $ARCH ${VARIANT:-stock}: building" "$((N / 6 + 3)) min" corpus build "$WORK" "$KLP_BUILD" &
+builder=$!
+# What is built is loaded while the others are.
 while true; do
+	is_built=1
+	! kill -0 "$builder" 2>/dev/null || is_built=
 	mapfile -t batch < <(corpus next "$WORK" "$BATCH")
-	[ ${#batch[@]} -gt 0 ] || break
-	load "${batch[@]}"
+	if [ ${#batch[@]} -eq "$BATCH" ] || [ "$is_built" ] && [ ${#batch[@]} -gt 0 ]; then
+		load "${batch[@]}"
+	elif [ "$is_built" ]; then
+		break
+	else
+		sleep 5
+	fi
 done
+wait "$builder"
 echo "\`make corpus ${VARIANT:+VARIANT=$VARIANT }ARCH=$ARCH N=$N SEED=$SEED\`, $(date +%F), $RELEASE, fixes of $FIXES:"
 cat "$WORK/of"
 echo

@@ -235,9 +235,13 @@ def targets(report):
 
 
 def next_ones(directory, count):
-    waiting = [
-        (name, report) for name, _, report in reports(directory) if report["status"] == "built" and "loaded" not in report
-    ]
+    """Not all of them may have a result yet."""
+    waiting = []
+    for name, _ in listed(directory):
+        path = directory / f"{name}.json"
+        report = json.loads(path.read_text()) if path.exists() else {"status": "none"}
+        if report["status"] == "built" and "loaded" not in report:
+            waiting.append((name, report))
     for name, report in waiting[:count]:
         print(name, *targets(report))
 
