@@ -10,7 +10,7 @@ VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head
 . "$TOP/tools/testing/verdict.sh"
 ROOT=/arch
 
-# package COMMAND...: pacman, for the empty root and what it knows of itself.
+# pacman_there ARGUMENT...: pacman, for the empty root and what it knows of itself.
 pacman_there() { pacman --root "$ROOT" --dbpath "$ROOT/var/lib/pacman" --noconfirm --noprogressbar "$@"; }
 
 files_of() { (cd "$ROOT" && find . ! -type d ! -path './var/lib/pacman/*' ! -path './var/log/*' | sort); }
@@ -63,7 +63,8 @@ for_authors() {
 
 # nothing_else: no file outside of /usr, and none that both have.
 nothing_else() {
-	[ -z "$(files_of | grep -v '^\./usr/')" ]
+	files_of >/root/files
+	[ "$(grep -c '^\./usr/' /root/files)" -eq "$(wc -l </root/files)" ]
 	[ -z "$( (pacman_there -Qlq klp && pacman_there -Qlq livepatch-rs-dkms) | grep -v '/$' | sort | uniq -d)" ]
 }
 
