@@ -12,8 +12,8 @@ leaves_nothing() {
 	mkdir -p "$WORK/ended/out"
 	# What the last one has said is no sign of this one.
 	rm -f "$WORK/said"
-	# Nothing was made before. A shell has what runs beside it ignore SIGINT.
-	env --default-signal=INT "$TOP/scripts/enter" "$KLP" build --cache "$WORK/ended/cache" --kdir "$KDIR" --symvers "$SYMVERS" \
+	# Nothing was made before. A shell has what runs beside it ignore SIGINT, nohup SIGHUP.
+	env --default-signal=INT,HUP "$TOP/scripts/enter" "$KLP" build --cache "$WORK/ended/cache" --kdir "$KDIR" --symvers "$SYMVERS" \
 		-o "$WORK/ended/out/" -j "$JOBS" --name ended "$@" >"$WORK/said" 2>&1 </dev/null &
 	pid=$!
 	# A step that it does not come to has the wrong status.
