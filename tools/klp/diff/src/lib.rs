@@ -34,6 +34,7 @@ mod numbered;
 mod refusal;
 mod setup;
 pub mod take;
+mod threads;
 mod types;
 pub mod view;
 
@@ -210,6 +211,7 @@ fn patch(
             .iter()
             .chain(&taken.left_out)
             .cloned()
+            .chain(threads::tell(context, decisions))
             .collect(),
         refusals: refusals.cloned().collect(),
     }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{fix_in, outcome, World};
+use common::{fix, fix_in, outcome, World};
 use livepatch_fixtures::ARCHES;
 
 const SETUP: &str = "void *make(void);\nvoid __init setup(void) { helper(1); /*init*/ }\n\
@@ -153,5 +153,29 @@ fn new_per_cpu_variables_are_where_the_module_loader_looks_for_them() {
         let sections = object.sections();
         let mut per_cpu = sections.iter().filter(|name| name.contains("percpu"));
         assert!(per_cpu.all(|name| name == ".data..percpu"), "{sections:?}");
+    }
+}
+
+const THREADS: &str = r#"
+void *kthread_create_on_node(int (*function)(void *), void *data, int node, const char *name);
+static int loop(void *data) { while (!exported("stop")) ; return 0; }
+apart int called(int x) { return exported("called %d", x); }
+void *start(int x) { called(x); return kthread_create_on_node(loop, 0, x, "thread"); }
+"#;
+
+#[test]
+fn the_function_of_a_kernel_thread_may_never_be_left() {
+    for arch in ARCHES {
+        let found = fix(arch, THREADS, "\"stop\"", "\"halt\"");
+        assert_eq!(found.changed(), ["loop"]);
+        let [told] = &found.patch.left_out[..] else {
+            panic!("{:?}", found.patch.left_out);
+        };
+        assert_eq!(told.what, "loop");
+        assert!(told.effect.contains("does not end"), "{}", told.effect);
+        // One that is called beside it is none.
+        let found = fix(arch, THREADS, "called %d", "was called %d");
+        assert_eq!(found.changed(), ["called"]);
+        assert!(found.patch.left_out.is_empty());
     }
 }
