@@ -226,11 +226,12 @@ impl Objects {
         let mut needed = BTreeSet::new();
         for file in files {
             let includers = includes.includers(&file.path);
-            // Others may include a file of that name, or one that is compiled itself as well.
+            // Others may include it, also beside its being compiled itself.
             if file.kind == Kind::C
                 && !file.path.starts_with("tools")
                 && !is_numbers(tree, &file.path)
-                && (includers.is_empty() || configured.names(&kbuild::object(&file.path))?)
+                && (!includes.is_included(&file.path)
+                    || configured.names(&kbuild::object(&file.path))?)
             {
                 needed.insert(file.path.clone());
             }

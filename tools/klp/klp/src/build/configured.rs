@@ -61,42 +61,38 @@ impl<'a> Configured<'a> {
     ///
     /// If make cannot be run. A makefile that cannot be evaluated alone says nothing.
     pub fn leaves_out(&mut self, object: &Path) -> Result<bool> {
-        for directory in object.ancestors().skip(1) {
-            if directory.as_os_str().is_empty() {
-                break;
-            }
-            if !self.lists.contains_key(directory) {
-                let lists = self.read(directory)?;
-                self.lists.insert(directory.to_owned(), lists);
-            }
-            let lists = self.lists.get(directory);
-            let is_off = lists.is_some_and(|lists| {
-                object
-                    .ancestors()
-                    .take_while(|path| *path != directory)
-                    .any(|path| lists.off.contains(path) && !lists.on.contains(path))
-            });
-            if is_off {
+        for directory in directories(object) {
+            let lists = self.lists(directory)?;
+            let mut on_the_way = object.ancestors().take_while(|path| *path != directory);
+            if on_the_way.any(|path| lists.off.contains(path) && !lists.on.contains(path)) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether the makefile of its directory names the object in a list that is built. A C file that
-    /// only others include has none.
+    /// Whether the makefile of its directory, or of one above it, names the object in a list that is
+    /// built: xfs has `libxfs/xfs_defer.o`, and no makefile there. A C file that only others include
+    /// has none.
     ///
     /// # Errors
     ///
     /// If make cannot be run.
     pub fn names(&mut self, object: &Path) -> Result<bool> {
-        let directory = object.parent().unwrap_or(Path::new(""));
-        if !self.lists.contains_key(directory) {
-            let lists = self.read(directory)?;
-            self.lists.insert(directory.to_owned(), lists);
+        for directory in directories(object) {
+            if self.lists(directory)?.on.contains(object) {
+                return Ok(true);
+            }
         }
-        let lists = self.lists.get(directory);
-        Ok(lists.is_some_and(|lists| lists.on.contains(object)))
+        Ok(false)
+    }
+
+    fn lists(&mut self, directory: &Path) -> Result<&Lists> {
+        let lists = match self.lists.remove(directory) {
+            Some(lists) => lists,
+            None => self.read(directory)?,
+        };
+        Ok(self.lists.entry(directory.to_owned()).or_insert(lists))
     }
 
     fn read(&self, directory: &Path) -> Result<Lists> {
@@ -130,6 +126,12 @@ impl<'a> Configured<'a> {
         }
         Ok(lists)
     }
+}
+
+/// The directories that an object is in, from its own one on.
+fn directories(object: &Path) -> impl Iterator<Item = &Path> {
+    let all = object.ancestors().skip(1);
+    all.take_while(|directory| !directory.as_os_str().is_empty())
 }
 
 /// What make prints of the query.
@@ -185,6 +187,16 @@ mod tests {
         ] {
             let found = configured.leaves_out(Path::new(object)).expect("make runs");
             assert_eq!(found, is_left_out, "{object}");
+        }
+        for (object, is_named) in [
+            ("drivers/on/yes.o", true),
+            ("drivers/on/part.o", true),
+            ("drivers/on/sub/part.o", true),
+            ("drivers/on/no.o", false),
+            ("drivers/on/sub/other.o", false),
+        ] {
+            let found = configured.names(Path::new(object)).expect("make runs");
+            assert_eq!(found, is_named, "{object}");
         }
     }
 }
