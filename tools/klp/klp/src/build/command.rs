@@ -349,14 +349,11 @@ impl Command {
             }
         }
         if let Root::Absolute(root) = &self.root {
-            let map = |word: &&String| {
-                let map = word.split_once("-prefix-map=").map(|(_, map)| map);
-                map.is_some_and(|map| map.starts_with(root.as_str()))
-            };
             // __FILE__ is a part of the code.
             let source = text(again.source)?;
-            if source != root && !self.arguments.iter().any(|word| map(&word)) {
-                arguments.push(format!("-fmacro-prefix-map={source}={root}"));
+            if source != root {
+                let name = self.name_in_code(root);
+                arguments.extend(name.map(|name| format!("-fmacro-prefix-map={source}={name}")));
             }
         }
         arguments.extend_from_slice(again.last);
@@ -372,6 +369,23 @@ impl Command {
             arguments,
             directory: self.directory(tree, again.source),
         })
+    }
+
+    /// How code names the source tree, where the command does not tell the compiler by the tree's
+    /// own name: then it does so for another tree as well.
+    fn name_in_code(&self, root: &str) -> Option<String> {
+        // The compiler takes the last one that fits.
+        let mapped = self.arguments.iter().rev().find_map(|word| {
+            let map = ["-fmacro-prefix-map=", "-ffile-prefix-map="]
+                .iter()
+                .find_map(|flag| word.strip_prefix(flag))?;
+            let (from, to) = map.split_once('=')?;
+            match from.strip_prefix(root) {
+                Some("" | "/") => Some(None),
+                _ => Some(Some(format!("{to}{}", root.strip_prefix(from)?))),
+            }
+        });
+        mapped.unwrap_or_else(|| Some(root.to_owned()))
     }
 
     /// Where the command runs. Relative paths lead into the overlay from the place in it that is
@@ -704,6 +718,27 @@ mod tests {
         };
         assert!(has("/o"));
         assert!(!has("/k"));
+    }
+
+    #[test]
+    fn other_prefixes_that_are_mapped_count_only_where_they_fit() {
+        let tree = tree("/k", "/b");
+        for (flags, expected) in [
+            ("-fdebug-prefix-map=/k/=", Some("/k")),
+            ("-ffile-prefix-map=/k-other/=", Some("/k")),
+            ("-fmacro-prefix-map=/=./", Some("./k")),
+            ("-ffile-prefix-map=/k=x", None),
+            ("-fmacro-prefix-map=/k/= -fmacro-prefix-map=/none=", None),
+        ] {
+            let record = record(&tree, "fs/proc/meminfo.o", &meminfo("/k/", flags))
+                .expect("it is a record")
+                .expect("of a C file");
+            let after = again(&tree, &record.command, "/o").arguments;
+            let found = after
+                .iter()
+                .find_map(|word| word.strip_prefix("-fmacro-prefix-map=/o="));
+            assert_eq!(found, expected, "{flags}");
+        }
     }
 
     #[test]
