@@ -194,25 +194,27 @@ impl Record {
     /// If it is no record, or its command is none that can be run again.
     pub fn parse(tree: &Tree, object: &Path, bytes: &[u8]) -> Result<Option<Self>> {
         let text = std::str::from_utf8(bytes).context("it is not text in UTF-8")?;
-        let name = object.display().to_string();
+        // A makefile may name a file of another directory, such as `../../../virt/kvm/kvm_main.o`.
+        let object = normal(object);
         let value = |variable: &str| {
             text.lines().find_map(|line| {
                 let rest = line.strip_prefix(variable)?.strip_prefix('_')?;
-                rest.strip_prefix(&name)?.strip_prefix(" := ")
+                let (name, value) = rest.split_once(" := ")?;
+                (normal(Path::new(name)) == object).then_some(value)
             })
         };
         let Some(source) = value("source") else {
             return Ok(None);
         };
-        let Some(product) = Product::of(object, source) else {
+        let Some(product) = Product::of(&object, source) else {
             return Ok(None);
         };
         // Since Linux 6.2 it is called savedcmd.
         let Some(line) = value("savedcmd").or_else(|| value("cmd")) else {
-            bail!("it has no command for {name}");
+            bail!("it has no command for {}", object.display());
         };
         let line = line.replace("$(pound)", "#").replace("$$", "$");
-        let command = Command::new(tree, product, object, source, &line)?;
+        let command = Command::new(tree, product, &object, source, &line)?;
         Ok(Some(Record {
             command,
             dependencies: dependencies(text, source),
@@ -347,14 +349,11 @@ impl Command {
             }
         }
         if let Root::Absolute(root) = &self.root {
-            let map = |word: &&String| {
-                let map = word.split_once("-prefix-map=").map(|(_, map)| map);
-                map.is_some_and(|map| map.starts_with(root.as_str()))
-            };
             // __FILE__ is a part of the code.
             let source = text(again.source)?;
-            if source != root && !self.arguments.iter().any(|word| map(&word)) {
-                arguments.push(format!("-fmacro-prefix-map={source}={root}"));
+            if source != root {
+                let name = self.name_in_code(root);
+                arguments.extend(name.map(|name| format!("-fmacro-prefix-map={source}={name}")));
             }
         }
         arguments.extend_from_slice(again.last);
@@ -370,6 +369,23 @@ impl Command {
             arguments,
             directory: self.directory(tree, again.source),
         })
+    }
+
+    /// How code names the source tree, where the command does not tell the compiler by the tree's
+    /// own name: then it does so for another tree as well.
+    fn name_in_code(&self, root: &str) -> Option<String> {
+        // The compiler takes the last one that fits.
+        let mapped = self.arguments.iter().rev().find_map(|word| {
+            let map = ["-fmacro-prefix-map=", "-ffile-prefix-map="]
+                .iter()
+                .find_map(|flag| word.strip_prefix(flag))?;
+            let (from, to) = map.split_once('=')?;
+            match from.strip_prefix(root) {
+                Some("" | "/") => Some(None),
+                _ => Some(Some(format!("{to}{}", root.strip_prefix(from)?))),
+            }
+        });
+        mapped.unwrap_or_else(|| Some(root.to_owned()))
     }
 
     /// Where the command runs. Relative paths lead into the overlay from the place in it that is
@@ -453,7 +469,8 @@ fn root(tree: &Tree, named: &Path, source: &str) -> Result<(Root, PathBuf)> {
         Err(_) => Some(named.to_owned()),
     };
     let inside = inside.ok_or_else(|| another_tree(tree, source))?;
-    let root = source
+    // Not by way of another directory's parent.
+    let root = text(&path)?
         .strip_suffix(text(&inside)?)
         .and_then(|root| root.strip_suffix('/'))
         .ok_or_else(|| another_tree(tree, source))?;
@@ -704,6 +721,27 @@ mod tests {
     }
 
     #[test]
+    fn other_prefixes_that_are_mapped_count_only_where_they_fit() {
+        let tree = tree("/k", "/b");
+        for (flags, expected) in [
+            ("-fdebug-prefix-map=/k/=", Some("/k")),
+            ("-ffile-prefix-map=/k-other/=", Some("/k")),
+            ("-fmacro-prefix-map=/=./", Some("./k")),
+            ("-ffile-prefix-map=/k=x", None),
+            ("-fmacro-prefix-map=/k/= -fmacro-prefix-map=/none=", None),
+        ] {
+            let record = record(&tree, "fs/proc/meminfo.o", &meminfo("/k/", flags))
+                .expect("it is a record")
+                .expect("of a C file");
+            let after = again(&tree, &record.command, "/o").arguments;
+            let found = after
+                .iter()
+                .find_map(|word| word.strip_prefix("-fmacro-prefix-map=/o="));
+            assert_eq!(found, expected, "{flags}");
+        }
+    }
+
+    #[test]
     fn relative_commands_run_where_the_overlay_has_the_build_directory() {
         for (build, root, directory) in [
             ("/k", "", "/o"),
@@ -744,6 +782,31 @@ mod tests {
                 .in_source(&tree, "include/generated/autoconf.h"),
             None
         );
+    }
+
+    #[test]
+    fn a_file_of_another_directory_is_found_by_way_of_a_parent() {
+        // As kbuild does for kvm, whose makefile is in another directory.
+        for (root, moved) in [("/k/", false), ("../", false), ("/no/such/tree/", true)] {
+            let build = if moved { "/b" } else { "/k/b" };
+            let tree = tree("/k", build);
+            let text = meminfo(root, "").replace("fs/proc/meminfo", "arch/x/../../fs/proc/meminfo");
+            let record = record(&tree, "fs/proc/meminfo.o", &text)
+                .expect("it is a record")
+                .expect("of a C file");
+            let command = &record.command;
+            assert_eq!(command.object(), Path::new("fs/proc/meminfo.o"));
+            assert_eq!(command.source(), Path::new("fs/proc/meminfo.c"));
+            let first = record.dependencies.first().expect("its source");
+            assert_eq!(
+                command.in_source(&tree, first).as_deref(),
+                Some(command.source())
+            );
+            if root != "../" {
+                let after = again(&tree, command, "/o").arguments;
+                assert!(after.contains(&"-I/o/include".to_owned()), "{after:?}");
+            }
+        }
     }
 
     #[test]

@@ -441,6 +441,10 @@ fn in_kernel(path: &Path, machine: Machine) -> Result<Option<Kind>, &'static str
         }
         ["samples", ..] => "a sample",
         ["arch", other, _, ..] if *other != arch => "another architecture's",
+        // The files are compiled with the generic one in its place, before and after the fix.
+        ["arch", _, "include", "asm", "runtime-const.h"] => {
+            return Err("code with constants that the kernel writes at boot cannot be livepatched")
+        }
         ["usr" | "scripts", .., last] if !is_text(last) => {
             return Err("it is a part of how the kernel is built")
         }
@@ -773,6 +777,7 @@ mod tests {
         }
         for path in [
             "arch/x86/Kconfig",
+            "arch/x86/include/asm/runtime-const.h",
             "arch/Kconfig",
             "scripts/x.c",
             "usr/x.c",
