@@ -143,7 +143,8 @@ fn recorded(source: &Path, kdir: &Kdir) -> Result<Option<Recorded>> {
         let cannot = || format!("cannot read {}", source.display());
         let entry = entry.with_context(cannot)?;
         let path = entry.path();
-        if path.extension() == Some(OsStr::new("ko")) {
+        // What has no record was not built here: it is kept here, or a livepatch.
+        if is_linked(path) && has_record(path) {
             // No other file tells the kernel's release.
             if memmem::find(&fs::read(path).with_context(cannot)?, vermagic.as_bytes()).is_none() {
                 return Ok(None);
@@ -219,8 +220,18 @@ fn copy_sources(source: &Path, copy: &Path) -> Result<()> {
 fn is_made(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let is_record = name.starts_with('.') && name.ends_with(".cmd");
-    let has_record = || path.with_file_name(format!(".{name}.cmd")).is_file();
-    is_record || MADE.contains(&name) || has_record()
+    is_record || MADE.contains(&name) || is_linked(path) || has_record(path)
+}
+
+/// Whether it is a module, which nothing else is made of.
+pub(super) fn is_linked(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("ko"))
+}
+
+/// Whether kbuild has made the file where it is.
+fn has_record(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.cmd")).is_file()
 }
 
 /// Where the modules that are loaded were built: DKMS does it in a place of its own, of what is in
@@ -292,6 +303,7 @@ mod tests {
         let module = |release: &str| {
             let text = format!("x\0vermagic={release} SMP\0");
             write(&source.join("thing.ko"), &text);
+            write(&source.join(".thing.ko.cmd"), "");
         };
         record("sub/a.o");
         assert_eq!(found(), None);
@@ -300,6 +312,9 @@ mod tests {
         module("7.3.4-other");
         assert_eq!(found(), None);
         module("7.3.4");
+        // A livepatch for another kernel, or a module that is only kept there.
+        write(&source.join("kept.ko"), "x\0vermagic=6.12.107 SMP\0");
+        assert_eq!(found(), Some(Recorded::Here));
         record(&source.join("sub/a.o").display().to_string());
         assert_eq!(found(), Some(Recorded::InKernel));
         record("/another/source/sub/a.o");
@@ -319,6 +334,7 @@ mod tests {
             "a.o",
             ".a.o.cmd",
             "blob.o",
+            "kept.ko",
             "sub/b.c",
             ".git/x",
             "modules.order",
