@@ -145,6 +145,43 @@ fn the_source_of_a_module_is_told_from_that_of_a_kernel() {
 }
 
 #[test]
+fn nothing_is_made_in_the_source_of_a_module() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    kernel(dir);
+    put(dir, "module/Kbuild", "obj-m := x.o\n");
+    put(dir, "module/x.c", "1\n");
+    for option in ["--cache", "--keep"] {
+        let mut command = Command::cargo_bin("klp").unwrap();
+        command.current_dir(dir.join("module"));
+        let assert = command
+            .args(["build", "--kdir", "../kdir", "--source", ".", "--cache"])
+            .args(match option {
+                "--cache" => vec!["new/cache"],
+                _ => vec!["../cache", "--keep", "kept"],
+            })
+            .args(["--quiet", "../fix.patch"])
+            .assert()
+            .failure();
+        let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(said.contains(&format!("error: {option} ")), "{said}");
+        assert!(said.contains("it is in the source"), "{said}");
+        assert_eq!(fs::read_dir(dir.join("module")).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn a_build_directory_is_no_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    kernel(dir);
+    fs::remove_file(dir.join("kdir/init/main.c")).unwrap();
+    put(dir, "kdir/Makefile", "include ../source/Makefile\n");
+    let said = fails(dir, &["fix.patch", "--kdir", "kdir", "--source", "kdir"]);
+    assert!(said.contains("what modules are built against"), "{said}");
+}
+
+#[test]
 fn a_cache_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

@@ -8,7 +8,7 @@
 
 use super::command::object_of;
 use super::fingerprint;
-use super::kdir::Kdir;
+use super::kdir::{self, Kdir};
 use super::lock;
 use super::make;
 use super::tree::{Of, Tree};
@@ -30,9 +30,10 @@ const STAMP: &str = ".klp-built";
 /// What kbuild makes of modules in their directory, and no source.
 const MADE: [&str; 2] = ["modules.order", "Module.symvers"];
 
-/// Whether a directory may be that of modules.
+/// Whether a directory may be that of modules. One that modules are built against has a makefile, too.
 pub fn is_module(directory: &Path) -> bool {
-    MAKEFILES.iter().any(|name| directory.join(name).is_file())
+    let has = |name: &&str| directory.join(name).is_file();
+    MAKEFILES.iter().any(has) && !kdir::is_prepared(directory)
 }
 
 /// The modules in `source` with records of how they are compiled. What is built for that is below
@@ -267,6 +268,16 @@ fn remove(path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::build::testing::write;
+
+    #[test]
+    fn what_modules_are_built_against_is_no_module() {
+        let directory = tempfile::tempdir().expect("a directory");
+        write(&directory.path().join("Makefile"), "obj-m := x.o\n");
+        assert!(is_module(directory.path()));
+        let release = directory.path().join("include/config/kernel.release");
+        write(&release, "7.3.4\n");
+        assert!(!is_module(directory.path()));
+    }
 
     #[test]
     fn dkms_builds_elsewhere() {

@@ -208,6 +208,11 @@ impl<'a> Setting<'a> {
         inputs::suits(&kdir)?;
         let livepatch = authors::find(args.livepatch.as_deref())?;
         let (source, of) = source(args, &kdir)?;
+        // What is made there would count as source.
+        let is_read_whole = of != Of::Kernel || !kdir.is_build();
+        if is_read_whole {
+            args.check_outside(&source)?;
+        }
         let cache = args.cache()?;
         Ok(Setting {
             args,
