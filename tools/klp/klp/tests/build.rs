@@ -246,6 +246,22 @@ fn runs(process: &str) -> bool {
     command.is_ok_and(|command| !command.is_empty())
 }
 
+#[test]
+fn it_goes_on_where_nobody_reads_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    kernel(dir);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_klp"));
+    command
+        .args(["build", "--kdir", "kdir", "--cache", "cache", "fix.patch"])
+        .current_dir(dir)
+        .stderr(writer);
+    // Not that of a panic.
+    assert_eq!(command.status().unwrap().code(), Some(1));
+}
+
 /// Sends the signal once git runs, and looks at how klp ends.
 fn ends(script: &str, signal: Signal) {
     let dir = tempfile::tempdir().unwrap();

@@ -109,7 +109,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             report.write(&mut out)?;
         }
         match &stopped {
-            Some(_) => eprintln!("error: {}", report.message),
+            Some(_) => progress::say(&format!("error: {}", report.message)),
             None if !args.quiet => writeln!(out, "{}", report.message)?,
             None => {}
         }
