@@ -174,6 +174,12 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         compiled,
         leave_out,
     )?;
+    for file in modules::unused(&args.module, &knowledge) {
+        progress.note(&format!(
+            "warning: --module {} is not used: no module that is called like that file is affected",
+            file.display()
+        ));
+    }
     if args.no_proof {
         progress.note(
             "warning: the source was not compared with the kernel: if it is not the kernel's, the \
