@@ -299,11 +299,17 @@ fn a_program_that_ignores_signals_is_killed() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let (child, started) = with_git(dir.path(), "trap '' TERM\nwhile :; do sleep 1; done");
+    let told = dir.path().join("told");
+    let script = format!(
+        "trap 'echo >{}' TERM\nwhile :; do sleep 1; done",
+        told.display()
+    );
+    let (child, started) = with_git(dir.path(), &script);
     wait_for("git begins", || started.exists());
     let process = Pid::from_child(&child);
     kill_process(process, Signal::TERM).unwrap();
-    thread::sleep(Duration::from_millis(100));
+    // Two that come at the same time have no order.
+    wait_for("git learns of it", || told.exists());
     kill_process(process, Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.signal(), Some(Signal::INT.as_raw()));
