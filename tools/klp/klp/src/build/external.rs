@@ -103,6 +103,12 @@ pub fn tree(
     Ok((made?, Some(lock)))
 }
 
+/// What tells the symbols that the modules of a directory export to each other.
+pub fn symvers(tree: &Tree) -> Option<PathBuf> {
+    let path = tree.source.join("Module.symvers");
+    (tree.of != Of::Kernel && path.is_file()).then_some(path)
+}
+
 /// Has kbuild build the modules of `source` in the copy.
 fn build(source: &Path, copy: &Path, kdir: &Kdir, jobs: usize) -> Result<()> {
     let mut command = make::make(&kdir.path, kdir.machine, &kdir.config, None);
@@ -267,7 +273,22 @@ fn remove(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::testing::write;
+    use crate::build::testing::{write, Kernel, Layout};
+
+    #[test]
+    fn modules_may_export_to_each_other() {
+        let kernel = Kernel::new(Layout::Apart);
+        let mut tree = kernel.tree.clone();
+        let path = tree.source.join("Module.symvers");
+        for is_copy in [false, true] {
+            tree.of = Of::Module { is_copy };
+            assert_eq!(symvers(&tree), path.is_file().then(|| path.clone()));
+            write(&path, "");
+        }
+        // That of a kernel is in its build directory.
+        tree.of = Of::Kernel;
+        assert_eq!(symvers(&tree), None);
+    }
 
     #[test]
     fn what_modules_are_built_against_is_no_module() {

@@ -147,12 +147,16 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     )?;
 
     progress.step("reading the kernel".to_owned());
-    let symvers = inputs::other_symvers(args, &setting.kdir, &setting.livepatch);
+    let mut symvers = inputs::other_symvers(args, &setting.kdir, &setting.livepatch);
     let mut knowledge = inputs::knowledge(args, &setting.kdir, &symvers)?;
     let (tree, lock) = setting.recorded()?;
     if tree.source != setting.source {
         let scratch = setting.scratch.sub("overlay-of-copy")?;
         overlay = Overlay::new(&tree, &args.fixes, &scratch)?;
+    }
+    if let Some(own) = external::symvers(&tree) {
+        knowledge.add_symvers(&own)?;
+        symvers.push(own);
     }
     let affected = setting.affected(&tree, &overlay)?;
     // Others may compile what is affected by their fixes.
