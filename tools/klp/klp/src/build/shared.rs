@@ -70,7 +70,8 @@ impl Symbols {
             to.insert(name.to_owned());
             let index = symbol.section_index().filter(|_| is_of_people(name));
             let section = index.and_then(|index| file.section_by_index(index).ok());
-            if section.is_some_and(|section| is_writable(&section)) {
+            let is_variable = section.map(|section| is_of_variables(&section)).transpose()?;
+            if is_variable == Some(true) {
                 symbols.variables.insert(name.to_owned());
             }
         }
@@ -82,11 +83,17 @@ fn is_of_people(name: &str) -> bool {
     !name.is_empty() && !name.contains('.') && !name.starts_with("__UNIQUE_ID_")
 }
 
-fn is_writable<'a>(section: &impl object::ObjectSection<'a>) -> bool {
+/// Whether what is in the section changes while the kernel runs. Constants with addresses are in one
+/// that can be written to where code is independent of its position, as on s390x.
+fn is_of_variables<'a>(section: &impl object::ObjectSection<'a>) -> Result<bool> {
     let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
-        return false;
+        return Ok(false);
     };
-    sh_flags.contains(elf::SHF_WRITE)
+    let name = section.name()?;
+    let is_below = |of: &str| name.strip_prefix(of).is_some_and(|rest| !rest.starts_with(|c: char| c != '.'));
+    Ok(sh_flags.contains(elf::SHF_WRITE)
+        && (is_below(".data") || is_below(".bss"))
+        && !is_below(".data.rel.ro"))
 }
 
 /// What the fix does to the symbols of a file.
@@ -437,16 +444,21 @@ mod tests {
                     "{message}"
                 );
             }
+            let placed = |section: &str| {
+                let place = format!("static __attribute__((section(\"{section}\"))) int state");
+                own.replace("static int state", &place)
+            };
+            let constant = own.replace("static int state", "static const volatile int state");
+            let constant = constant.replace("+=", "+");
+            let addresses = placed(".data.rel.ro.local.state");
+            let at_first = placed(".init.data");
             // One of them has it still, or it is in another program, or has no value of its own.
             for (object, before, after, there) in [
                 ("vmlinux", own, own, own),
                 ("ext4", own, one, own),
-                (
-                    "vmlinux",
-                    "static const int state = 3; const int *KLP(void) { return &state; }",
-                    one,
-                    "static const int state = 3; const int *KLP(void) { return &state; }",
-                ),
+                ("vmlinux", &constant, one, &constant),
+                ("vmlinux", &addresses, one, &addresses),
+                ("vmlinux", &at_first, one, &at_first),
             ] {
                 let [before, after] = [before, after].map(|text| text.replace("KLP", "one"));
                 let there = there.replace("KLP", "two");
