@@ -206,7 +206,9 @@ impl Args {
             let whole = path::absolute(directory)
                 .with_context(|| format!("cannot find {}", directory.display()))?;
             // It may be new.
-            let mut there = whole.ancestors().filter_map(|path| path.canonicalize().ok());
+            let mut there = whole
+                .ancestors()
+                .filter_map(|path| path.canonicalize().ok());
             ensure!(
                 !there.next().is_some_and(|there| there.starts_with(source)),
                 "{option} {}: it is in the source, {}: give a directory elsewhere",

@@ -13,9 +13,8 @@ const SUFFIXES: [&str; 4] = ["", ".xz", ".zst", ".gz"];
 
 /// The files that are given and are of no module that the fix is for.
 pub fn unused<'a>(given: &'a [PathBuf], knowledge: &Knowledge) -> Vec<&'a Path> {
-    let is_used = |file: &&PathBuf| {
-        name(file).is_some_and(|name| knowledge.get(name.as_bytes()).is_some())
-    };
+    let is_used =
+        |file: &&PathBuf| name(file).is_some_and(|name| knowledge.get(name.as_bytes()).is_some());
     let unused = given.iter().filter(|file| !is_used(file));
     unused.map(PathBuf::as_path).collect()
 }

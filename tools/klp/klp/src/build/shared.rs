@@ -70,7 +70,9 @@ impl Symbols {
             to.insert(name.to_owned());
             let index = symbol.section_index().filter(|_| is_of_people(name));
             let section = index.and_then(|index| file.section_by_index(index).ok());
-            let is_variable = section.map(|section| is_of_variables(&section)).transpose()?;
+            let is_variable = section
+                .map(|section| is_of_variables(&section))
+                .transpose()?;
             if is_variable == Some(true) {
                 symbols.variables.insert(name.to_owned());
             }
@@ -90,7 +92,10 @@ fn is_of_variables<'a>(section: &impl object::ObjectSection<'a>) -> Result<bool>
         return Ok(false);
     };
     let name = section.name()?;
-    let is_below = |of: &str| name.strip_prefix(of).is_some_and(|rest| !rest.starts_with(|c: char| c != '.'));
+    let is_below = |of: &str| {
+        name.strip_prefix(of)
+            .is_some_and(|rest| !rest.starts_with(|c: char| c != '.'))
+    };
     Ok(sh_flags.contains(elf::SHF_WRITE)
         && (is_below(".data") || is_below(".bss"))
         && !is_below(".data.rel.ro"))
