@@ -19,6 +19,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{Hash as _, Hasher as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What the makefile of such a directory can be called.
@@ -182,12 +183,21 @@ fn recorded(source: &Path, kdir: &Kdir) -> Result<Option<Recorded>> {
 }
 
 /// What the directory has, also by way of symbolic links.
-fn entries(
-    source: &Path,
-) -> walkdir::FilterEntry<walkdir::IntoIter, fn(&walkdir::DirEntry) -> bool> {
+fn entries(source: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
     let walk = walkdir::WalkDir::new(source).follow_links(true);
     walk.into_iter()
         .filter_entry(|entry| entry.depth() != 1 || entry.file_name() != ".git")
+        .filter(|entry| !entry.as_ref().is_err_and(leads_nowhere))
+}
+
+/// Whether it is a symbolic link to what is not there, such as those with which editors lock files, or
+/// to where it is.
+pub(super) fn leads_nowhere(error: &walkdir::Error) -> bool {
+    let is_missing = error
+        .io_error()
+        .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let is_link = || error.path().is_some_and(Path::is_symlink);
+    error.loop_ancestor().is_some() || is_missing && is_link()
 }
 
 /// The tree of a directory with records.
@@ -259,13 +269,13 @@ fn built_in(source: &Path) -> PathBuf {
     dkms().unwrap_or_else(|| source.to_owned())
 }
 
-fn remove(path: &Path) -> std::io::Result<()> {
+fn remove(path: &Path) -> io::Result<()> {
     let result = match path.is_dir() {
         true => fs::remove_dir_all(path),
         false => fs::remove_file(path),
     };
     match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
 }
@@ -274,6 +284,7 @@ fn remove(path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
     use crate::build::testing::{write, Kernel, Layout};
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn modules_may_export_to_each_other() {
@@ -373,6 +384,10 @@ mod tests {
         ] {
             write(&source.join(name), name);
         }
+        // An editor has a file of it open.
+        symlink("someone@somewhere", source.join("sub/.#b.c")).expect("a link");
+        symlink("..", source.join("sub/up")).expect("a link");
+        fingerprint::of(&source, &[], true).expect("it can be read");
         copy_sources(&source, &copy).expect("it is copied");
         let mut names: Vec<_> = entries(&copy)
             .map(|entry| entry.expect("it can be read"))

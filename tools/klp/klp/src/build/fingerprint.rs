@@ -55,7 +55,10 @@ fn of_part(part: &PathBuf, follow: bool) -> Result<u64> {
     for entry in entries {
         interrupt::check()?;
         let read = || format!("cannot read {}", part.display());
-        let entry = entry.with_context(read)?;
+        let entry = match entry {
+            Err(error) if external::leads_nowhere(&error) => continue,
+            entry => entry.with_context(read)?,
+        };
         if is_made(entry.path()) {
             continue;
         }
