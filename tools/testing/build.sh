@@ -88,6 +88,8 @@ fixes_outside() {
 	fix outside sub/part.c 's/ \+ OUTSIDE_GENERATED/ + OUTSIDE_GENERATED + 1000/'
 	cp "$WORK/outside.patch" "$WORK/recorded.patch"
 	fix both include/outside.h 's/return x \* 2/return x * 2 + 5000/'
+	# What another module of the same directory exports.
+	fix uses too.c 's/outside_twice\(21\)/outside_twice(21) + outside_part(0)/'
 	# Not what the module was made of.
 	fix another sub/part.c 's/ \+ OUTSIDE_GENERATED/ + OUTSIDE_GENERATED + 1/'
 }
@@ -112,6 +114,8 @@ build_outside() {
 	before=$(find "$OUTSIDE" -printf '%p %s %T@\n' | sort)
 	builds outside --source "$OUTSIDE" --module "$WORK/compressed/klp_outside.ko.xz"
 	builds recorded --source "$WORK/built"
+	builds uses --source "$WORK/built"
+	builds uses --source "$OUTSIDE" --module "$WORK/installed/klp_outside_too.ko"
 	builds both --source "$OUTSIDE" --module "$WORK/installed/klp_outside.ko" \
 		--module "$WORK/installed/klp_outside_too.ko"
 	refuses another "give it with --module" --source "$OUTSIDE"

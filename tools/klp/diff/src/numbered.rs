@@ -166,6 +166,16 @@ impl<'a> Matcher<'a> {
             .filter(|id| !self.to_original.contains_key(id))
             .map(|id| (self.as_built.display(id), id))
             .collect();
+        // Numbers are counted through: where one of them is another one, all may be.
+        let mut theirs = numbers(self.as_built);
+        let has_same_numbers: BTreeMap<_, _> = numbers(self.original)
+            .into_iter()
+            .map(|(group, ours)| {
+                let is_same = theirs.remove(&group) == Some(ours);
+                (group, is_same)
+            })
+            .collect();
+        let of_group = |id: PieceId| group(self.original, id);
         let ours: Vec<_> = groups(self.original).into_values().flatten().collect();
         let name_there = |id: &PieceId| Some(self.as_built.display(*self.to_built.get(id)?));
         let is_renumbered = ours
@@ -176,7 +186,11 @@ impl<'a> Matcher<'a> {
             let name = self.original.display(id);
             let other = match self.to_built.get(&id) {
                 Some(other) => Some(*other),
-                None => built.remove(&name).filter(|_| !is_renumbered),
+                None => built.remove(&name).filter(|_| {
+                    let group = of_group(id);
+                    let is_same = group.and_then(|group| has_same_numbers.get(&group));
+                    !is_renumbered && is_same == Some(&true)
+                }),
             };
             let is_clear = !self.contradictory.contains(&id);
             match other.filter(|other| is_clear && self.is_possible(id, *other)) {
@@ -243,6 +257,14 @@ fn groups(view: &View) -> BTreeMap<Group, Vec<PieceId>> {
         }
     }
     found
+}
+
+/// The names of all numbered pieces.
+fn numbers(view: &View) -> BTreeMap<Group, BTreeSet<String>> {
+    let groups = groups(view).into_iter();
+    groups
+        .map(|(group, ids)| (group, ids.into_iter().map(|id| view.display(id)).collect()))
+        .collect()
 }
 
 /// What a piece and the entries of tables about it refer to, each once, in the order in which it comes

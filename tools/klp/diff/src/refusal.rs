@@ -414,7 +414,8 @@ impl Reason {
                  <asm/runtime-const.h>, as modules are"
             }
             Reason::NotFound { .. } => {
-                "give the module that has it, or check that the source is that of the kernel"
+                "give the Module.symvers that lists it (--symvers), or check that the source is that of the \
+                 kernel"
             }
             Reason::Ambiguous { .. } => {
                 "give a vmlinux with symbols, which tells the source files of namesakes"

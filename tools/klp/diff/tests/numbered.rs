@@ -198,3 +198,28 @@ fn what_is_no_object_is_an_error() {
         assert!(Numbered::of(bad, &good).is_err());
     }
 }
+
+#[test]
+fn the_same_number_is_not_the_same_where_all_are_counted_anew() {
+    let zero = |text: &str| text.replace(" = 3;", ";").replace(" = 4;", ";");
+    let more = "int more(int x) { static int other; return helper(other ^= x); }\n";
+    let text = zero(&[ONE, TWO].concat());
+    for arch in ARCHES {
+        let as_built = compile_with(arch, PLAIN, &text);
+        let names = |object: &[u8]| -> Vec<_> {
+            let all = variables(object).into_iter();
+            all.map(|(_, name)| name).collect()
+        };
+        let there = names(&as_built);
+        let others = [[more, &text].concat(), [&text, more].concat()];
+        let before = others.map(|text| compile_with(arch, &[], &text));
+        let before = before.iter().find(|object| names(object) != there);
+        let before = before.expect("it is counted anew");
+        let here = names(before);
+        let numbered = Numbered::of(&as_built, before).unwrap();
+        for (right, name) in std::iter::zip(&there, &here) {
+            let found = numbered.name(name);
+            assert!(found.is_none() || found == Some(right), "{name}: {found:?}");
+        }
+    }
+}

@@ -145,6 +145,43 @@ fn the_source_of_a_module_is_told_from_that_of_a_kernel() {
 }
 
 #[test]
+fn nothing_is_made_in_the_source_of_a_module() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    kernel(dir);
+    put(dir, "module/Kbuild", "obj-m := x.o\n");
+    put(dir, "module/x.c", "1\n");
+    for option in ["--cache", "--keep"] {
+        let mut command = Command::cargo_bin("klp").unwrap();
+        command.current_dir(dir.join("module"));
+        let assert = command
+            .args(["build", "--kdir", "../kdir", "--source", ".", "--cache"])
+            .args(match option {
+                "--cache" => vec!["new/cache"],
+                _ => vec!["../cache", "--keep", "kept"],
+            })
+            .args(["--quiet", "../fix.patch"])
+            .assert()
+            .failure();
+        let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(said.contains(&format!("error: {option} ")), "{said}");
+        assert!(said.contains("it is in the source"), "{said}");
+        assert_eq!(fs::read_dir(dir.join("module")).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn a_build_directory_is_no_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    kernel(dir);
+    fs::remove_file(dir.join("kdir/init/main.c")).unwrap();
+    put(dir, "kdir/Makefile", "include ../source/Makefile\n");
+    let said = fails(dir, &["fix.patch", "--kdir", "kdir", "--source", "kdir"]);
+    assert!(said.contains("what modules are built against"), "{said}");
+}
+
+#[test]
 fn a_cache_that_cannot_be_written_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
@@ -209,6 +246,22 @@ fn runs(process: &str) -> bool {
     command.is_ok_and(|command| !command.is_empty())
 }
 
+#[test]
+fn it_goes_on_where_nobody_reads_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    kernel(dir);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_klp"));
+    command
+        .args(["build", "--kdir", "kdir", "--cache", "cache", "fix.patch"])
+        .current_dir(dir)
+        .stderr(writer);
+    // Not that of a panic.
+    assert_eq!(command.status().unwrap().code(), Some(1));
+}
+
 /// Sends the signal once git runs, and looks at how klp ends.
 fn ends(script: &str, signal: Signal) {
     let dir = tempfile::tempdir().unwrap();
@@ -246,11 +299,17 @@ fn a_program_that_ignores_signals_is_killed() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let (child, started) = with_git(dir.path(), "trap '' TERM\nwhile :; do sleep 1; done");
+    let told = dir.path().join("told");
+    let script = format!(
+        "trap 'echo >{}' TERM\nwhile :; do sleep 1; done",
+        told.display()
+    );
+    let (child, started) = with_git(dir.path(), &script);
     wait_for("git begins", || started.exists());
     let process = Pid::from_child(&child);
     kill_process(process, Signal::TERM).unwrap();
-    thread::sleep(Duration::from_millis(100));
+    // Two that come at the same time have no order.
+    wait_for("git learns of it", || told.exists());
     kill_process(process, Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.signal(), Some(Signal::INT.as_raw()));

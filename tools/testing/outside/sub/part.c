@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/bug.h>
+#include <linux/export.h>
 #include <linux/printk.h>
 #include "outside.h"
 #include "outside_generated.h"
@@ -18,3 +19,4 @@ int outside_part(int x)
 		pr_info("%s: large: %d\n", __FILE__, x);
 	return scaled(x) + outside_twice(x) + OUTSIDE_GENERATED;
 }
+EXPORT_SYMBOL_GPL(outside_part);

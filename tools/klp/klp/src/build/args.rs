@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 use std::env;
 use std::fs;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::thread;
 
 /// What the modules of livepatches are called, before their own names.
@@ -190,6 +190,32 @@ impl Args {
             "there is no directory {} to write the livepatch to",
             directory.display()
         );
+        Ok(())
+    }
+
+    /// Checks that nothing is to be made on the way in a source of which all files are read.
+    ///
+    /// # Errors
+    ///
+    /// It is.
+    pub fn check_outside(&self, source: &Path) -> Result<()> {
+        for (option, directory) in [("--cache", &self.cache), ("--keep", &self.keep)] {
+            let Some(directory) = directory else {
+                continue;
+            };
+            let whole = path::absolute(directory)
+                .with_context(|| format!("cannot find {}", directory.display()))?;
+            // It may be new.
+            let mut there = whole
+                .ancestors()
+                .filter_map(|path| path.canonicalize().ok());
+            ensure!(
+                !there.next().is_some_and(|there| there.starts_with(source)),
+                "{option} {}: it is in the source, {}: give a directory elsewhere",
+                directory.display(),
+                source.display()
+            );
+        }
         Ok(())
     }
 

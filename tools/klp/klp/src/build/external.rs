@@ -8,7 +8,7 @@
 
 use super::command::object_of;
 use super::fingerprint;
-use super::kdir::Kdir;
+use super::kdir::{self, Kdir};
 use super::lock;
 use super::make;
 use super::tree::{Of, Tree};
@@ -19,6 +19,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{Hash as _, Hasher as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What the makefile of such a directory can be called.
@@ -30,9 +31,10 @@ const STAMP: &str = ".klp-built";
 /// What kbuild makes of modules in their directory, and no source.
 const MADE: [&str; 2] = ["modules.order", "Module.symvers"];
 
-/// Whether a directory may be that of modules.
+/// Whether a directory may be that of modules. One that modules are built against has a makefile, too.
 pub fn is_module(directory: &Path) -> bool {
-    MAKEFILES.iter().any(|name| directory.join(name).is_file())
+    let has = |name: &&str| directory.join(name).is_file();
+    MAKEFILES.iter().any(has) && !kdir::is_prepared(directory)
 }
 
 /// The modules in `source` with records of how they are compiled. What is built for that is below
@@ -102,6 +104,12 @@ pub fn tree(
     Ok((made?, Some(lock)))
 }
 
+/// What tells the symbols that the modules of a directory export to each other.
+pub fn symvers(tree: &Tree) -> Option<PathBuf> {
+    let path = tree.source.join("Module.symvers");
+    (tree.of != Of::Kernel && path.is_file()).then_some(path)
+}
+
 /// Has kbuild build the modules of `source` in the copy.
 fn build(source: &Path, copy: &Path, kdir: &Kdir, jobs: usize) -> Result<()> {
     let mut command = make::make(&kdir.path, kdir.machine, &kdir.config, None);
@@ -143,7 +151,8 @@ fn recorded(source: &Path, kdir: &Kdir) -> Result<Option<Recorded>> {
         let cannot = || format!("cannot read {}", source.display());
         let entry = entry.with_context(cannot)?;
         let path = entry.path();
-        if path.extension() == Some(OsStr::new("ko")) {
+        // What has no record was not built here: it is kept here, or a livepatch.
+        if is_linked(path) && has_record(path) {
             // No other file tells the kernel's release.
             if memmem::find(&fs::read(path).with_context(cannot)?, vermagic.as_bytes()).is_none() {
                 return Ok(None);
@@ -174,12 +183,21 @@ fn recorded(source: &Path, kdir: &Kdir) -> Result<Option<Recorded>> {
 }
 
 /// What the directory has, also by way of symbolic links.
-fn entries(
-    source: &Path,
-) -> walkdir::FilterEntry<walkdir::IntoIter, fn(&walkdir::DirEntry) -> bool> {
+fn entries(source: &Path) -> impl Iterator<Item = walkdir::Result<walkdir::DirEntry>> {
     let walk = walkdir::WalkDir::new(source).follow_links(true);
     walk.into_iter()
         .filter_entry(|entry| entry.depth() != 1 || entry.file_name() != ".git")
+        .filter(|entry| !entry.as_ref().is_err_and(leads_nowhere))
+}
+
+/// Whether it is a symbolic link to what is not there, such as those with which editors lock files, or
+/// to where it is.
+pub(super) fn leads_nowhere(error: &walkdir::Error) -> bool {
+    let is_missing = error
+        .io_error()
+        .is_some_and(|error| error.kind() == io::ErrorKind::NotFound);
+    let is_link = || error.path().is_some_and(Path::is_symlink);
+    error.loop_ancestor().is_some() || is_missing && is_link()
 }
 
 /// The tree of a directory with records.
@@ -219,8 +237,18 @@ fn copy_sources(source: &Path, copy: &Path) -> Result<()> {
 fn is_made(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let is_record = name.starts_with('.') && name.ends_with(".cmd");
-    let has_record = || path.with_file_name(format!(".{name}.cmd")).is_file();
-    is_record || MADE.contains(&name) || has_record()
+    is_record || MADE.contains(&name) || is_linked(path) || has_record(path)
+}
+
+/// Whether it is a module, which nothing else is made of.
+pub(super) fn is_linked(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("ko"))
+}
+
+/// Whether kbuild has made the file where it is.
+fn has_record(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.cmd")).is_file()
 }
 
 /// Where the modules that are loaded were built: DKMS does it in a place of its own, of what is in
@@ -241,13 +269,13 @@ fn built_in(source: &Path) -> PathBuf {
     dkms().unwrap_or_else(|| source.to_owned())
 }
 
-fn remove(path: &Path) -> std::io::Result<()> {
+fn remove(path: &Path) -> io::Result<()> {
     let result = match path.is_dir() {
         true => fs::remove_dir_all(path),
         false => fs::remove_file(path),
     };
     match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }
 }
@@ -255,7 +283,33 @@ fn remove(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::build::testing::write;
+    use crate::build::testing::{write, Kernel, Layout};
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn modules_may_export_to_each_other() {
+        let kernel = Kernel::new(Layout::Apart);
+        let mut tree = kernel.tree.clone();
+        let path = tree.source.join("Module.symvers");
+        for is_copy in [false, true] {
+            tree.of = Of::Module { is_copy };
+            assert_eq!(symvers(&tree), path.is_file().then(|| path.clone()));
+            write(&path, "");
+        }
+        // That of a kernel is in its build directory.
+        tree.of = Of::Kernel;
+        assert_eq!(symvers(&tree), None);
+    }
+
+    #[test]
+    fn what_modules_are_built_against_is_no_module() {
+        let directory = tempfile::tempdir().expect("a directory");
+        write(&directory.path().join("Makefile"), "obj-m := x.o\n");
+        assert!(is_module(directory.path()));
+        let release = directory.path().join("include/config/kernel.release");
+        write(&release, "7.3.4\n");
+        assert!(!is_module(directory.path()));
+    }
 
     #[test]
     fn dkms_builds_elsewhere() {
@@ -292,6 +346,7 @@ mod tests {
         let module = |release: &str| {
             let text = format!("x\0vermagic={release} SMP\0");
             write(&source.join("thing.ko"), &text);
+            write(&source.join(".thing.ko.cmd"), "");
         };
         record("sub/a.o");
         assert_eq!(found(), None);
@@ -300,6 +355,9 @@ mod tests {
         module("7.3.4-other");
         assert_eq!(found(), None);
         module("7.3.4");
+        // A livepatch for another kernel, or a module that is only kept there.
+        write(&source.join("kept.ko"), "x\0vermagic=6.12.107 SMP\0");
+        assert_eq!(found(), Some(Recorded::Here));
         record(&source.join("sub/a.o").display().to_string());
         assert_eq!(found(), Some(Recorded::InKernel));
         record("/another/source/sub/a.o");
@@ -319,12 +377,17 @@ mod tests {
             "a.o",
             ".a.o.cmd",
             "blob.o",
+            "kept.ko",
             "sub/b.c",
             ".git/x",
             "modules.order",
         ] {
             write(&source.join(name), name);
         }
+        // An editor has a file of it open.
+        symlink("someone@somewhere", source.join("sub/.#b.c")).expect("a link");
+        symlink("..", source.join("sub/up")).expect("a link");
+        fingerprint::of(&source, &[], true).expect("it can be read");
         copy_sources(&source, &copy).expect("it is copied");
         let mut names: Vec<_> = entries(&copy)
             .map(|entry| entry.expect("it can be read"))

@@ -6,6 +6,7 @@
 //! the times that they had when it was made. What was built of them before is newer, whatever is in
 //! them now. So the size and the time of every file count here, whether they are older or newer.
 
+use super::external;
 use super::interrupt;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
@@ -15,8 +16,8 @@ use std::hash::{Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// A number for the names, sizes and times of all files below a directory, but for those `without`,
-/// which are directly in it. Where symbolic links lead counts only with `follow`.
+/// A number for the names, sizes and times of all files below a directory, but for modules and those
+/// `without`, which are directly in it. Where symbolic links lead counts only with `follow`.
 ///
 /// # Errors
 ///
@@ -26,7 +27,8 @@ pub fn of(directory: &Path, without: &[&str], follow: bool) -> Result<String> {
     let mut parts = Vec::new();
     for entry in fs::read_dir(directory).with_context(cannot)? {
         let entry = entry.with_context(cannot)?;
-        if !without.iter().any(|name| entry.file_name() == *name) {
+        let is_without = without.iter().any(|name| entry.file_name() == *name);
+        if !is_without && !is_made(&entry.path()) {
             parts.push(entry.path());
         }
     }
@@ -40,6 +42,11 @@ pub fn of(directory: &Path, without: &[&str], follow: bool) -> Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
+/// Whether it is a module: that is no source, and klp build itself may have put it there.
+fn is_made(path: &Path) -> bool {
+    external::is_linked(path) && path.is_file()
+}
+
 fn of_part(part: &PathBuf, follow: bool) -> Result<u64> {
     let mut hasher = DefaultHasher::new();
     let entries = walkdir::WalkDir::new(part)
@@ -48,7 +55,13 @@ fn of_part(part: &PathBuf, follow: bool) -> Result<u64> {
     for entry in entries {
         interrupt::check()?;
         let read = || format!("cannot read {}", part.display());
-        let entry = entry.with_context(read)?;
+        let entry = match entry {
+            Err(error) if external::leads_nowhere(&error) => continue,
+            entry => entry.with_context(read)?,
+        };
+        if is_made(entry.path()) {
+            continue;
+        }
         entry.path().hash(&mut hasher);
         // The time of a directory is that of the last change in it.
         if !entry.file_type().is_dir() {
@@ -95,6 +108,10 @@ mod tests {
         assert_ne!(now(), first);
         write(&path("a/x.h"), "1\n");
         set(old);
+        // What was built is no source.
+        write(&path("livepatch-x.ko"), "");
+        write(&path("a/x.ko"), "");
+        assert_eq!(now(), first);
         write(&path("a/z.h"), "");
         assert_ne!(now(), first);
     }

@@ -85,6 +85,11 @@ impl Config {
     }
 }
 
+/// Whether a directory is a kernel's build directory, or has the headers of one.
+pub fn is_prepared(directory: &Path) -> bool {
+    directory.join(RELEASE).is_file()
+}
+
 /// What modules are built against.
 #[derive(Debug)]
 pub struct Kdir {
@@ -187,6 +192,12 @@ impl Kdir {
     pub fn source(&self, given: Option<&Path>) -> Result<PathBuf> {
         let found = match given {
             Some(dir) => {
+                ensure!(
+                    Kdir::is_source(dir) || !is_prepared(dir),
+                    "--source {}: that is what modules are built against, which --kdir is for; the \
+                     source has {SOURCE_ONLY}",
+                    dir.display()
+                );
                 ensure!(
                     Kdir::is_source(dir),
                     "--source {}: there is no kernel's source, which has {SOURCE_ONLY}, and no module's, \

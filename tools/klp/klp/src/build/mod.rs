@@ -109,7 +109,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             report.write(&mut out)?;
         }
         match &stopped {
-            Some(_) => eprintln!("error: {}", report.message),
+            Some(_) => progress::say(&format!("error: {}", report.message)),
             None if !args.quiet => writeln!(out, "{}", report.message)?,
             None => {}
         }
@@ -147,12 +147,16 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
     )?;
 
     progress.step("reading the kernel".to_owned());
-    let symvers = inputs::other_symvers(args, &setting.kdir, &setting.livepatch);
+    let mut symvers = inputs::other_symvers(args, &setting.kdir, &setting.livepatch);
     let mut knowledge = inputs::knowledge(args, &setting.kdir, &symvers)?;
     let (tree, lock) = setting.recorded()?;
     if tree.source != setting.source {
         let scratch = setting.scratch.sub("overlay-of-copy")?;
         overlay = Overlay::new(&tree, &args.fixes, &scratch)?;
+    }
+    if let Some(own) = external::symvers(&tree) {
+        knowledge.add_symvers(&own)?;
+        symvers.push(own);
     }
     let affected = setting.affected(&tree, &overlay)?;
     // Others may compile what is affected by their fixes.
@@ -174,6 +178,12 @@ fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), St
         compiled,
         leave_out,
     )?;
+    for file in modules::unused(&args.module, &knowledge) {
+        progress.note(&format!(
+            "warning: --module {} is not used: no module that is called like that file is affected",
+            file.display()
+        ));
+    }
     if args.no_proof {
         progress.note(
             "warning: the source was not compared with the kernel: if it is not the kernel's, the \
@@ -208,6 +218,11 @@ impl<'a> Setting<'a> {
         inputs::suits(&kdir)?;
         let livepatch = authors::find(args.livepatch.as_deref())?;
         let (source, of) = source(args, &kdir)?;
+        // What is made there would count as source.
+        let is_read_whole = of != Of::Kernel || !kdir.is_build();
+        if is_read_whole {
+            args.check_outside(&source)?;
+        }
         let cache = args.cache()?;
         Ok(Setting {
             args,

@@ -3,12 +3,21 @@
 //! Where the file of a module is that a fix is for.
 
 use super::kdir::Kdir;
+use crate::knowledge::Knowledge;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How modules are compressed that are installed.
 const SUFFIXES: [&str; 4] = ["", ".xz", ".zst", ".gz"];
+
+/// The files that are given and are of no module that the fix is for.
+pub fn unused<'a>(given: &'a [PathBuf], knowledge: &Knowledge) -> Vec<&'a Path> {
+    let is_used =
+        |file: &&PathBuf| name(file).is_some_and(|name| knowledge.get(name.as_bytes()).is_some());
+    let unused = given.iter().filter(|file| !is_used(file));
+    unused.map(PathBuf::as_path).collect()
+}
 
 /// The name that a module of this file has in the kernel.
 fn name(file: &Path) -> Option<String> {
@@ -72,7 +81,7 @@ pub fn find(
         .with_context(|| {
             format!(
                 "the fix is for the module {wanted}, and its file is not below {}: give it with \
-                 --module",
+                 --module, in a file of that name",
                 modules.display()
             )
         })
@@ -82,6 +91,8 @@ pub fn find(
 mod tests {
     use super::*;
     use crate::build::testing::write;
+    use livepatch_format::elf::Machine;
+    use std::collections::BTreeSet;
 
     #[test]
     fn names_are_the_kernels() {
@@ -89,6 +100,23 @@ mod tests {
         assert_eq!(of("a/snd-hda.ko.xz").as_deref(), Some("snd_hda"));
         assert_eq!(of("ext4.ko").as_deref(), Some("ext4"));
         assert_eq!(of("ext4"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_called_otherwise_is_not_used() {
+        let given = ["thing.ko", "thing-old.ko", "thing"].map(PathBuf::from);
+        let mut knowledge = Knowledge::default();
+        assert_eq!(unused(&given, &knowledge).len(), 3);
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("thing.ko");
+        let module = livepatch_fixtures::Module::new(livepatch_fixtures::Arch::X86_64, "thing");
+        let built = module.source("thing.c", "int thing;").build();
+        fs::write(&file, built).expect("it is written");
+        knowledge
+            .add_module(&file, Machine::X86_64, &mut BTreeSet::new())
+            .expect("it is a module");
+        let unused = unused(&given, &knowledge);
+        assert_eq!(unused, [Path::new("thing-old.ko"), Path::new("thing")]);
     }
 
     #[test]
@@ -105,7 +133,7 @@ mod tests {
         let installed = "kernel/fs/ab/lib/a-b.ko";
         let error = find(&[], Some(&build), installed).expect_err("it is nowhere");
         assert!(
-            error.to_string().ends_with("give it with --module"),
+            error.to_string().contains("give it with --module"),
             "{error}"
         );
         let file = |path: PathBuf| {

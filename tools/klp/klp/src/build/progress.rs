@@ -3,7 +3,7 @@
 //! What a build is doing: on a terminal one line that moves, else a line for each long step.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 /// How often the line moves.
@@ -41,7 +41,7 @@ impl Progress {
                 bar.set_message(what);
             }
             None if self.is_quiet => {}
-            None => eprintln!("{what}"),
+            None => say(&what),
         }
     }
 
@@ -56,9 +56,14 @@ impl Progress {
     pub fn note(&self, what: &str) {
         match &self.bar {
             Some(bar) => bar.println(what),
-            None => eprintln!("{what}"),
+            None => say(what),
         }
     }
+}
+
+/// Says a line. That nobody reads it any more is no reason to end.
+pub fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 impl Drop for Progress {

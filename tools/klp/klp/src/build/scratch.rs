@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// What such directories in a cache are called, in the beginning.
 const PREFIX: &str = "build-";
 
+/// What tells such a directory from one of the user's, which a cache is in as well.
+const MARK: &str = ".klp-scratch";
+
 /// A directory for what is made on the way.
 pub struct Scratch {
     path: PathBuf,
@@ -46,6 +49,7 @@ impl Scratch {
         sweep(cache);
         let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(cache);
         let temporary = made.with_context(cannot)?;
+        File::create(temporary.path().join(MARK)).with_context(cannot)?;
         let lock = File::open(temporary.path()).with_context(cannot)?;
         lock.lock().with_context(cannot)?;
         Ok(Scratch {
@@ -70,8 +74,9 @@ fn sweep(cache: &Path) {
         if !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
-        let is_left = File::open(entry.path()).is_ok_and(|dir| dir.try_lock().is_ok());
-        if is_left {
+        let is_ours = || entry.path().join(MARK).is_file();
+        let is_left = || File::open(entry.path()).is_ok_and(|dir| dir.try_lock().is_ok());
+        if is_ours() && is_left() {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -91,12 +96,22 @@ mod tests {
         };
         let one = Scratch::new(None, cache.path()).expect("it is made");
         fs::create_dir(cache.path().join("build-left")).expect("a directory");
-        fs::write(cache.path().join("build-left/x"), "").expect("a file");
+        for name in [MARK, "x"] {
+            fs::write(cache.path().join("build-left").join(name), "").expect("a file");
+        }
         let other = Scratch::new(None, cache.path()).expect("it is made");
         other.sub("a").expect("it is made");
         one.sub("b").expect("it is there still");
         assert_eq!(entries(), 2);
         drop((one, other));
         assert_eq!(entries(), 0);
+    }
+    #[test]
+    fn directories_of_others_stay() {
+        let cache = tempfile::tempdir().expect("a directory");
+        let theirs = cache.path().join("build-x86/vmlinux");
+        crate::build::testing::write(&theirs, "");
+        Scratch::new(None, cache.path()).expect("it is made");
+        assert!(theirs.is_file());
     }
 }

@@ -10,7 +10,7 @@
 
 use crate::knowledge::Knowledge;
 use anyhow::{bail, ensure, Context, Result};
-use object::{Object as _, ObjectSymbol as _};
+use object::{elf, Object as _, ObjectSymbol as _, SectionFlags};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -52,6 +52,8 @@ struct Symbols {
     local: BTreeSet<String>,
     /// What it uses of others.
     used: BTreeSet<String>,
+    /// Of what it defines, what has a value that changes, and a name that no compiler has made.
+    variables: BTreeSet<String>,
 }
 
 impl Symbols {
@@ -64,10 +66,39 @@ impl Symbols {
                 (false, true) => &mut symbols.global,
                 (false, false) => &mut symbols.local,
             };
-            to.insert(symbol.name()?.to_owned());
+            let name = symbol.name()?;
+            to.insert(name.to_owned());
+            let index = symbol.section_index().filter(|_| is_of_people(name));
+            let section = index.and_then(|index| file.section_by_index(index).ok());
+            let is_variable = section
+                .map(|section| is_of_variables(&section))
+                .transpose()?;
+            if is_variable == Some(true) {
+                symbols.variables.insert(name.to_owned());
+            }
         }
         Ok(symbols)
     }
+}
+
+fn is_of_people(name: &str) -> bool {
+    !name.is_empty() && !name.contains('.') && !name.starts_with("__UNIQUE_ID_")
+}
+
+/// Whether what is in the section changes while the kernel runs. Constants with addresses are in one
+/// that can be written to where code is independent of its position, as on s390x.
+fn is_of_variables<'a>(section: &impl object::ObjectSection<'a>) -> Result<bool> {
+    let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
+        return Ok(false);
+    };
+    let name = section.name()?;
+    let is_below = |of: &str| {
+        name.strip_prefix(of)
+            .is_some_and(|rest| !rest.starts_with(|c: char| c != '.'))
+    };
+    Ok(sh_flags.contains(elf::SHF_WRITE)
+        && (is_below(".data") || is_below(".bss"))
+        && !is_below(".data.rel.ro"))
 }
 
 /// What the fix does to the symbols of a file.
@@ -88,6 +119,16 @@ impl Change<'_> {
     /// What it defines for others, and had for itself.
     fn opened(&self) -> impl Iterator<Item = &String> {
         self.before.local.intersection(&self.after.global)
+    }
+
+    /// Variables that it has only with the fix.
+    fn added_variables(&self) -> impl Iterator<Item = &String> {
+        self.after.variables.difference(&self.before.variables)
+    }
+
+    /// Whether it has a variable not any more.
+    fn has_lost_variable(&self, name: &str) -> bool {
+        self.before.variables.contains(name) && !self.after.variables.contains(name)
     }
 
     /// Whether others cannot use what they could.
@@ -119,6 +160,21 @@ impl Shared {
 
         let mut shared = Shared::default();
         for change in &changes {
+            for name in change.added_variables() {
+                let mut others = changes.iter();
+                let from = others.find(|other| {
+                    other.unit.object == change.unit.object && other.has_lost_variable(name)
+                });
+                // A new one would begin with the value that the old one had at first.
+                if let Some(from) = from {
+                    bail!(
+                        "the fix moves the variable {name} from {} to {}, and the kernel's, with its \
+                         value, stays behind: leave it in its file",
+                        from.unit.path.display(),
+                        change.unit.path.display()
+                    );
+                }
+            }
             let opened = change.opened().cloned();
             shared.names(change.unit.object).opened.extend(opened);
         }
@@ -366,6 +422,57 @@ mod tests {
             let names = shared.in_object("vmlinux");
             assert!(names.new.is_empty(), "{names:?}");
             assert!(names.opened.contains("fresh"), "{names:?}");
+        }
+    }
+    #[test]
+    fn a_variable_that_moves_is_refused_also_a_static_one() {
+        let own = "static int state; int KLP(int x) { return state += x; }";
+        let user = "extern int state; int KLP(int x) { return state += x; }";
+        let public = "int state; int KLP(int x) { return state += x; }";
+        let (one, other) = ("int KLP(int x) { return x; }", "");
+        for arch in ARCHES {
+            for (before, after, there) in [
+                (own, user, public),
+                (own, one, own),
+                (public, one, own),
+                (public, user, public),
+            ] {
+                let [before, after] = [before, after].map(|text| text.replace("KLP", "one"));
+                let there = there.replace("KLP", "two");
+                let files = [
+                    ("vmlinux", "a.c", &before[..], &after[..]),
+                    ("vmlinux", "b.c", other, &there),
+                ];
+                let message = refused(arch, &Knowledge::default(), &files);
+                assert!(
+                    message.contains("moves the variable state from a.c to b.c"),
+                    "{message}"
+                );
+            }
+            let placed = |section: &str| {
+                let place = format!("static __attribute__((section(\"{section}\"))) int state");
+                own.replace("static int state", &place)
+            };
+            let constant = own.replace("static int state", "static const volatile int state");
+            let constant = constant.replace("+=", "+");
+            let addresses = placed(".data.rel.ro.local.state");
+            let at_first = placed(".init.data");
+            // One of them has it still, or it is in another program, or has no value of its own.
+            for (object, before, after, there) in [
+                ("vmlinux", own, own, own),
+                ("ext4", own, one, own),
+                ("vmlinux", &constant, one, &constant),
+                ("vmlinux", &addresses, one, &addresses),
+                ("vmlinux", &at_first, one, &at_first),
+            ] {
+                let [before, after] = [before, after].map(|text| text.replace("KLP", "one"));
+                let there = there.replace("KLP", "two");
+                let files = [
+                    (object, "a.c", &before[..], &after[..]),
+                    ("vmlinux", "b.c", other, &there),
+                ];
+                assert!(new(arch, &files, "vmlinux").is_empty());
+            }
         }
     }
 }
