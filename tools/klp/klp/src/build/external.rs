@@ -38,7 +38,7 @@ pub fn is_module(directory: &Path) -> bool {
 }
 
 /// The modules in `source` with records of how they are compiled. What is built for that is below
-/// `cache`; `begin` is called before. While the file is open where there is one, nobody else builds
+/// `cache`; `begin` is called before, and `wait` if another build does it just now. While the file is open where there is one, nobody else builds
 /// there.
 ///
 /// # Errors
@@ -49,6 +49,7 @@ pub fn tree(
     kdir: &Kdir,
     cache: &Path,
     jobs: usize,
+    wait: impl FnOnce(),
     begin: impl FnOnce(),
 ) -> Result<(Tree, Option<File>)> {
     if let Some(recorded) = recorded(source, kdir)? {
@@ -62,7 +63,7 @@ pub fn tree(
     let directory = cache.join(format!("{name}-{:016x}", hasher.finish()));
     let cannot = || format!("cannot write to {}", directory.display());
     fs::create_dir_all(&directory).with_context(cannot)?;
-    let lock = lock::create(&directory.join(".klp-lock"), cannot)?;
+    let lock = lock::create(&directory.join(".klp-lock"), cannot, wait)?;
     begin();
 
     let stamp = [

@@ -253,10 +253,11 @@ impl<'a> Setting<'a> {
     /// is open where there is one, nobody else writes there.
     fn recorded(&self) -> Result<(Tree, Option<File>)> {
         let step = |what: String| self.progress.step(what);
+        let wait = || step("waiting for another klp build, which uses the same source".to_owned());
         if self.of != Of::Kernel {
             let begin = || step("building a copy of the module as it is".to_owned());
             let cache = self.cache.join("modules");
-            return external::tree(&self.source, &self.kdir, &cache, self.jobs, begin);
+            return external::tree(&self.source, &self.kdir, &cache, self.jobs, wait, begin);
         }
         if self.kdir.is_build() {
             return Ok((self.tree(&self.kdir.path), None));
@@ -273,7 +274,7 @@ impl<'a> Setting<'a> {
         };
         let cache = self.cache.join("trees");
         let (prepared, lock) =
-            prepare::prepare(&self.source, &self.kdir, &cache, self.jobs, begin)?;
+            prepare::prepare(&self.source, &self.kdir, &cache, self.jobs, wait, begin)?;
         Ok((self.tree(&prepared), Some(lock)))
     }
 

@@ -38,8 +38,8 @@ const SHOWN: usize = 5;
 
 /// Prepares the source for the kernel of `kdir`, in a directory below `cache` that is there
 /// already if it was done before, of the same files. `begin` is called if it was not, and learns
-/// whether it was done of others: what was built of those tells nothing any more. While the file that is returned
-/// is open, nobody else writes there.
+/// whether it was done of others: what was built of those tells nothing any more. `wait` is called if
+/// another build does it just now. While the file that is returned is open, nobody else writes there.
 ///
 /// # Errors
 ///
@@ -49,6 +49,7 @@ pub fn prepare(
     kdir: &Kdir,
     cache: &Path,
     jobs: usize,
+    wait: impl FnOnce(),
     begin: impl FnOnce(bool),
 ) -> Result<(PathBuf, File)> {
     let config = [".config", "include/config/auto.conf"]
@@ -64,7 +65,11 @@ pub fn prepare(
     let shown = directory.display();
     fs::create_dir_all(&directory).with_context(|| format!("cannot make {shown}"))?;
     // Two builds at the same time share it.
-    let lock = lock::create(&directory.join(LOCK), || format!("cannot lock {shown}"))?;
+    let lock = lock::create(
+        &directory.join(LOCK),
+        || format!("cannot lock {shown}"),
+        wait,
+    )?;
     let stamp = fingerprint::of(source, NO_CODE, false)?;
     let done = fs::read_to_string(directory.join(DONE)).ok();
     if done.as_ref() != Some(&stamp) {
@@ -201,9 +206,8 @@ mod tests {
             let kdir = Kdir::open(&path("headers")).expect("they are headers");
             let mut begun = None;
             let source = path("source");
-            let prepared = prepare(&source, &kdir, &path("cache"), 1, |is_anew| {
-                begun = Some(is_anew);
-            });
+            let begin = |is_anew| begun = Some(is_anew);
+            let prepared = prepare(&source, &kdir, &path("cache"), 1, || {}, begin);
             (
                 prepared.expect("make, which this test needs, runs").0,
                 begun,

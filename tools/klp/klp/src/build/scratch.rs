@@ -45,7 +45,7 @@ impl Scratch {
             )
         };
         // Nobody removes what is not locked yet.
-        let _others = lock::create(&cache.join(".klp-lock"), cannot)?;
+        let _others = lock::create(&cache.join(".klp-lock"), cannot, || {})?;
         sweep(cache);
         let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(cache);
         let temporary = made.with_context(cannot)?;
