@@ -3,7 +3,7 @@
 //! Which objects a fix affects.
 
 use super::command::{object_of, record_of, Product, Record};
-use super::configured::Configured;
+use super::configured::{Configured, Way};
 use super::includes::Includes;
 use super::kbuild;
 use super::overlay::{Changed, Kind};
@@ -247,8 +247,12 @@ impl Objects {
             let is_own = wanted.contains(source)
                 && (is_object || is_linker_script(&own))
                 && !is_numbers(tree, source);
+            let own = match is_own {
+                true => known_as(own, &includes, &mut configured)?,
+                false => None,
+            };
             let elsewhere = includes.objects_elsewhere(source);
-            for object in is_own.then_some(own).into_iter().chain(elsewhere) {
+            for object in own.into_iter().chain(elsewhere) {
                 if place(&object).is_none()
                     && !is_recorded(tree, &object)?
                     && !configured.leaves_out(&object)?
@@ -300,6 +304,27 @@ impl Objects {
         }
         Ok(())
     }
+}
+
+/// The name under which kbuild knows an object: of one that only the makefile of another directory
+/// names, that is a way from there. None if the configuration leaves it out there.
+fn known_as(
+    object: PathBuf,
+    includes: &Includes,
+    configured: &mut Configured<'_>,
+) -> Result<Option<PathBuf>> {
+    if configured.names(&object)? {
+        return Ok(Some(object));
+    }
+    let mut is_off = false;
+    for directory in includes.directories_that_name(&object) {
+        match configured.way(&directory, &object)? {
+            Way::On(way) => return Ok(Some(way)),
+            Way::Off => is_off = true,
+            Way::Unknown => {}
+        }
+    }
+    Ok((!is_off).then_some(object))
 }
 
 /// Whether kbuild only takes numbers from a C file. It has done so when the source was prepared.
@@ -541,6 +566,43 @@ mod tests {
         let notes = affected.notes.join("\n");
         assert!(notes.contains("fs/deep/three.c is left out"), "{notes}");
         assert!(!kernel.tree.build.join("fs/deep/three.o").exists());
+    }
+
+    #[test]
+    fn a_file_that_another_directory_names_is_compiled_from_there() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::new(layout);
+            for (path, text) in [
+                ("virt/main.c", "#include <linux/rarer.h>\nint main_;\n"),
+                ("virt/off.c", "#include <linux/rarer.h>\nint off;\n"),
+                (
+                    "virt/Makefile.virt",
+                    "virt-y := $(VIRT)/main.o\nvirt-$(CONFIG_OFF) += $(VIRT)/off.o\n",
+                ),
+                (
+                    "arch/x86/virt/Makefile",
+                    "VIRT := ../../../virt\ninclude $(srctree)/virt/Makefile.virt\nobj-y += virt.o\n",
+                ),
+                ("arch/x86/virt/own.c", ""),
+            ] {
+                write(&kernel.tree.source.join(path), text);
+            }
+            for (path, expected) in [
+                ("virt/main.c", vec!["virt/main.o"]),
+                ("include/linux/rarer.h", vec!["fs/two.o", "virt/main.o"]),
+                ("virt/off.c", vec![]),
+            ] {
+                let ask = ask();
+                let affected = units(&kernel.tree, &[changed(path)], Some(&ask)).expect(path);
+                assert_eq!(objects(&affected), expected, "{layout:?} {path}");
+                let record = kernel.tree.build.join("virt/.main.o.cmd");
+                let record = fs::read_to_string(record).expect("it is recorded");
+                assert!(
+                    record.starts_with("savedcmd_arch/x86/virt/../../../virt/main.o"),
+                    "{record}"
+                );
+            }
+        }
     }
 
     #[test]

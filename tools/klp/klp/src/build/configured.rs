@@ -31,6 +31,19 @@ pub struct Configured<'a> {
 struct Lists {
     on: BTreeSet<PathBuf>,
     off: BTreeSet<PathBuf>,
+    /// How it names what is not below its directory: `arch/x86/kvm/../../../virt/kvm/eventfd.o`.
+    ways: HashMap<PathBuf, PathBuf>,
+}
+
+/// Whether a directory's makefile has an object of another directory.
+#[derive(Debug)]
+pub enum Way {
+    /// In a list that is built, under this name: kbuild knows by that alone how to compile it.
+    On(PathBuf),
+    /// Only in lists that are not.
+    Off,
+    /// It says nothing of it.
+    Unknown,
 }
 
 /// Evaluates a makefile of the kernel as kbuild does, but for the rules, and prints its lists.
@@ -65,11 +78,7 @@ impl<'a> Configured<'a> {
             if directory.as_os_str().is_empty() {
                 break;
             }
-            if !self.lists.contains_key(directory) {
-                let lists = self.read(directory)?;
-                self.lists.insert(directory.to_owned(), lists);
-            }
-            let lists = self.lists.get(directory);
+            let lists = self.lists(directory)?;
             let is_off = lists.is_some_and(|lists| {
                 object
                     .ancestors()
@@ -91,12 +100,34 @@ impl<'a> Configured<'a> {
     /// If make cannot be run.
     pub fn names(&mut self, object: &Path) -> Result<bool> {
         let directory = object.parent().unwrap_or(Path::new(""));
+        let lists = self.lists(directory)?;
+        Ok(lists.is_some_and(|lists| lists.on.contains(object)))
+    }
+
+    /// What the makefile of another directory says of the object.
+    ///
+    /// # Errors
+    ///
+    /// If make cannot be run.
+    pub fn way(&mut self, directory: &Path, object: &Path) -> Result<Way> {
+        let beside = directory.join(object.file_name().unwrap_or_default());
+        let is_off = self.leaves_out(&beside)?;
+        let Some(lists) = self.lists(directory)? else {
+            return Ok(Way::Unknown);
+        };
+        Ok(match lists.ways.get(object) {
+            Some(way) if !is_off => Way::On(way.clone()),
+            None if !lists.off.contains(object) => Way::Unknown,
+            _ => Way::Off,
+        })
+    }
+
+    fn lists(&mut self, directory: &Path) -> Result<Option<&Lists>> {
         if !self.lists.contains_key(directory) {
             let lists = self.read(directory)?;
             self.lists.insert(directory.to_owned(), lists);
         }
-        let lists = self.lists.get(directory);
-        Ok(lists.is_some_and(|lists| lists.on.contains(object)))
+        Ok(self.lists.get(directory))
     }
 
     fn read(&self, directory: &Path) -> Result<Lists> {
@@ -126,7 +157,12 @@ impl<'a> Configured<'a> {
                 Some(("klp-off", name)) => (&mut lists.off, name),
                 _ => continue,
             };
-            list.insert(normal(&directory.join(name)));
+            let way = directory.join(name);
+            let object = normal(&way);
+            list.insert(object.clone());
+            if !object.starts_with(directory) && lists.on.contains(&object) {
+                lists.ways.insert(object, way);
+            }
         }
         Ok(lists)
     }
