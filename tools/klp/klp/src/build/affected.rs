@@ -2,7 +2,7 @@
 
 //! Which objects a fix affects.
 
-use super::command::{object_of, record_of, Product, Record};
+use super::command::{is_c, object_of, record_of, Product, Record};
 use super::configured::{Configured, Way};
 use super::includes::Includes;
 use super::kbuild;
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where kbuild makes headers of numbers beside the directories of the kernel: for modpost.
 const NUMBERS_OF_MODULES: &str = "scripts/mod/devicetable-offsets.s";
@@ -282,7 +282,7 @@ impl Objects {
         for (source, object) in &objects {
             let path = tree.build.join(record_of(object));
             let Ok(bytes) = fs::read(&path) else {
-                missing.push(source);
+                missing.push((source, object));
                 continue;
             };
             let hit = hit(tree, object, &bytes, &finders)
@@ -291,9 +291,13 @@ impl Objects {
                 self.add(hit);
             }
         }
-        for source in missing {
+        for (source, object) in missing {
             let path = source.display();
-            if needed.contains(source) {
+            // What the makefiles name and kbuild has begun is a part of the kernel.
+            let is_named = is_by_way(object) || configured.names(object)?;
+            let said = complaint.as_deref().unwrap_or_default();
+            let is_part = is_named && is_c(source) && has_failed(said, object);
+            if is_part || needed.contains(source) {
                 return Err(not_made(tree, source, complaint.as_deref()));
             }
             if !includes.is_included(source) {
@@ -325,6 +329,11 @@ fn known_as(
         }
     }
     Ok((!is_off).then_some(object))
+}
+
+/// Whether it is the name of an object that another directory's makefile names.
+fn is_by_way(object: &Path) -> bool {
+    object.components().any(|part| part == Component::ParentDir)
 }
 
 /// Whether kbuild only takes numbers from a C file. It has done so when the source was prepared.
@@ -359,6 +368,13 @@ fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether make says that the command for an object has failed, and not that there is none.
+fn has_failed(complaint: &str, object: &Path) -> bool {
+    let end = format!(": {}] ", object.display());
+    let mut lines = complaint.lines();
+    lines.any(|line| line.contains("*** [") && line.contains(&end))
 }
 
 /// kbuild made no object of a C file.
@@ -645,6 +661,12 @@ mod tests {
             "{notes}"
         );
         assert!(!notes.contains("inner.c"), "{notes}");
+        // The kernel has it.
+        let makefile = kernel.tree.source.join("fs/Makefile");
+        write(&makefile, "obj-y += broken.o\n");
+        let error = units(&kernel.tree, &files, Some(&ask)).expect_err("it is a part");
+        let message = error.to_string();
+        assert!(message.contains("cannot compile fs/broken.c"), "{message}");
     }
 
     #[test]
