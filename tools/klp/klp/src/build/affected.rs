@@ -230,7 +230,8 @@ impl Objects {
             if file.kind == Kind::C
                 && !file.path.starts_with("tools")
                 && !is_numbers(tree, &file.path)
-                && (includers.is_empty() || configured.names(&kbuild::object(&file.path))?)
+                && (!includes.is_included(&file.path)
+                    || configured.names(&kbuild::object(&file.path))?)
             {
                 needed.insert(file.path.clone());
             }
@@ -582,6 +583,19 @@ mod tests {
         let notes = affected.notes.join("\n");
         assert!(notes.contains("fs/deep/three.c is left out"), "{notes}");
         assert!(!kernel.tree.build.join("fs/deep/three.o").exists());
+    }
+
+    #[test]
+    fn what_only_an_unknown_line_may_include_is_compiled_itself() {
+        let kernel = Kernel::new(Layout::Apart);
+        let unknown = kernel.tree.source.join("mm/unknown.c");
+        write(&unknown, "#include UNKNOWN\n");
+        let ask = ask();
+        let affected = units(&kernel.tree, &[changed("fs/deep/three.c")], Some(&ask));
+        assert_eq!(
+            objects(&affected.expect("it is found")),
+            ["fs/deep/three.o"]
+        );
     }
 
     #[test]
