@@ -2,8 +2,8 @@
 
 //! Which objects a fix affects.
 
-use super::command::{object_of, record_of, Product, Record};
-use super::configured::Configured;
+use super::command::{is_c, object_of, record_of, Product, Record};
+use super::configured::{Configured, Way};
 use super::includes::Includes;
 use super::kbuild;
 use super::overlay::{Changed, Kind};
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where kbuild makes headers of numbers beside the directories of the kernel: for modpost.
 const NUMBERS_OF_MODULES: &str = "scripts/mod/devicetable-offsets.s";
@@ -248,8 +248,12 @@ impl Objects {
             let is_own = wanted.contains(source)
                 && (is_object || is_linker_script(&own))
                 && !is_numbers(tree, source);
+            let own = match is_own {
+                true => known_as(own, &includes, &mut configured)?,
+                false => None,
+            };
             let elsewhere = includes.objects_elsewhere(source);
-            for object in is_own.then_some(own).into_iter().chain(elsewhere) {
+            for object in own.into_iter().chain(elsewhere) {
                 if place(&object).is_none()
                     && !is_recorded(tree, &object)?
                     && !configured.leaves_out(&object)?
@@ -279,7 +283,7 @@ impl Objects {
         for (source, object) in &objects {
             let path = tree.build.join(record_of(object));
             let Ok(bytes) = fs::read(&path) else {
-                missing.push(source);
+                missing.push((source, object));
                 continue;
             };
             let hit = hit(tree, object, &bytes, &finders)
@@ -288,9 +292,13 @@ impl Objects {
                 self.add(hit);
             }
         }
-        for source in missing {
+        for (source, object) in missing {
             let path = source.display();
-            if needed.contains(source) {
+            // What the makefiles name and kbuild has begun is a part of the kernel.
+            let is_named = is_by_way(object) || configured.names(object)?;
+            let said = complaint.as_deref().unwrap_or_default();
+            let is_part = is_named && is_c(source) && has_failed(said, object);
+            if is_part || needed.contains(source) {
                 return Err(not_made(tree, source, complaint.as_deref()));
             }
             if !includes.is_included(source) {
@@ -301,6 +309,32 @@ impl Objects {
         }
         Ok(())
     }
+}
+
+/// The name under which kbuild knows an object: of one that only the makefile of another directory
+/// names, that is a way from there. None if the configuration leaves it out there.
+fn known_as(
+    object: PathBuf,
+    includes: &Includes,
+    configured: &mut Configured<'_>,
+) -> Result<Option<PathBuf>> {
+    if configured.names(&object)? {
+        return Ok(Some(object));
+    }
+    let mut is_off = false;
+    for directory in includes.directories_that_name(&object) {
+        match configured.way(&directory, &object)? {
+            Way::On(way) => return Ok(Some(way)),
+            Way::Off => is_off = true,
+            Way::Unknown => {}
+        }
+    }
+    Ok((!is_off).then_some(object))
+}
+
+/// Whether it is the name of an object that another directory's makefile names.
+fn is_by_way(object: &Path) -> bool {
+    object.components().any(|part| part == Component::ParentDir)
 }
 
 /// Whether kbuild only takes numbers from a C file. It has done so when the source was prepared.
@@ -335,6 +369,13 @@ fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether make says that the command for an object has failed, and not that there is none.
+fn has_failed(complaint: &str, object: &Path) -> bool {
+    let end = format!(": {}] ", object.display());
+    let mut lines = complaint.lines();
+    lines.any(|line| line.contains("*** [") && line.contains(&end))
 }
 
 /// kbuild made no object of a C file.
@@ -545,6 +586,56 @@ mod tests {
     }
 
     #[test]
+    fn what_only_an_unknown_line_may_include_is_compiled_itself() {
+        let kernel = Kernel::new(Layout::Apart);
+        let unknown = kernel.tree.source.join("mm/unknown.c");
+        write(&unknown, "#include UNKNOWN\n");
+        let ask = ask();
+        let affected = units(&kernel.tree, &[changed("fs/deep/three.c")], Some(&ask));
+        assert_eq!(
+            objects(&affected.expect("it is found")),
+            ["fs/deep/three.o"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_another_directory_names_is_compiled_from_there() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::new(layout);
+            for (path, text) in [
+                ("virt/main.c", "#include <linux/rarer.h>\nint main_;\n"),
+                ("virt/off.c", "#include <linux/rarer.h>\nint off;\n"),
+                (
+                    "virt/Makefile.virt",
+                    "virt-y := $(VIRT)/main.o\nvirt-$(CONFIG_OFF) += $(VIRT)/off.o\n",
+                ),
+                (
+                    "arch/x86/virt/Makefile",
+                    "VIRT := ../../../virt\ninclude $(srctree)/virt/Makefile.virt\nobj-y += virt.o\n",
+                ),
+                ("arch/x86/virt/own.c", ""),
+            ] {
+                write(&kernel.tree.source.join(path), text);
+            }
+            for (path, expected) in [
+                ("virt/main.c", vec!["virt/main.o"]),
+                ("include/linux/rarer.h", vec!["fs/two.o", "virt/main.o"]),
+                ("virt/off.c", vec![]),
+            ] {
+                let ask = ask();
+                let affected = units(&kernel.tree, &[changed(path)], Some(&ask)).expect(path);
+                assert_eq!(objects(&affected), expected, "{layout:?} {path}");
+                let record = kernel.tree.build.join("virt/.main.o.cmd");
+                let record = fs::read_to_string(record).expect("it is recorded");
+                assert!(
+                    record.starts_with("savedcmd_arch/x86/virt/../../../virt/main.o"),
+                    "{record}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_the_compiler_does_not_read_is_no_part() {
         let kernel = Kernel::new(Layout::Apart);
         write(
@@ -584,6 +675,12 @@ mod tests {
             "{notes}"
         );
         assert!(!notes.contains("inner.c"), "{notes}");
+        // The kernel has it.
+        let makefile = kernel.tree.source.join("fs/Makefile");
+        write(&makefile, "obj-y += broken.o\n");
+        let error = units(&kernel.tree, &files, Some(&ask)).expect_err("it is a part");
+        let message = error.to_string();
+        assert!(message.contains("cannot compile fs/broken.c"), "{message}");
     }
 
     #[test]

@@ -31,6 +31,19 @@ pub struct Configured<'a> {
 struct Lists {
     on: BTreeSet<PathBuf>,
     off: BTreeSet<PathBuf>,
+    /// How it names what is not below its directory: `arch/x86/kvm/../../../virt/kvm/eventfd.o`.
+    ways: HashMap<PathBuf, PathBuf>,
+}
+
+/// Whether a directory's makefile has an object of another directory.
+#[derive(Debug)]
+pub enum Way {
+    /// In a list that is built, under this name: kbuild knows by that alone how to compile it.
+    On(PathBuf),
+    /// Only in lists that are not.
+    Off,
+    /// It says nothing of it.
+    Unknown,
 }
 
 /// Evaluates a makefile of the kernel as kbuild does, but for the rules, and prints its lists.
@@ -87,6 +100,22 @@ impl<'a> Configured<'a> {
         Ok(false)
     }
 
+    /// What the makefile of another directory says of the object.
+    ///
+    /// # Errors
+    ///
+    /// If make cannot be run.
+    pub fn way(&mut self, directory: &Path, object: &Path) -> Result<Way> {
+        let beside = directory.join(object.file_name().unwrap_or_default());
+        let is_off = self.leaves_out(&beside)?;
+        let lists = self.lists(directory)?;
+        Ok(match lists.ways.get(object) {
+            Some(way) if !is_off => Way::On(way.clone()),
+            None if !lists.off.contains(object) => Way::Unknown,
+            _ => Way::Off,
+        })
+    }
+
     fn lists(&mut self, directory: &Path) -> Result<&Lists> {
         let lists = match self.lists.remove(directory) {
             Some(lists) => lists,
@@ -122,7 +151,12 @@ impl<'a> Configured<'a> {
                 Some(("klp-off", name)) => (&mut lists.off, name),
                 _ => continue,
             };
-            list.insert(normal(&directory.join(name)));
+            let way = directory.join(name);
+            let object = normal(&way);
+            list.insert(object.clone());
+            if !object.starts_with(directory) && lists.on.contains(&object) {
+                lists.ways.insert(object, way);
+            }
         }
         Ok(lists)
     }

@@ -202,6 +202,11 @@ impl Includes {
         self.makefiles.objects_elsewhere(source)
     }
 
+    /// The directories whose makefiles may name an object.
+    pub fn directories_that_name(&self, object: &Path) -> BTreeSet<PathBuf> {
+        self.makefiles.directories_that_name(object)
+    }
+
     /// The files that include `path`, and below which directory files have to be that are compiled.
     fn directly<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = (&'a Path, &'a Path)> + 'a {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();

@@ -12,7 +12,7 @@ use super::kbuild;
 use super::path::normal;
 use anyhow::{Context, Result};
 use livepatch_format::elf::Machine;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,10 @@ pub struct Makefiles {
     /// Files that are included before anything else, in the same way.
     forced: BTreeSet<(Named, PathBuf)>,
     elsewhere: Vec<Elsewhere>,
+    /// Which makefiles have a name of an object in their texts.
+    naming: HashMap<String, BTreeSet<PathBuf>>,
+    /// What makefiles of directories include.
+    including: BTreeMap<PathBuf, Vec<Named>>,
 }
 
 /// A rule that makes objects of sources in another directory; `%` stands for a part of both.
@@ -82,6 +86,17 @@ impl Makefiles {
             };
             let below = below.get(path).cloned().unwrap_or_default();
             makefiles.add(&makefile, &below);
+            if is_shared(arch, path) {
+                continue;
+            }
+            for name in makefile.objects() {
+                let naming = makefiles.naming.entry(name.to_owned()).or_default();
+                naming.insert(path.clone());
+            }
+            let included: Vec<_> = makefile.included().collect();
+            if !included.is_empty() {
+                makefiles.including.insert(path.clone(), included);
+            }
         }
         Ok(makefiles)
     }
@@ -185,6 +200,33 @@ impl Makefiles {
         });
         found.collect()
     }
+
+    /// The directories whose makefiles may name an object, also by way of those that they include.
+    pub fn directories_that_name(&self, object: &Path) -> BTreeSet<PathBuf> {
+        let name = object.file_name().and_then(OsStr::to_str);
+        let naming = name.and_then(|name| self.naming.get(name));
+        let mut found: BTreeSet<&Path> =
+            naming.into_iter().flatten().map(|p| p.as_path()).collect();
+        loop {
+            let includes = |named: &Named| match named {
+                Named::Is(path) => found.contains(path.as_path()),
+                Named::EndsWith(end) => found.iter().any(|path| path.ends_with(end)),
+            };
+            let more: Vec<_> = self
+                .including
+                .iter()
+                .filter(|(path, named)| {
+                    !found.contains(path.as_path()) && named.iter().any(includes)
+                })
+                .map(|(path, _)| path.as_path())
+                .collect();
+            if more.is_empty() {
+                let directories = found.iter().filter_map(|path| path.parent());
+                return directories.map(Path::to_owned).collect();
+            }
+            found.extend(more);
+        }
+    }
 }
 
 fn roots(arch: &str) -> Vec<PathBuf> {
@@ -232,13 +274,20 @@ fn flag(word: &str) -> Option<(Flag, &str)> {
     })
 }
 
+/// Whether a makefile is not that of one directory alone.
+fn is_shared(arch: &str, makefile: &Path) -> bool {
+    let arch_directory = Path::new("arch").join(arch);
+    let shared = [Path::new(""), Path::new("scripts"), &arch_directory];
+    makefile
+        .parent()
+        .is_some_and(|parent| shared.contains(&parent))
+}
+
 /// Below which directory files are that a makefile says something of: its own, a higher one if it
 /// has names with `..` in it, and if it is included by another makefile, or makes objects of another
 /// directory's sources, one that has both.
 fn below(arch: &str, texts: &BTreeMap<PathBuf, String>) -> BTreeMap<PathBuf, PathBuf> {
-    let arch_directory = Path::new("arch").join(arch);
-    let shared = [Path::new(""), Path::new("scripts"), &arch_directory];
-    let is_shared = |path: &Path| path.parent().is_some_and(|parent| shared.contains(&parent));
+    let is_shared = |path: &Path| is_shared(arch, path);
     let mut below: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
     for (path, text) in texts {
         let directory = path.parent().unwrap_or(Path::new(""));
@@ -416,6 +465,16 @@ impl Makefile<'_> {
         })
     }
 
+    /// The names of objects in its text, without directories.
+    fn objects(&self) -> impl Iterator<Item = &str> + '_ {
+        let words = self
+            .text
+            .split(|c: char| c.is_whitespace() || "=:,()".contains(c));
+        words
+            .filter(|word| word.ends_with(".o"))
+            .map(|word| word.rsplit_once('/').map_or(word, |(_, name)| name))
+    }
+
     /// What other makefiles it includes.
     fn included(&self) -> impl Iterator<Item = Named> + '_ {
         let lines = self.text.lines().filter_map(|line| {
@@ -575,6 +634,36 @@ mod tests {
             ways(&makefiles, "x.h", "drivers/other/x.h"),
             ["drivers/other"]
         );
+    }
+
+    #[test]
+    fn an_object_is_named_by_way_of_an_included_makefile() {
+        let makefiles = read(&[
+            (
+                "arch/x86/kvm/Makefile",
+                "include $(srctree)/virt/kvm/Makefile.kvm\n",
+            ),
+            (
+                "virt/kvm/Makefile.kvm",
+                "kvm-y := $(KVM)/main.o $(KVM)/fd.o\n",
+            ),
+            ("drivers/drm/Makefile", "drm-y += ../../accel/accel.o\n"),
+            ("fs/Makefile", "obj-y += main.o\n"),
+        ]);
+        let directories = |object: &str| -> Vec<_> {
+            let found = makefiles.directories_that_name(Path::new(object));
+            found
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect()
+        };
+        assert_eq!(directories("virt/kvm/fd.o"), ["arch/x86/kvm", "virt/kvm"]);
+        assert_eq!(
+            directories("virt/kvm/main.o"),
+            ["arch/x86/kvm", "fs", "virt/kvm"]
+        );
+        assert_eq!(directories("accel/accel.o"), ["drivers/drm"]);
+        assert!(directories("mm/other.o").is_empty());
     }
 
     #[test]
