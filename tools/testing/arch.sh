@@ -11,7 +11,7 @@ VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head
 ROOT=/arch
 
 # pacman_there ARGUMENT...: pacman, for the empty root and what it knows of itself.
-pacman_there() { pacman --root "$ROOT" --dbpath "$ROOT/var/lib/pacman" --noconfirm --noprogressbar "$@"; }
+pacman_there() { pacman --root "$ROOT" --dbpath "$ROOT/var/lib/pacman" --noconfirm "$@"; }
 
 files_of() { (cd "$ROOT" && find . ! -type d ! -path './var/lib/pacman/*' ! -path './var/log/*' | sort); }
 
@@ -44,7 +44,7 @@ unit() {
 	[ -x "$ROOT$command" ]
 }
 
-# dkms_tree: what DKMS needs, by its own words.
+# dkms_tree KOBJ: what DKMS needs, by its own words; make does what DKMS has it do.
 dkms_tree() {
 	local tree=$ROOT/usr/src/livepatch-rs-$VERSION file
 	grep -qx "PACKAGE_VERSION=\"$VERSION\"" "$tree/dkms.conf"
@@ -52,7 +52,9 @@ dkms_tree() {
 		[ -s "$tree/$file" ]
 	done
 	[ -x "$tree/packaging/dkms-symvers" ] && [ -x "$tree/scripts/check-kernel" ]
-	make -C "$tree" KDIR="$2" --dry-run >/dev/null
+	cp -r "$tree" /root/tree
+	make -C /root/tree KDIR="$1"
+	[ "$(modinfo -F vermagic /root/tree/livepatch.ko | cut -d' ' -f1)" = "$(cat "$1/include/config/kernel.release")" ]
 }
 
 for_authors() {
@@ -83,7 +85,7 @@ if [ "${1:-}" = --use ]; then
 	verdict "klp runs" runs
 	verdict "each command has a manual page, and three shells have completions" documented
 	verdict "the unit for the boot names the command" unit
-	verdict "DKMS finds its tree" dkms_tree "$2" "$3"
+	verdict "what DKMS gets is complete: livepatch.ko is built from it" dkms_tree "$3"
 	verdict "what patches are built with is there" for_authors
 	verdict "all is in /usr, each file in one package" nothing_else
 	verdict "pacman removes all of it" removed
