@@ -6,7 +6,7 @@
 //! builds them in a copy. Since Linux 6.13 its commands run in the directory of the modules, before
 //! that in the kernel's build directory, and name everything of the modules by its whole path.
 
-use super::command::object_of;
+use super::command::{object_of, record_of};
 use super::fingerprint;
 use super::kdir::{self, Kdir};
 use super::lock;
@@ -248,8 +248,7 @@ pub(super) fn is_linked(path: &Path) -> bool {
 
 /// Whether kbuild has made the file where it is.
 fn has_record(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.cmd")).is_file()
+    record_of(path).is_file()
 }
 
 /// Where the modules that are loaded were built: DKMS does it in a place of its own, of what is in

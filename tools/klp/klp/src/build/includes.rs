@@ -74,7 +74,7 @@ impl Includes {
             unknown: Vec::new(),
             makefiles,
         };
-        let config = Config::read(&tree.build.join("include/config/auto.conf")).unwrap_or_default();
+        let config = Config::of(&tree.build).unwrap_or_default();
         let mut seen = HashSet::new();
         let mut open: Vec<PathBuf> = Vec::new();
         for path in &files {
