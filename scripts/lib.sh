@@ -127,3 +127,22 @@ retry() {
 	done
 	return 1
 }
+
+# read_archive DIRECTORY: sets OPTIONS, for an apt in the toolchain tree that keeps all it has
+# below DIRECTORY, and reads the indexes. The tree's own directories may belong to another
+# user id.
+read_archive() {
+	mkdir -p "$1"/{lists,archives}/partial
+	OPTIONS=(-o "Dir::State::lists=$1/lists" -o "Dir::Cache=$1" -o APT::Sandbox::User=root)
+	retry apt-get "${OPTIONS[@]}" update
+}
+
+# kernel_series: the names of all linux-source-7.* packages, after that.
+kernel_series() {
+	apt-cache "${OPTIONS[@]}" search --names-only '^linux-source-7\.[0-9]+$' | cut -d' ' -f1
+}
+
+# packed_source DEB: the kernel source in such a package, an archive for tar -J.
+packed_source() {
+	dpkg-deb --fsys-tarfile "$1" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz'
+}

@@ -16,19 +16,16 @@ if [ -n "${KSRC:-}" ]; then
 fi
 
 # download DIRECTORY [NEWER]: the newest package, or the newest of a release before that of
-# the package file NEWER. The tree's own apt directories may belong to another user id: use
-# the cache.
+# the package file NEWER.
 download() {
 	local dir=$1 newer=${2:-} package apt=$CACHE/tmp/apt
-	local options=(-o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt" -o APT::Sandbox::User=root)
-	mkdir -p "$dir" "$apt/lists/partial" "$apt/archives/partial"
+	mkdir -p "$dir"
 	cd "$dir"
-	retry apt-get "${options[@]}" update
-	package=$(apt-cache "${options[@]}" search --names-only '^linux-source-7\.[0-9]+$' | cut -d' ' -f1 |
-		before "${newer%%_*}" | tail -n 1)
+	read_archive "$apt"
+	package=$(kernel_series | before "${newer%%_*}" | tail -n 1)
 	[ -n "$package" ] ||
 		die "the archive has no linux-source-7.*${newer:+ before ${newer%%_*}}: set KSRC= to a kernel tree of your own"
-	retry apt-get "${options[@]}" download "$package"
+	retry apt-get "${OPTIONS[@]}" download "$package"
 	rm -rf "$apt"
 }
 
@@ -45,7 +42,7 @@ unpack() {
 	local deb=$1 to=$2
 	rm -rf "$to.part"
 	mkdir -p "$to.part"
-	dpkg-deb --fsys-tarfile "$deb" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+	packed_source "$deb" |
 		tar -xJ --strip-components=1 --checkpoint=10000 --checkpoint-action=echo='%u records' -C "$to.part"
 	mv "$to.part" "$to"
 }

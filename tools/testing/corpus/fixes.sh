@@ -11,14 +11,11 @@
 FIXES=$CACHE/src/fixes
 WORK=$CACHE/tmp/fixes
 
-# choose: sets SERIES and VERSIONS. The tree's own apt directories may belong to another user
-# id: use the cache.
+# choose: sets SERIES and VERSIONS.
 choose() {
 	local series
-	mkdir -p "$WORK"/{lists,archives}/partial
-	OPTIONS=(-o "Dir::State::lists=$WORK/lists" -o "Dir::Cache=$WORK" -o APT::Sandbox::User=root)
-	retry apt-get "${OPTIONS[@]}" update
-	mapfile -t series < <(apt-cache "${OPTIONS[@]}" search --names-only '^linux-source-7\.[0-9]+$' | cut -d' ' -f1 | sort -rV)
+	read_archive "$WORK"
+	mapfile -t series < <(kernel_series | sort -rV)
 	for SERIES in "${series[@]}"; do
 		mapfile -t VERSIONS < <(apt-cache "${OPTIONS[@]}" madison "$SERIES" | tr -d ' ' | cut -d'|' -f2 | sort -uV)
 		[ ${#VERSIONS[@]} -lt 2 ] || return 0
@@ -36,7 +33,7 @@ get() {
 		(cd "$WORK" && retry apt-get "${OPTIONS[@]}" download "$SERIES=$version")
 		echo "unpacking $version"
 		mkdir "$FIXES/$version"
-		dpkg-deb --fsys-tarfile "$WORK"/*.deb | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+		packed_source "$WORK"/*.deb |
 			tar -xJ --strip-components=1 -C "$FIXES/$version" --wildcards '*.c'
 		echo "$SERIES $version $FIXES/$version" >>"$FIXES/list.new"
 	done
