@@ -8,6 +8,7 @@
 
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head -n 1)
 . "$TOP/tools/testing/verdict.sh"
+. "$TOP/tools/testing/documented.sh"
 ROOT=/arch
 
 # pacman_there ARGUMENT...: pacman, for the empty root and what it knows of itself.
@@ -26,17 +27,6 @@ installs() {
 }
 
 runs() { "$ROOT/usr/bin/klp" --version | grep -qF "$VERSION"; }
-
-# documented: each command, by a manual page of its own, which makepkg has compressed.
-documented() {
-	local command
-	for command in $("$ROOT/usr/bin/klp" help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' | grep -vx help); do
-		[ -s "$ROOT/usr/share/man/man1/klp-$command.1.gz" ]
-	done
-	[ -s "$ROOT/usr/share/bash-completion/completions/klp" ]
-	[ -s "$ROOT/usr/share/zsh/site-functions/_klp" ]
-	[ -s "$ROOT/usr/share/fish/vendor_completions.d/klp.fish" ]
-}
 
 unit() {
 	local command
@@ -83,7 +73,7 @@ if [ "${1:-}" = --use ]; then
 	printf '[options]\nArchitecture = x86_64\nSigLevel = Never\n' >/etc/pacman.conf
 	verdict "pacman installs both packages" installs "$2"
 	verdict "klp runs" runs
-	verdict "each command has a manual page, and three shells have completions" documented
+	verdict "each command has a manual page, and three shells have completions" documented "$ROOT"
 	verdict "the unit for the boot names the command" unit
 	verdict "what DKMS gets is complete: livepatch.ko is built from it" dkms_tree "$3"
 	verdict "what patches are built with is there" for_authors

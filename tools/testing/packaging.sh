@@ -9,6 +9,7 @@
 
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$TOP/tools/klp/Cargo.toml" | head -n 1)
 . "$TOP/tools/testing/verdict.sh"
+. "$TOP/tools/testing/documented.sh"
 
 # traces: what is ours by its name, wherever it lies.
 traces() {
@@ -30,17 +31,6 @@ install_packages() {
 runs() {
 	klp --version | grep -qF "$VERSION"
 	klp convert --help >/dev/null
-}
-
-# documented: each command, by a manual page of its own.
-documented() {
-	local command
-	[ -s /usr/share/man/man1/klp.1.gz ]
-	for command in $(klp help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' | grep -vx help); do
-		[ -s "/usr/share/man/man1/klp-$command.1.gz" ]
-	done
-	bash -c '. /usr/share/bash-completion/completions/klp && complete -p klp'
-	[ -s /usr/share/zsh/site-functions/_klp ] && [ -s /usr/share/fish/vendor_completions.d/klp.fish ]
 }
 
 unit() {
@@ -117,7 +107,7 @@ if [ "${1:-}" = --use ]; then
 	mkdir -p /root
 	verdict "the packages are installed by apt" install_packages "$2"
 	verdict "klp runs" runs
-	verdict "each command has a manual page, and three shells have completions" documented
+	verdict "each command has a manual page, and three shells have completions" documented ""
 	verdict "the unit for the boot is enabled, and systemd has nothing to say of it" unit
 	verdict "DKMS builds and installs livepatch.ko for a kernel" dkms_builds
 	verdict "the samples are built with what is installed" samples_build
