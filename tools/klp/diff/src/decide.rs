@@ -223,7 +223,7 @@ fn data(context: &Context<'_>, comparison: &mut Comparison<'_>, decisions: &mut 
 
 /// Whether the patch can use a constant of its own in place of the kernel's: functions of this
 /// file, which are then replaced, are all that use it.
-fn is_replaceable(context: &Context<'_>, id: PieceId) -> bool {
+pub fn is_replaceable(context: &Context<'_>, id: PieceId) -> bool {
     let view = context.patched;
     is_private_constant(view, id)
         // Somebody may keep a pointer to what has pointers to functions in it.

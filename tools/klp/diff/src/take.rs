@@ -4,7 +4,7 @@
 //! kernel does not have; and how all the rest is referred to.
 
 use crate::callbacks::Handler;
-use crate::decide::{not_located, Context, Decisions, Fate};
+use crate::decide::{is_replaceable, not_located, Context, Decisions, Fate};
 use crate::kernel::{Location, Wanted};
 use crate::model::{LeftOut, Reason, ReferBy, Reference, Refusal, WhyTaken};
 use crate::view::read::{Place, SymbolId};
@@ -195,7 +195,11 @@ impl Taker<'_> {
                 self.need(to);
                 Ok(Destination::Taken(to))
             }
-            Fate::New if self.context.correlation.is_unclear(to) => Err(Reason::UnclearVariable),
+            Fate::New
+                if self.context.correlation.is_unclear(to) && !is_replaceable(self.context, to) =>
+            {
+                Err(Reason::UnclearVariable)
+            }
             Fate::New | Fate::Replaced => {
                 let section = view.section_of(to);
                 if sections::is_registered(&section.name) {

@@ -100,6 +100,42 @@ fn a_second_variable_of_the_same_name_in_a_function_is_unclear() {
 }
 
 #[test]
+fn a_constant_is_never_unclear() {
+    let first = "{ static const char n[] = \"one\"; x += helper((long)n); }";
+    let second = "{ static const char n[] = \"two\"; x *= helper((long)n); }";
+    for arch in ARCHES {
+        let before = format!("int a(int x) {{ {first} return helper(x); }}\n");
+        let after = format!("int a(int x) {{ {first} {second} return helper(x); }}\n");
+        let found = outcome(arch, &before, &after, &World::new());
+        assert_eq!(found.changed(), ["a"]);
+        assert_eq!(found.data().len(), 2);
+        found.emitted();
+    }
+}
+
+#[test]
+fn a_device_table_that_is_declared_as_such_is_the_same_table() {
+    let table = "struct id { int a, b; };\n\
+                 static const struct id ids[] = { { 1, 2 }, { 3, 4 }, { 0, 0 } };\n\
+                 const struct id *volatile user = ids;\n\
+                 int f(int x) { return helper(x) + 1; }\n";
+    for declaration in [
+        "static const struct id __mod_device_table__pci__ids[3]\n\
+         __attribute__((used, alias(\"ids\")));\n",
+        "extern const struct id __mod_pci__ids_device_table[3]\n\
+         __attribute__((unused, alias(\"ids\")));\n",
+    ] {
+        for arch in ARCHES {
+            let after = format!("{table}{declaration}").replace("+ 1", "+ 2");
+            let found = outcome(arch, table, &after, &World::new());
+            assert_eq!(found.changed(), ["f"]);
+            assert!(found.data().is_empty());
+            found.emitted();
+        }
+    }
+}
+
+#[test]
 fn a_changed_initial_value_is_refused() {
     let source = "int limit = 5; int f(void) { return limit; }\n";
     for arch in ARCHES {

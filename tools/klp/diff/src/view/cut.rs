@@ -45,7 +45,7 @@ impl View {
     }
 
     /// The symbols that name something in a section, by where; at the same place the largest one
-    /// first, and global ones first.
+    /// first, and global ones first, but what a macro adds to a name last.
     fn names(&self) -> BTreeMap<SectionId, Vec<SymbolId>> {
         let mut names: BTreeMap<SectionId, Vec<SymbolId>> = BTreeMap::new();
         for (index, symbol) in self.file.symbols.iter().enumerate() {
@@ -65,6 +65,7 @@ impl View {
                     symbol.value,
                     !has_type,
                     u64::MAX - symbol.size,
+                    names::is_device_table(&symbol.name),
                     symbol.is_local(),
                 )
             });

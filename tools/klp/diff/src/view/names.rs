@@ -72,6 +72,12 @@ pub fn is_cold_part(name: &str) -> bool {
     name.split('.').skip(1).any(|part| part == "cold")
 }
 
+/// Whether this is the second name that `MODULE_DEVICE_TABLE()` gives to a table, for the tools that
+/// write module aliases. In older kernels, the kind of the table stands before `device_table`.
+pub fn is_device_table(name: &str) -> bool {
+    name.starts_with("__mod_") && name.contains("device_table")
+}
+
 /// Whether this is no thing of its own, but of those that refer to it, which have a copy each.
 pub fn is_copied(symbol: &Symbol, section: &Section) -> bool {
     if symbol.kind == elf::STT_FUNC {
