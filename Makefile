@@ -36,7 +36,8 @@ help:
 	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan|'
 	@echo '                            rt|preempt|modversions|ibt|cfi|previous|debian|debian-btf)'
 	@echo '  make modules              livepatch.ko, samples and test modules for it'
-	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some;'
+	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some,'
+	@echo '                            CASE=REGEX for the cases whose names match;'
 	@echo '                            VARIANT=peer SCRIPTS=test-klp.sh: klp on the C core)'
 	@echo '  make kselftest-upstream   the livepatch selftests of the kernel source'
 	@echo '                            (PEER=1: on the C core of a kernel that has one)'
@@ -116,7 +117,7 @@ test:
 
 kselftest:
 	@MODULES_DIR=$$(tools/testing/modules.sh $(VARIANT)) \
-		tools/testing/selftests.sh --variant $(VARIANT) $(SCRIPTS)
+		tools/testing/selftests.sh --variant $(VARIANT) $(if $(CASE),--case '$(CASE)') $(SCRIPTS)
 
 kselftest-upstream:
 	@tools/testing/upstream.sh $(SCRIPTS)

@@ -79,8 +79,7 @@ if [ "${1:-}" = --use ]; then
 	verdict "what patches are built with is there" for_authors
 	verdict "all is in /usr, each file in one package" nothing_else
 	verdict "pacman removes all of it" removed
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ]
+	conclude
 	exit
 fi
 

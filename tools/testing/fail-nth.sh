@@ -7,6 +7,7 @@
 # `N passed, N failed`, one for each sample.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
+. "$TOP/tools/testing/verdict.sh"
 
 VARIANT=${VARIANT:-lockdep}
 EVERY=${EVERY:-1}
@@ -23,8 +24,6 @@ for dir in "${dirs[@]}"; do
 done
 cp "$TOP/tools/testing/vm/fail-nth" "$STAGE/fail-nth/run"
 
-passed=0
-failed=0
 # sample PATCH TARGET FILE MARK: as for vm/fail-nth.
 sample() {
 	local log=$CACHE/log/fail-nth-$KIND-$1.txt status=0
@@ -32,16 +31,11 @@ sample() {
 	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
 		--overlay "${dirs[0]}/overlay" --timeout 3600 --console-log "${log%.txt}.console" \
 		-- bash /fail-nth/run "$EVERY" "$@" | tee "$log" || status=$?
-	if [ "$status" -eq 0 ] && tail -n 1 "$log" | grep -qx clean; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "not clean: $1; the kernel's log is ${log%.txt}.console"
-	fi
+	[ "$status" -ne 0 ] || tail -n 1 "$log" | grep -qx clean || status=1
+	count "$status" "$1 with allocations that fail (the kernel's log is ${log%.txt}.console)"
 }
 sample livepatch-meminfo - /proc/meminfo CommitFree
 sample livepatch-target klp_target /proc/klp_target_second livepatched
 # With tasks in the way as well.
 sample klp_test_nap_patch_1 klp_test_naps /proc/klp_test_step '^1$'
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+conclude

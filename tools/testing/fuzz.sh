@@ -5,12 +5,12 @@
 # target of tools/klp/fuzz, one after the other, for MINUTES in all (SECONDS_EACH= for each).
 # Starts from the seeds in the repository, from the modules that are built, from small kernels that
 # are made here, and from what earlier runs have found, which stays in the cache. Prints the
-# executions of each target, and ends with
-# `N passed, N failed`.
+# executions of each target, and ends with `N passed, N failed`.
 #
 #   fuzz.sh [TARGET...]
 
 . "$(dirname "$0")/../../scripts/lib.sh"
+. "$TOP/tools/testing/verdict.sh"
 
 FUZZ=$TOP/tools/klp/fuzz
 MINUTES=${MINUTES:-5}
@@ -65,8 +65,6 @@ modules() {
 		-size -$((FILE_LENGTH / 1024))k 2>/dev/null)
 }
 
-passed=0
-failed=0
 for target in "${TARGETS[@]}"; do
 	[ -e "$FUZZ/targets/$target.rs" ] || die "there is no target $target in $FUZZ/targets"
 	log=$CACHE/log/fuzz-$target.txt
@@ -95,15 +93,10 @@ for target in "${TARGETS[@]}"; do
 		-timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
 		-artifact_prefix="$artifacts/" >"$log" 2>&1 || status=$?
 	runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-	if [ "$status" -eq 0 ] && [ "${runs:-0}" -gt 0 ]; then
-		passed=$((passed + 1))
-		printf '%-12s %10d executions, nothing found\n' "$target" "$runs"
-	else
-		failed=$((failed + 1))
-		printf '%-12s failed after %s executions; the log is %s, the input in %s\n' \
-			"$target" "${runs:-no}" "$log" "$artifacts"
-		grep -aE -A 3 'panicked|ERROR' "$log" | head -n 20 | sed 's/^/    /'
-	fi
+	[ "${runs:-0}" -gt 0 ] || status=1
+	count "$status" "$target: ${runs:-no} executions"
+	[ "$status" -ne 0 ] || continue
+	echo "# the log is $log, the input in $artifacts"
+	grep -aE -A 3 'panicked|ERROR' "$log" | head -n 20 | sed 's/^/# /'
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+conclude

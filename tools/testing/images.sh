@@ -86,8 +86,7 @@ check() {
 			zstd zstd -q -19 --ultra --long=27
 		EOF
 	done
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	conclude
 }
 
 if [ "${1:-}" = --check ]; then

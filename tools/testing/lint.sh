@@ -14,6 +14,7 @@
 # Ends with one line `N passed, N failed`.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
+. "$TOP/tools/testing/verdict.sh"
 
 TESTS=$TOP/tools/testing/selftests/livepatch
 
@@ -98,12 +99,7 @@ find_module() {
 result() {
 	local word=$1 what=$2
 	shift 2
-	if [ "$word" = ok ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-	fi
-	echo "$word $((passed + failed)) $what"
+	count "$([ "$word" = ok ] && echo 0 || echo 1)" "$what"
 	[ $# -eq 0 ] || printf '%s\n' "$@" | sed 's/^/# /'
 }
 
@@ -218,7 +214,7 @@ check_mistakes() {
 
 check() {
 	local line record script number case module errno regex arguments reason file dir
-	local index=0 passed=0 failed=0 status output
+	local index=0 status output
 	WORK=$OUT/lint
 	rm -rf "$WORK"
 	mkdir -p "$WORK/src" "$WORK/out"
@@ -290,8 +286,7 @@ check() {
 			result "not ok" "${file##*/}" "is damaged, but no selftest loads it"
 	done
 	check_mistakes
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	conclude
 }
 
 if [ "${1:-}" = --check ]; then

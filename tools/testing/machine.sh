@@ -116,6 +116,5 @@ boot() {
 # totals: the last line, and the status.
 totals() {
 	rm -rf "$STAGE"
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ]
+	conclude
 }

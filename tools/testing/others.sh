@@ -56,8 +56,7 @@ lint() {
 		count $((status != wanted)) "klp lint ${file##*/}: status $status, to be $wanted"
 		echo "# ${output//$'\n'/$'\n'# }"
 	done
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	conclude
 }
 
 for variant in "${VARIANTS[@]}"; do

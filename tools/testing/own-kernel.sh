@@ -93,8 +93,7 @@ check() {
 	rm -rf "$TREE"
 	verdict "no tree at all" says "there is no $TREE: .*"
 	rm -rf "$work"
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	conclude
 }
 
 if [ "${1:-}" = --check ]; then

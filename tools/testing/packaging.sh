@@ -114,8 +114,7 @@ if [ "${1:-}" = --use ]; then
 	verdict "new patches in C and in Rust are built with what is installed" new_builds
 	verdict "patches are kept for the boot" kept_for_boot
 	verdict "the packages are purged without a trace" removed
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ]
+	conclude
 	exit
 fi
 

@@ -2,9 +2,13 @@
 # shellcheck shell=bash
 #
 # Tests that are made of parts, each of which ends with `N passed, N failed`: to be read
-# by a script that has read scripts/lib.sh, and that ends with `totals`.
+# by a script that has read scripts/lib.sh, and that ends with `totals`. REPORT= names a file,
+# into which all results are written as JUnit has them (XML).
 
 # A line for each part that is done: its name, how many passed and failed, its seconds.
+REPORT_TO=${REPORT:-}
+# A part may be made of parts itself.
+unset REPORT
 RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
 trap 'rm -f "$RESULTS"' EXIT
 
@@ -36,6 +40,11 @@ what_failed() {
 	(grep -E -A 5 -- "$pattern" "$log" || tail -n 20 "$log") | head -n 60 | sed "s/^/$1: /"
 }
 
+report() {
+	"$TOP/scripts/enter" python3 "$TOP/tools/testing/report.py" "$RESULTS" "$CACHE/log" >"$REPORT_TO" || return
+	say "the report is $REPORT_TO"
+}
+
 # totals: a line for each part, what failed, and the line of totals; its status.
 totals() {
 	local passed=0 failed=0 name good bad seconds
@@ -52,6 +61,7 @@ totals() {
 			[ "$bad" -eq 0 ] || what_failed "$name"
 		done <"$RESULTS"
 	fi
+	[ -z "$REPORT_TO" ] || report || failed=$((failed + 1))
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
 }

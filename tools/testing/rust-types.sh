@@ -112,8 +112,7 @@ check() {
 			grep -E -A 12 '^error' "$log" | head -n 40 | sed 's/^/# /'
 		fi
 	done
-	echo "$passed passed, $failed failed"
-	[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+	conclude
 }
 
 if [ "${1:-}" = --check ]; then

@@ -17,6 +17,7 @@ usage() {
 		MODULES_DIR names the directories (separated by colons) that are searched for
 		*.ko, compressed ones too; the guest has them in /lib/livepatch-tests.
 
+		  --case REGEX      only cases whose names match, and scripts that have such ones
 		  --only smp        scripts with that line; --only one-cpu: those without
 		  --tests DIR       where the scripts are (default: selftests/livepatch)
 		  --variant NAME    the kernel, as for vm/run.sh
@@ -31,6 +32,7 @@ usage() {
 
 TESTS=$TOP/tools/testing/selftests/livepatch
 VARIANT=plain
+CASE=
 ONLY=
 APPEND=
 TIMEOUT=3600
@@ -42,13 +44,14 @@ while [ $# -gt 0 ]; do
 		usage
 		exit
 		;;
-	--only | --tests | --variant | --overlay | --append | --timeout)
+	--case | --only | --tests | --variant | --overlay | --append | --timeout)
 		[ $# -ge 2 ] || die "$1 needs a value"
 		;;&
 	--only)
 		[[ $2 == smp || $2 == one-cpu ]] || die "--only is smp or one-cpu"
 		ONLY=$2
 		;;
+	--case) CASE=$2 ;;
 	--tests) TESTS=$2 ;;
 	--variant) VARIANT=$2 ;;
 	--overlay) OVERLAYS+=(--overlay "$2") ;;
@@ -76,8 +79,9 @@ done
 # has_line WHAT SCRIPT: whether the script says that of itself.
 has_line() { grep -qx "# selftests: $1" "$TESTS/$2"; }
 
-# is_chosen SCRIPT: by --only.
+# is_chosen SCRIPT: by --case and --only. In the guest the script says which of its cases it is.
 is_chosen() {
+	[ -z "$CASE" ] || grep -Eq -- "${CASE//[\^$]/}" "$TESTS/$1" || return
 	case $ONLY in
 	smp) has_line smp "$1" ;;
 	one-cpu) ! has_line smp "$1" ;;
@@ -88,7 +92,7 @@ for script in "${SCRIPTS[@]}"; do
 	! is_chosen "$script" || chosen+=("$script")
 done
 SCRIPTS=("${chosen[@]}")
-[ "${#SCRIPTS[@]}" -gt 0 ] || die "no script is left to run"
+[ "${#SCRIPTS[@]}" -gt 0 ] || die "no script is left to run${CASE:+, none has a case like $CASE}"
 
 WORK=$(mktemp -d "$CACHE/tmp/selftests.XXXXXX")
 VM=
@@ -146,7 +150,7 @@ end() {
 		blame $((PLANNED - SEEN)) "$((PLANNED - SEEN)) of $PLANNED results are missing$why"
 	elif [ "$SEEN" -gt "$PLANNED" ]; then
 		blame 1 "$SEEN results where $PLANNED were planned"
-	elif [ "$PLANNED" -eq 0 ]; then
+	elif [ "$PLANNED" -eq 0 ] && [ -z "$CASE" ]; then
 		blame 1 "it holds no test"
 	elif [ -z "$1" ]; then
 		blame 1 "it did not end$why"
@@ -192,11 +196,13 @@ run_in_guest() {
 	exec "$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --timeout "$TIMEOUT" --smp "$cpus" \
 		--append "$APPEND" --overlay "$WORK/overlay" "${OVERLAYS[@]}" -- bash -c '
 			cd /lib/livepatch-tests
+			export CASE=$1
+			shift
 			for script; do
 				echo "# begin $script"
 				bash "./$script" 2>&1
 				echo "# end $script $?"
-			done' selftests "$@"
+			done' selftests "$CASE" "$@"
 }
 
 prepare_overlay

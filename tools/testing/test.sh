@@ -8,6 +8,7 @@
 #   test.sh ARCH...
 
 . "$(dirname "$0")/../../scripts/lib.sh"
+REPORT=${REPORT:-$CACHE/log/junit.xml}
 . "$TOP/tools/testing/parts.sh"
 
 ARCHS=("${@:-$ARCH}")

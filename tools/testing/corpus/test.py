@@ -195,6 +195,18 @@ class Results(unittest.TestCase):
         self.assertIn("| wrong | the guest ended | 1 |", text)
         self.assertIn("| wrong | not loaded | 1 |", text)
 
+    def test_a_thread_in_the_way_is_no_mistake_where_it_was_foretold(self):
+        note = {"what": "f", "effect": f"{corpus.THREAD}: then the transition does not end"}
+        built = {"status": "built", "loaded": corpus.NO_END}
+        self.have(a={**built, "units": [{"left_out": [note]}]})
+        status, text = self.table()
+        self.assertFalse(status)
+        self.assertIn("| built | a thread of the kernel stays", text)
+        self.assertIn("Of 1 diffs that a livepatch can be made of, built and loaded: 0", text)
+        for report in built, {**built, "loaded": "the guest ended", "units": [{"left_out": [note]}]}:
+            self.have(a=report)
+            self.assertTrue(self.table()[0])
+
     def test_a_guest_that_does_nothing_is_no_result(self):
         self.have(a={"status": "built"})
         with self.assertRaises(SystemExit):

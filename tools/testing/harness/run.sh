@@ -83,7 +83,19 @@ done < <(sed -n 's/^test_case "\([A-Z]* [^"]*\)".*/\1/p' "$HERE/cases"/test-{jud
 verdict "the offending line is shown" shows '^# KERNEL BUG: WARNING: CPU: 0 PID: 1 at this/is/a/test.c'
 verdict "the module that stays is named" shows '^# LEFTOVER: module harness_stuck cannot be unloaded'
 verdict "the patch that stays is named" shows '^# LEFTOVER: patch second_patch cannot be disabled: enabled 0, transition 1'
-verdict "the failing command is shown" shows '^# line [0-9]+: "false" failed with status 1'
+# line TEXT: where that is in the script.
+line() { grep -nF -- "$1" "$HERE/cases/test-judgement.sh" | cut -d: -f1; }
+verdict "the failing command is shown, and where it is" \
+	shows "^# test-judgement.sh:$(($(line 'plain_failure() {') + 1)): \"false\" failed with status 1"
+verdict "a failure says where it is" \
+	shows "^# FAIL: for a reason \\(test-judgement.sh:$(line 'fail "for a reason"')\\)\$"
+
+say "cases by their names"
+verdict "one case of all scripts" selftests --case 'PASS an expected (file content|value)$'
+verdict "it alone is run" lacks '^ok .*(an empty case|log line)'
+verdict "the others are not counted" shows '^2 passed, 0 failed$'
+verdict "a name that no case has is an error" eval '! selftests --case "no such case"'
+verdict "that is told" shows "error: .* none has a case like no such case"
 
 say "results that are missing, or not to be believed"
 verdict "a suite that crashes fails" eval '! selftests --timeout 300 \
@@ -104,6 +116,18 @@ verdict "results lost in a hang are missed" shows '^# selftests: test-hangs.sh: 
 verdict "the end of the time is told" shows 'error: the guest was stopped after 40 s'
 verdict "the hang is counted" shows '^1 passed, 1 failed$'
 
+say "parts, and their report"
+fails_in_parts() { ! REPORT=$OUTPUT.xml "$HERE/parts.sh" >"$OUTPUT" 2>&1; }
+verdict "a part that fails, fails the whole" fails_in_parts
+verdict "one that counts nothing has failed" shows '^151 passed, 2 failed$'
+mv "$OUTPUT.xml" "$OUTPUT"
+verdict "the report has each part" shows '<testsuite name="harness-counted" time="[0-9]+" tests="1" failures="0">'
+verdict "and each result" shows '<testcase classname="harness-results" name="a result that is good" />'
+verdict "a failure has its reason" shows '<failure message="FAIL: for a reason \(test-some.sh:7\)">'
+verdict "a name is written as XML wants it" shows 'name="one that is not: 1 &lt; 2"'
+verdict "what is counted only is a result" shows 'name="150 results that are counted only"'
+verdict "what ends without results shows its last lines" shows 'error: nothing is there'
+
 say "guests that are kept"
 # shellcheck disable=SC2016 # for the guest's shell
 verdict "a guest that pauses is kept" guest 0 --save "$KEPT" -- \
@@ -121,6 +145,4 @@ verdict "nothing is kept of these" test ! -e "$KEPT.2"
 verdict "a guest that says nothing is stopped" guest 124 --silence 5 -- sleep 50
 verdict "the silence is told" shows 'error: the guest was stopped .* silent for 5 s'
 
-echo "1..$((passed + failed))"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+conclude

@@ -36,6 +36,8 @@ KERNEL_BUGS=${KERNEL_BUGS:-/.vm/kernel-bugs}
 
 CASE_NAMES=()
 CASE_FUNCTIONS=()
+# An expression: only cases whose names match are run.
+CASE=${CASE:-}
 
 # A kernel with livepatch support of its own (VARIANT=peer): its core is there before
 # anything is loaded. Cases that take one as well begin with core, and ask nothing of it
@@ -72,10 +74,20 @@ INT3=/sys/module/klp_test_int3/parameters/report
 # fail MESSAGE: end the case. The record counts also where the shell that ends
 # here is not the case's own, as in a command substitution.
 fail() {
-	echo "FAIL: $1"
+	echo "FAIL: $1 ($(place))"
 	echo "$1" >>"$CASE_DIR/failed"
 	exit 1
 } >&2
+
+# place: the file and line of the case that is run, not of a function here.
+place() {
+	local frame
+	for frame in "${!BASH_SOURCE[@]}"; do
+		[ "${BASH_SOURCE[frame]}" = "${BASH_SOURCE[0]}" ] && continue
+		echo "${BASH_SOURCE[frame]##*/}:${BASH_LINENO[frame - 1]}"
+		return
+	done
+}
 
 # wait_for SECONDS CONDITION...: until the command succeeds; fails after SECONDS.
 wait_for() {
@@ -643,7 +655,7 @@ run_case() {
 	set -m
 	(
 		set -eEuo pipefail
-		trap 'echo "line $LINENO: \"$BASH_COMMAND\" failed with status $?"' ERR
+		trap 'echo "$(place): \"$BASH_COMMAND\" failed with status $?"' ERR
 		"$function"
 	) >"$CASE_DIR/output" 2>&1 </dev/null &
 	pid=$!
@@ -678,7 +690,7 @@ run_case() {
 
 # run_tests: run every case, print the results as TAP; status 1 if any failed.
 run_tests() {
-	local index strict status failed=0
+	local index strict status chosen=() number=0 failed=0
 	set +e
 	# Where bash is told to ignore a status, it ignores it all the way down.
 	strict=$(
@@ -703,15 +715,19 @@ run_tests() {
 	accept_modules
 	: >"$CASE_DIR/stuck-patches"
 	echo "TAP version 13"
-	echo "1..${#CASE_NAMES[@]}"
 	for index in "${!CASE_NAMES[@]}"; do
+		[[ ! ${CASE_NAMES[index]} =~ $CASE ]] || chosen+=("$index")
+	done
+	echo "1..${#chosen[@]}"
+	for index in "${chosen[@]}"; do
+		number=$((number + 1))
 		# Not in the condition, for the reason above.
 		run_case "$index" >"$CASE_DIR/diagnostics" 2>&1
 		status=$?
 		if [ "$status" -eq 0 ]; then
-			echo "ok $((index + 1)) ${CASE_NAMES[$index]}"
+			echo "ok $number ${CASE_NAMES[$index]}"
 		else
-			echo "not ok $((index + 1)) ${CASE_NAMES[$index]}"
+			echo "not ok $number ${CASE_NAMES[$index]}"
 			sed 's/^/# /' "$CASE_DIR/diagnostics"
 			failed=1
 		fi

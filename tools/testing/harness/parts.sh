@@ -1,0 +1,22 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Parts whose results are known, for the report.
+
+. "$(dirname "$0")/../../../scripts/lib.sh"
+. "$TOP/tools/testing/parts.sh"
+
+results() {
+	echo "ok 1 a result that is good"
+	echo "not ok 2 one that is not: 1 < 2"
+	echo "# FAIL: for a reason (test-some.sh:7)"
+	echo "1 passed, 1 failed"
+	return 1
+}
+counted() { echo "150 passed, 0 failed"; }
+broken() { echo "error: nothing is there"; }
+
+part harness-results results
+part harness-counted counted
+part harness-broken broken
+totals
