@@ -27,9 +27,10 @@ livepatch! {
     description: "Livepatch tests: a patch in Rust",
     license: "GPL",
     params: {
-        refuse: bool {
-            default: false,
-            description: "Let pre_patch fail",
+        // Linux 7.2 has no parameters that are `bool`.
+        refuse: u8 {
+            default: 0,
+            description: "Let pre_patch fail, if it is 1",
         },
     },
     states: [{ id: 77, version: 3 }, { id: 78, version: 1 }],
@@ -69,7 +70,8 @@ fn pre_patch(object: &Object) -> Result {
     }
     // Anything that the next patch can recognise.
     state.set_data(core::ptr::without_provenance_mut(7703));
-    if module_parameters::refuse.value() {
+    // Linux 7.2 gives a reference, 7.3 the value.
+    if module_parameters::refuse.value().eq(&1) {
         Err(ENODEV)
     } else {
         Ok(())
