@@ -91,13 +91,14 @@ configure() {
 	fi
 	(cd "$OBJ" && "$SRC/scripts/kconfig/merge_config.sh" -m -O "$OBJ" .config "${CONFIGS[@]}")
 	make -C "$SRC" O="$OBJ" "${args[@]}" olddefconfig
-	# What a fragment asks for and the kernel does not know is a mistake here.
+	# What a fragment asks for and the kernel does not know is a mistake here. Nothing is asked for
+	# with an empty string.
 	while read -r line; do
 		grep -qxF "$line" "$OBJ/.config" || {
 			echo "not in the final configuration: $line"
 			missing=1
 		}
-	done < <(cat "${CONFIGS[@]}" | grep '^CONFIG_')
+	done < <(cat "${CONFIGS[@]}" | grep '^CONFIG_' | grep -v '=""$')
 	[ "$missing" -eq 0 ]
 }
 
