@@ -6,6 +6,9 @@
 # PEER=1, on the C core. Ends with `N passed, N failed`, one for each `ok` or
 # `not ok` of the scripts.
 #
+# Where ftrace can be switched off (Linux 7.2 and before), test-ftrace.sh begins with that, and
+# livepatch.ko forbids it from the beginning: whether it does is tested in its place.
+#
 #   upstream.sh [SCRIPT...]     the scripts; all eight, if none is given
 
 . "$(dirname "$0")/../../scripts/lib.sh"
@@ -59,10 +62,20 @@ if [ -e /sys/kernel/livepatch ]; then
 		echo "TEST: livepatch.ko says that it is not needed ... not ok"
 	dmesg -C
 else
+	sysctl -q kernel.ftrace_enabled=0 2>/dev/null
+	can_switch_off=$((1 - $(sysctl -n kernel.ftrace_enabled)))
+	sysctl -q kernel.ftrace_enabled=1
 	# As late as the C core does: some tests compare the log of a transition that waits.
 	insmod livepatch.ko debug=1 signal_after=15000 || exit 1
 fi
 for script; do
+	if [ "$script" = test-ftrace.sh ] && [ "${can_switch_off:-0}" = 1 ]; then
+		result='not ok'
+		[[ $(sysctl -q kernel.ftrace_enabled=0 2>&1) != *"Device or resource busy" ]] ||
+			[ "$(sysctl -n kernel.ftrace_enabled)" = 0 ] || result=ok
+		echo "TEST: ftrace cannot be switched off while livepatch.ko is there ... $result"
+		continue
+	fi
 	timeout 300 bash "./$script" || echo "$script: exit status $?"
 done
 if dmesg | grep -E -f /.vm/kernel-bugs; then
