@@ -18,7 +18,9 @@ record() { echo "$*" >>"$RESULTS"; }
 # part NAME COMMAND...: run a part, and add its counts to the totals. One that does not
 # end as it should has failed.
 part() {
-	local name=$1 start=$SECONDS status=0 log line passed failed
+	local name=$1 start=$SECONDS status=0 log line
+	# A part may be a function that counts by verdict.sh: it begins with nothing.
+	local passed=0 failed=0
 	shift
 	log=$CACHE/log/test-$name.txt
 	say "== $name"
