@@ -9,6 +9,8 @@
 REPORT_TO=${REPORT:-}
 # A part may be made of parts itself.
 unset REPORT
+# That of an earlier run says nothing of this one, which may end before its own is written.
+[ -z "$REPORT_TO" ] || rm -f "$REPORT_TO"
 RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
 trap 'rm -f "$RESULTS"' EXIT
 

@@ -94,6 +94,8 @@ say "cases by their names"
 verdict "one case of all scripts" selftests --case 'PASS an expected (file content|value)$'
 verdict "it alone is run" lacks '^ok .*(an empty case|log line)'
 verdict "the others are not counted" shows '^2 passed, 0 failed$'
+verdict "a name is looked for as the expression says" selftests --case '^PASS an expected [^ ]+$'
+verdict "one case has it" shows '^1 passed, 0 failed$'
 verdict "a name that no case has is an error" eval '! selftests --case "no such case"'
 verdict "that is told" shows "error: .* none has a case like no such case"
 
