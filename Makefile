@@ -117,7 +117,7 @@ test:
 
 kselftest:
 	@MODULES_DIR=$$(tools/testing/modules.sh $(VARIANT)) \
-		tools/testing/selftests.sh --variant $(VARIANT) $(if $(CASE),--case '$(CASE)') $(SCRIPTS)
+		tools/testing/selftests.sh --variant $(VARIANT) $(if $(CASE),--case "$$CASE") $(SCRIPTS)
 
 kselftest-upstream:
 	@tools/testing/upstream.sh $(SCRIPTS)

@@ -9,6 +9,8 @@
 REPORT_TO=${REPORT:-}
 # A part may be made of parts itself.
 unset REPORT
+# That of an earlier run says nothing of this one, which may end before its own is written.
+[ -z "$REPORT_TO" ] || rm -f "$REPORT_TO"
 RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
 trap 'rm -f "$RESULTS"' EXIT
 
@@ -18,7 +20,9 @@ record() { echo "$*" >>"$RESULTS"; }
 # part NAME COMMAND...: run a part, and add its counts to the totals. One that does not
 # end as it should has failed.
 part() {
-	local name=$1 start=$SECONDS status=0 log line passed failed
+	local name=$1 start=$SECONDS status=0 log line
+	# A part may be a function that counts by verdict.sh: it begins with nothing.
+	local passed=0 failed=0
 	shift
 	log=$CACHE/log/test-$name.txt
 	say "== $name"

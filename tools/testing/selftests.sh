@@ -79,9 +79,16 @@ done
 # has_line WHAT SCRIPT: whether the script says that of itself.
 has_line() { grep -qx "# selftests: $1" "$TESTS/$2"; }
 
-# is_chosen SCRIPT: by --case and --only. In the guest the script says which of its cases it is.
+# has_case SCRIPT: whether --case may mean one of its cases: a text in it is like that, or it makes
+# a name of a variable. In the guest the script says which of its cases it is.
+has_case() {
+	grep -Eq 'test_case "[^"]*\$[A-Za-z{]' "$TESTS/$1" ||
+		grep -Eq -- "$CASE" < <(grep -o '"[^"]*"' "$TESTS/$1" | sed 's/^"//; s/"$//')
+}
+
+# is_chosen SCRIPT: by --case and --only.
 is_chosen() {
-	[ -z "$CASE" ] || grep -Eq -- "${CASE//[\^$]/}" "$TESTS/$1" || return
+	[ -z "$CASE" ] || has_case "$1" || return
 	case $ONLY in
 	smp) has_line smp "$1" ;;
 	one-cpu) ! has_line smp "$1" ;;

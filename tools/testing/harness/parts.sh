@@ -5,6 +5,7 @@
 
 . "$(dirname "$0")/../../../scripts/lib.sh"
 . "$TOP/tools/testing/parts.sh"
+. "$TOP/tools/testing/verdict.sh"
 
 results() {
 	echo "ok 1 a result that is good"
@@ -15,8 +16,14 @@ results() {
 }
 counted() { echo "150 passed, 0 failed"; }
 broken() { echo "error: nothing is there"; }
+function_that_counts() {
+	count 0 "a result of a function"
+	conclude
+}
 
 part harness-results results
 part harness-counted counted
 part harness-broken broken
+part harness-function function_that_counts
+part harness-function-again function_that_counts
 totals

@@ -94,6 +94,8 @@ say "cases by their names"
 verdict "one case of all scripts" selftests --case 'PASS an expected (file content|value)$'
 verdict "it alone is run" lacks '^ok .*(an empty case|log line)'
 verdict "the others are not counted" shows '^2 passed, 0 failed$'
+verdict "a name is looked for as the expression says" selftests --case '^PASS an expected [^ ]+$'
+verdict "one case has it" shows '^1 passed, 0 failed$'
 verdict "a name that no case has is an error" eval '! selftests --case "no such case"'
 verdict "that is told" shows "error: .* none has a case like no such case"
 
@@ -119,7 +121,9 @@ verdict "the hang is counted" shows '^1 passed, 1 failed$'
 say "parts, and their report"
 fails_in_parts() { ! REPORT=$OUTPUT.xml "$HERE/parts.sh" >"$OUTPUT" 2>&1; }
 verdict "a part that fails, fails the whole" fails_in_parts
-verdict "one that counts nothing has failed" shows '^151 passed, 2 failed$'
+verdict "a function that is a part counts for itself" \
+	shows '^harness-function-again +1 passed +0 failed '
+verdict "one that counts nothing has failed" shows '^153 passed, 2 failed$'
 mv "$OUTPUT.xml" "$OUTPUT"
 verdict "the report has each part" shows '<testsuite name="harness-counted" time="[0-9]+" tests="1" failures="0">'
 verdict "and each result" shows '<testcase classname="harness-results" name="a result that is good" />'

@@ -79,7 +79,7 @@ hundred_pause() { enter pause 100; }
 many_pause() { enter pause $MANY; }
 test_case "a task that enters pause() again and again holds up nobody" one_pause
 test_case "100 tasks that enter pause() again and again hold up nobody" hundred_pause
-test_case "$MANY tasks that enter pause() again and again hold up nobody" many_pause
+test_case "many tasks that enter pause() again and again hold up nobody" many_pause
 
 # one_and_twenty KIND
 one_and_twenty() {
