@@ -37,6 +37,9 @@ CANNOT_BE = {"changed-data", "changed-enumeration", "changed-layout", "init-only
 # thread of the kernel may never leave.
 NO_END = "it is not loaded: klp load ends with status 3"
 THREAD = "a thread of the kernel may run in it all the time"
+# What klp load says of the tasks that a transition waits for, and in which functions they are.
+HOLDERS = re.compile(r"but for \d+ tasks?: ")
+FUNCTIONS = re.compile(r" in (\S+)\(\)")
 # Seconds for one build, of which the first prepares the source.
 LIMIT = 900
 
@@ -253,13 +256,15 @@ def next_ones(directory, count):
 def loaded(directory, names, output):
     """The guest says `=== NAME begin` and `=== NAME end RESULT`. Where it ended before all
     was done, it was the one that had begun last."""
-    begun, ended = None, {}
+    begun, ended, held = None, {}, {}
     for line in output:
         match = re.fullmatch(r"=== (\S+) (begin|end (.*))", line.rstrip())
         if match and match[1] in names:
             begun = match[1]
             if match[3] is not None:
                 ended[begun] = match[3]
+        elif HOLDERS.search(line):
+            held[begun] = sorted(set(FUNCTIONS.findall(line)))
     if begun is None:
         sys.exit("error: the guest loaded nothing: see its output")
     if begun not in ended:
@@ -268,6 +273,7 @@ def loaded(directory, names, output):
         path = directory / f"{name}.json"
         report = json.loads(path.read_text())
         report["loaded"] = result
+        report["held"] = held.get(name, [])
         write(path, report)
 
 
@@ -283,8 +289,10 @@ def begin(report, file=None):
 
 def is_held(report):
     """Whether klp build said that the transition may not end, and it did not."""
-    notes = [note["effect"] for unit in report.get("units", []) for note in unit.get("left_out", [])]
-    return report.get("loaded") == NO_END and any(note.startswith(THREAD) for note in notes)
+    notes = [note for unit in report.get("units", []) for note in unit.get("left_out", [])]
+    foretold = {note["what"] for note in notes if note["effect"].startswith(THREAD)}
+    held = set(report.get("held", []))
+    return report.get("loaded") == NO_END and bool(held) and held <= foretold
 
 
 def outcome(report, file):

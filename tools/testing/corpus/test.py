@@ -197,14 +197,23 @@ class Results(unittest.TestCase):
 
     def test_a_thread_in_the_way_is_no_mistake_where_it_was_foretold(self):
         note = {"what": "f", "effect": f"{corpus.THREAD}: then the transition does not end"}
-        built = {"status": "built", "loaded": corpus.NO_END}
-        self.have(a={**built, "units": [{"left_out": [note]}]})
+        built = {"status": "built", "units": [{"left_out": [note]}]}
+        end = f"=== a end {corpus.NO_END}\n"
+        says = "a: enabling for 2 s, in effect, but for 1 task: 19 thread in {}()\n"
+        self.have(a=built)
+        corpus.loaded(self.top, ["a"], ["=== a begin\n", says.format("f"), end])
         status, text = self.table()
         self.assertFalse(status)
         self.assertIn("| built | a thread of the kernel stays", text)
         self.assertIn("Of 1 diffs that a livepatch can be made of, built and loaded: 0", text)
-        for report in built, {**built, "loaded": "the guest ended", "units": [{"left_out": [note]}]}:
+        for report, lines in (
+            ({**built, "units": []}, [says.format("f"), end]),
+            (built, [says.format("g"), end]),
+            (built, [end]),
+            (built, [says.format("f")]),
+        ):
             self.have(a=report)
+            corpus.loaded(self.top, ["a"], ["=== a begin\n", *lines])
             self.assertTrue(self.table()[0])
 
     def test_a_guest_that_does_nothing_is_no_result(self):

@@ -136,6 +136,52 @@ fn a_device_table_that_is_declared_as_such_is_the_same_table() {
 }
 
 #[test]
+fn a_device_table_has_the_name_that_the_source_gives_it() {
+    let declarations = [
+        "static const struct id __mod_device_table__pci__ids[2]\n\
+         __attribute__((used, alias(\"ids\")));\n",
+        "extern const struct id __mod_pci__ids_device_table[2]\n\
+         __attribute__((unused, alias(\"ids\")));\n",
+    ];
+    let source = |user: &str, declaration: &str| {
+        format!(
+            "struct id {{ int a, b; }};\n\
+             static const struct id ids[] = {{ {{ 1, 2 }}, {{ 0, 0 }} }};\n\
+             {user} int f(int x) {{ return helper((long)ids) + x; }}\n{declaration}"
+        )
+    };
+    for (arch, declaration) in ARCHES
+        .into_iter()
+        .flat_map(|arch| declarations.map(|one| (arch, one)))
+    {
+        let driver = source("const struct id *volatile driver = ids;", declaration);
+        let found = fix(arch, &driver, "+ x", "- x");
+        assert_eq!(found.changed(), ["f"]);
+        assert!(found.data().is_empty());
+        let symbols = found.livepatch_symbols();
+        assert!(symbols.contains(&"vmlinux.ids,0".to_owned()), "{symbols:?}");
+        found.emitted();
+        // What else than functions has it, would go on with the old one.
+        fix(arch, &driver, "1, 2", "1, 3").refused("ids", "its contents change");
+        let found = fix(arch, &source("", declaration), "1, 2", "1, 3");
+        assert_eq!(found.changed(), ["f"]);
+        assert_eq!(found.data(), ["ids"]);
+        found.emitted();
+    }
+}
+
+#[test]
+fn constants_that_were_one_are_told_apart() {
+    let source = "int a(int x) { static const int n[] = { 1, 2, 4, 8 }; return n[helper(x)]; }\n\
+                  int b(int x) { static const int n[] = { 1, 2, 4, 8 }; return n[helper(x)] + 1; }\n";
+    for arch in ARCHES {
+        let found = outcome(arch, source, &source.replacen("8", "9", 1), &World::new());
+        assert!(found.changed().contains(&"a"));
+        found.emitted();
+    }
+}
+
+#[test]
 fn a_changed_initial_value_is_refused() {
     let source = "int limit = 5; int f(void) { return limit; }\n";
     for arch in ARCHES {
