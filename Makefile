@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile others oracle signatures kernels int3 bench check install deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
+	fuzz hostile others oracle signatures kernels int3 bench check docs docs-test install deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -75,7 +75,9 @@ help:
 	@echo '  make tutorial             what the tutorial says, word for word'
 	@echo '  make tutorial-build       the same for that of klp build, on the stock kernel of Debian 13'
 	@echo '  make build-test           klp build, on diffs of the test kernel (VARIANT=...)'
-	@echo '  make check                formatting, lints, licences, unsafe code'
+	@echo '  make check                formatting, lints, licences, unsafe code, old pictures'
+	@echo '  make docs                 the pictures of the documents, from their sources (.dot)'
+	@echo '  make docs-test            that the pictures are what make docs makes'
 	@echo '  make clean                what was built of this checkout; kernels stay'
 	@echo
 	@echo 'ARCH=$(ARCH) (x86_64 or s390). Everything is kept in LIVEPATCH_CACHE,'
@@ -155,6 +157,12 @@ bench:
 
 check:
 	@scripts/check.sh
+
+docs:
+	@scripts/docs.sh
+
+docs-test:
+	@tools/testing/docs.sh
 
 install:
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" KLP="$(KLP)" scripts/install.sh

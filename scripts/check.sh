@@ -46,7 +46,7 @@ for file in "${FILES[@]}"; do
 	esac
 	case "${file##*/}" in
 	*.rs | *.c | *.h | *.S | *.lds | *.sh | *.py | *.awk | *.config | *.toml | *.md | *.rst | *.yml | *.yaml | \
-		*.mk | Makefile* | Kbuild* | Kconfig* | *_parameters | .gitignore | .shellcheckrc)
+		*.dot | *.svg | *.mk | Makefile* | Kbuild* | Kconfig* | *_parameters | .gitignore | .shellcheckrc)
 		LICENSED+=("$file")
 		;;
 	*) [ -z "$program" ] || LICENSED+=("$file") ;;
@@ -93,6 +93,26 @@ spdx() {
 	return "$status"
 }
 
+# pictures: whether each was made from its source as that is now. That is told without Graphviz.
+pictures() {
+	local file other status=0
+	for file in "${FILES[@]}"; do
+		case "$file" in
+		*.dot) other=${file%.dot}.svg ;;
+		*.svg) other=${file%.svg}.dot ;;
+		*) continue ;;
+		esac
+		if [ ! -f "$other" ]; then
+			echo "$file: there is no $other; make docs makes pictures from .dot files"
+			status=1
+		elif [[ $file == *.dot ]] && ! grep -qxF -- "$(made_from "$file")" "$other"; then
+			echo "$other: not made from $file as it is now; run make docs"
+			status=1
+		fi
+	done
+	return "$status"
+}
+
 unsafe() { in_tree python3 scripts/check-unsafe.py "${RUST[@]}"; }
 
 # The checks that are ours are checked themselves.
@@ -113,7 +133,7 @@ clippy_klp() {
 clippy_kernel() { "$TOP/scripts/modules.sh" --clippy; }
 
 CHECKS=("$@")
-[ $# -gt 0 ] || CHECKS=(spdx spdx_tests unsafe unsafe_tests corpus_tests shellcheck rustfmt clippy_klp clippy_kernel)
+[ $# -gt 0 ] || CHECKS=(spdx spdx_tests pictures unsafe unsafe_tests corpus_tests shellcheck rustfmt clippy_klp clippy_kernel)
 
 # Only the tests of this script ask for what it would look at.
 if [ "${CHECKS[0]}" = --list ]; then

@@ -73,6 +73,11 @@ key() {
 	done | sha256sum | cut -c1-12
 }
 
+# made_from SOURCE: the line by which a picture says what it was made from.
+made_from() {
+	printf '<!-- Made by "make docs" from %s; SHA-256 %s -->\n' "${1##*/}" "$(sha256sum <"$1" | cut -d' ' -f1)"
+}
+
 elapsed() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 
 # step LABEL ESTIMATE COMMAND...: run a long step with its output in a log; say

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Test which files scripts/check.sh looks at, and that it finds a missing license
-# line: on a checkout that is made for it.
+# line and an old picture: on a checkout that is made for it.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -20,6 +20,11 @@ printf '#!/bin/sh\n# %s\n' "$license" >plain
 printf '#!/usr/bin/env bash\n# %s\n' "$license" >"env"
 printf '#!/usr/bin/python3\n# %s\n' "$license" >python
 printf '# %s\n' "$license" >sourced.sh
+printf '// %s\n' "$license" >picture.dot
+{
+	printf '<!-- %s -->\n' "$license"
+	made_from picture.dot
+} >picture.svg
 printf '\177ELF\0\1\2' >data/binary
 printf 'no script\n' >data/text
 : >data/empty
@@ -36,6 +41,8 @@ complain() {
 }
 
 wanted="licensed env
+licensed picture.dot
+licensed picture.svg
 licensed plain
 licensed python
 licensed rust/a.rs
@@ -57,11 +64,23 @@ $(diff <(echo "$wanted") <(echo "$got"))"
 ln -s "$TOP/scripts/toolchain.sh" scripts/toolchain.sh
 echo scripts/toolchain.sh >>.git/info/exclude
 scripts/check.sh spdx >/dev/null || complain "licensed files are said to lack a license"
-for file in env plain python rust/a.rs rust/b.c sourced.sh; do
+for file in env picture.dot picture.svg plain python rust/a.rs rust/b.c sourced.sh; do
 	cp "$file" "$WORK/kept"
 	sed -i '/SPDX/d' "$file"
 	output=$(scripts/check.sh spdx) && complain "spdx does not see that $file has no license"
 	grep -q "$file: no SPDX" <<<"$output" || complain "spdx does not name $file"
+	mv "$WORK/kept" "$file"
+done
+
+# pictures: they are compared with their sources; that needs no toolchain either.
+scripts/check.sh pictures >/dev/null || complain "a picture is said to be old"
+echo '// changed' >>picture.dot
+output=$(scripts/check.sh pictures) && complain "pictures does not see that a source has changed"
+grep -q "picture.svg: not made from picture.dot" <<<"$output" || complain "pictures does not name the old picture"
+for file in picture.dot picture.svg; do
+	mv "$file" "$WORK/kept"
+	output=$(scripts/check.sh pictures) && complain "pictures does not see that $file is missing"
+	grep -q "there is no $file" <<<"$output" || complain "pictures does not name $file"
 	mv "$WORK/kept" "$file"
 done
 exit "$status"

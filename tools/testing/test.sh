@@ -53,6 +53,7 @@ done
 on_the_host() {
 	part "host" host
 	SECONDS_EACH=5 part "fuzz" "$TOP/tools/testing/fuzz.sh"
+	part "docs" "$TOP/tools/testing/docs.sh"
 	part "rust-types" "$TOP/tools/testing/rust-types.sh"
 	# The harness is the same for all.
 	part "harness" "$TOP/tools/testing/harness/run.sh"
