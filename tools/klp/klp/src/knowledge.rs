@@ -5,8 +5,8 @@
 
 use crate::callsites::CallSites;
 use crate::debug_info::{self, DebugInfo, Parameter};
-use crate::kernel::Kernel;
-use crate::module::{self, Module};
+use crate::file::kernel::Kernel;
+use crate::file::module::{self, Module};
 use crate::object_name::ObjectNameBuf;
 use crate::similar::{self, similar};
 use crate::symbols::{Candidate, ObjectSymbols};

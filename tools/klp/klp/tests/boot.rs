@@ -5,8 +5,9 @@
 use anyhow::bail;
 use assert_cmd::assert::Assert;
 use assert_cmd::Command;
-use klp::boot::load::{in_order, Outcome};
-use klp::boot::store::{Release, Store};
+use klp::commands::boot::{in_order, Loaded};
+use klp::system::store::{Release, Store};
+use klp::system::System;
 use livepatch_fixtures::{Arch, Module, ARCHES};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -77,7 +78,7 @@ impl Case {
     }
 
     fn store(&self) -> Store {
-        Store::new(&self.path("root"))
+        Store::of(&System::tree(&self.path("root")))
     }
 
     /// The files for a kernel, those of the store's own included.
@@ -346,7 +347,7 @@ fn in_turn(case: &Case, release: &str, broken: &str) -> (Vec<String>, Vec<String
         loaded.push(patch.name.to_string());
         match patch.name.as_str() == broken {
             true => bail!("refused"),
-            false => Ok(Outcome::Loaded),
+            false => Ok(Loaded::Now),
         }
     });
     assert_eq!(results.len(), entries.len());

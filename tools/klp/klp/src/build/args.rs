@@ -3,7 +3,6 @@
 //! What is asked of `klp build`, and what follows from what is not said.
 
 use super::kdir::Kdir;
-use crate::terminal::Color;
 use anyhow::{ensure, Context, Result};
 use std::env;
 use std::fs;
@@ -104,10 +103,6 @@ pub struct Args {
     /// Say nothing but errors and warnings
     #[arg(short, long)]
     pub quiet: bool,
-
-    /// When to use colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
 
     /// The diffs, as git and diff -u make them, with names below the source's directory after one
     /// component (-p1)

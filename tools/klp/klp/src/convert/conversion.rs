@@ -7,7 +7,7 @@
 //! `Documentation/livepatch/module-elf-format.md`.
 
 use super::{modinfo, rewrite, verify, versions};
-use crate::elf::{is_signed, ElfFile, Place};
+use crate::file::elf::{is_signed, ElfFile, Place};
 use crate::knowledge::Knowledge;
 use crate::reference::{Reference, Stated};
 use anyhow::{anyhow, bail, ensure, Result};

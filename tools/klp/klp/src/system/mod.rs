@@ -9,8 +9,9 @@
 //! | [`support`] | which livepatch core there is |
 //! | [`blockers`] | what a transition waits for |
 //! | [`phase`] | how far it has come |
-//! | [`modules`] | what is loaded, inserting and removing |
-//! | [`file`](mod@file) | module files |
+//! | [`modules`], [`removal`], [`refusal`] | what is loaded, inserting and removing, and why not |
+//! | [`file`](mod@file), [`patch_file`] | module files |
+//! | [`store`] | patches that are kept for the boot |
 //! | [`kmsg`] | the kernel's log |
 //! | [`taint`] | the kernel's taint flags |
 //!
@@ -22,8 +23,12 @@ pub mod file;
 pub mod kernel;
 pub mod kmsg;
 pub mod modules;
+pub mod patch_file;
 pub mod patches;
 pub mod phase;
+pub mod refusal;
+pub mod removal;
+pub mod store;
 pub mod support;
 pub mod taint;
 

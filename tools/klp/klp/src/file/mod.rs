@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reading modules and kernels.
+//!
+//! | | |
+//! | --- | --- |
+//! | [`module`] | a module as it is, whatever is wrong with it |
+//! | [`elf`] | a module that is to be written again |
+//! | [`kernel`] | a kernel, or a list of its symbols |
+
+pub mod elf;
+pub mod kernel;
+pub mod module;
