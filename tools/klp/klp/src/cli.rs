@@ -6,7 +6,7 @@ use crate::commands::{
     boot, build, completions, convert, disable, enable, force, inspect, install, installed, lint,
     list, load, man, new, status, uninstall, unload, wait,
 };
-use crate::console::Console;
+use crate::console::{Closed, Console};
 use crate::system::System;
 use crate::terminal::Color;
 use anyhow::Result;
@@ -123,6 +123,8 @@ impl Cli {
         };
         match self.command.run(&mut context) {
             Ok(outcome) => outcome.into(),
+            // What was read was enough.
+            Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
             Err(error) => {
                 context.console.error(&error);
                 ExitCode::FAILURE

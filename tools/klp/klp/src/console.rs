@@ -10,6 +10,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// How often progress is told where it does not go to a terminal.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -26,6 +27,11 @@ pub struct Console {
     /// Whether there is a line of progress that is to be overwritten.
     open: bool,
 }
+
+/// Nobody reads results any more, as in `klp list | head -1`.
+#[derive(Debug, Error)]
+#[error("nobody reads the standard output")]
+pub struct Closed;
 
 /// Where text goes.
 struct Stream {
@@ -102,9 +108,10 @@ impl Console {
     /// A result with the ends of all its lines.
     pub fn write(&mut self, text: &str) -> Result<()> {
         self.close();
-        self.out
-            .write(text)
-            .context("cannot write to the standard output")
+        match self.out.write(text) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+            result => result.context("cannot write to the standard output"),
+        }
     }
 
     /// The same of what writes it.

@@ -10,6 +10,7 @@ use klp::console::Console;
 use klp::system::kernel::Kernel;
 use klp::system::System;
 use klp::transition::{TransitionArgs, WaitArgs};
+use livepatch_fixtures::boot_image::Packing;
 use livepatch_fixtures::{Arch, Module};
 use rustix::io::Errno;
 use std::cell::RefCell;
@@ -69,6 +70,14 @@ impl Kernel for Fake {
             ),
             |script| &mut script.inserts,
         )
+    }
+
+    fn insert_bytes(&self, module: &[u8], parameters: &CStr) -> io::Result<()> {
+        assert!(module.starts_with(b"\x7fELF"));
+        let parameters = parameters.to_str().unwrap();
+        self.act(format!("insert [{parameters}] unpacked"), |script| {
+            &mut script.inserts
+        })
     }
 
     fn remove(&self, name: &CStr) -> io::Result<()> {
@@ -277,7 +286,12 @@ impl Case {
         } else {
             ""
         };
-        let text = format!("MODULE_INFO(vermagic, \"9.9.9 SMP \");{info}");
+        let text = format!(
+            "MODULE_INFO(vermagic, \"9.9.9 SMP \");
+             MODULE_INFO(parmtype, \"a:int\");
+             MODULE_INFO(parm, \"b_c:what it is for\");
+             {info}"
+        );
         let bytes = Module::new(Arch::X86_64, name).source("a.c", &text).build();
         let path = self.tree.0.join(format!("{}.ko", name.replace('_', "-")));
         fs::write(&path, bytes).unwrap();
@@ -982,9 +996,9 @@ fn load_inserts_and_waits() {
         Ok(())
     });
     let mut args = load_args(&file);
-    args.parameters = vec!["a=1".to_owned(), "b=x y".to_owned()];
+    args.parameters = vec!["a=1".to_owned(), "b-c=x y".to_owned(), "dyndbg".to_owned()];
     assert_eq!(case.load(args).unwrap(), Outcome::Done);
-    assert_eq!(case.told(), ["insert [a=1 b=\"x y\"]"]);
+    assert_eq!(case.told(), ["insert [a=1 b-c=\"x y\" dyndbg]"]);
     assert_eq!(case.out.text(), "my_patch is enabled\n");
     has(&case.err.text(), &["tainted now: K (a livepatch)\n"]);
 }
@@ -1165,32 +1179,35 @@ fn what_cannot_be_loaded_is_not_tried() {
     let mut args = load_args(&case.module("x", true));
     args.parameters = vec!["a b=1".to_owned()];
     has(&case.refuse(args), &["'a b=1' is no parameter"]);
+    let mut args = load_args(&case.module("x", true));
+    args.parameters = vec!["a=1".to_owned(), "aa=1".to_owned()];
+    has(
+        &case.refuse(args),
+        &["x.ko has no parameter 'aa'; it has: a, b_c"],
+    );
     assert_eq!(case.told(), [""; 0]);
 }
 
 #[test]
 fn compressed_modules_are_left_to_a_kernel_that_can() {
-    let case = Case::new();
-    case.tree.mainline();
-    let file = case.tree.0.join("file-name.ko.gz");
-    fs::write(&file, b"\x1f\x8b\x08\0rest").unwrap();
-    has(
-        &case.refuse(load_args(&file)),
-        &[
-            "compressed with gzip",
-            "this kernel reads no compressed modules",
-            "gunzip -k",
-        ],
-    );
-    case.tree.write("sys/module/compression", "xz\n");
-    has(&case.refuse(load_args(&file)), &["compressed with xz only"]);
-    assert_eq!(case.told(), [""; 0]);
-
-    case.tree.write("sys/module/compression", "gzip\n");
-    case.on_insert(enables("name_of_module"));
-    assert_eq!(case.load(load_args(&file)).unwrap(), Outcome::Done);
-    assert_eq!(case.told(), ["insert [] compressed"]);
-    assert_eq!(case.out.text(), "name_of_module is enabled\n");
+    for (known, how) in [
+        (None, " unpacked"),
+        (Some("xz\n"), " unpacked"),
+        (Some("gzip\n"), " compressed"),
+    ] {
+        let case = Case::new();
+        case.tree.mainline();
+        if let Some(known) = known {
+            case.tree.write("sys/module/compression", known);
+        }
+        let module = fs::read(case.module("name_of_module", true)).unwrap();
+        let file = case.tree.0.join("file-name.ko.gz");
+        fs::write(&file, Packing::Gzip.pack(&module)).unwrap();
+        case.on_insert(enables("name_of_module"));
+        assert_eq!(case.load(load_args(&file)).unwrap(), Outcome::Done);
+        assert_eq!(case.told(), [format!("insert []{how}")]);
+        assert_eq!(case.out.text(), "name_of_module is enabled\n");
+    }
 }
 
 #[test]

@@ -89,24 +89,19 @@ parameters() {
 test_case "klp load passes parameters on" parameters
 
 compressed_files() {
-	local method known='' file to reads='reads no compressed modules'
+	local method file to
 	core
-	[ ! -e /sys/module/compression ] || known=$(</sys/module/compression)
-	[ -z "$known" ] || reads="reads modules compressed with $known only"
 	for method in gzip xz zstd; do
 		file=$(compressed livepatch-sample $method)
 		to=/tmp/livepatch-sample.${file#*.}
 		cp "$file" "$to"
-		if [ $method != "$known" ]; then
-			says 1 "compressed with $method, and this kernel $reads.*un" load "$to"
-			continue
-		fi
+		says 0 "^ +name +livepatch_sample\$" inspect "$to"
 		says 0 '^livepatch_sample is enabled$' load "$to"
 		expect_file /proc/cmdline "this has been live patched"
 		says 0 'is unloaded' unload "$to"
 	done
 }
-test_case "klp load has the kernel uncompress what it can" compressed_files
+test_case "klp load takes compressed modules, whether the kernel can or not" compressed_files
 
 held() {
 	begin_sleep klp_test_sleep_deaf

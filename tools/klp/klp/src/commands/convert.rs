@@ -4,15 +4,15 @@
 
 use crate::cli::{Context, Outcome};
 use crate::convert::{files, output, Conversion};
+use crate::file::module_file::ModuleFile;
 use crate::knowledge::Knowledge;
 use crate::lint;
 use crate::reference::Reference;
-use anyhow::{bail, Context as _, Result};
+use anyhow::{bail, ensure, Context as _, Result};
 use clap::ValueEnum;
 use livepatch_format::elf::{Header, Machine};
 use livepatch_format::name;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::PathBuf;
 
 /// Make a livepatch module of an ordinary kernel module
@@ -81,7 +81,12 @@ impl From<Dialect> for name::Dialect {
 /// Runs the command.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let shown = args.input.display();
-    let input = fs::read(&args.input).with_context(|| format!("cannot read {shown}"))?;
+    let file = ModuleFile::read(&args.input)?;
+    ensure!(
+        file.compression.is_none() || args.output.is_some(),
+        "{shown} is compressed, and what comes out is not: say where to write it, with -o"
+    );
+    let input = file.bytes;
     let machine = machine(&input).with_context(|| shown.to_string())?;
     let knowledge = knowledge(args, machine)?;
     let conversion = Conversion::new(&input, &knowledge, args.dialect.into())
@@ -138,7 +143,6 @@ fn lint(
 }
 
 fn machine(input: &[u8]) -> Result<Machine> {
-    crate::file::elf::refuse_wrapped(input)?;
     Ok(Header::parse(input)?.machine()?)
 }
 

@@ -4,7 +4,7 @@
 
 use super::{find, Found, SwitchArgs};
 use crate::cli::{Context, Outcome};
-use crate::system::file::name_of_argument;
+use crate::file::module_file::name_of_argument;
 use crate::system::patches::State;
 use crate::transition::set_enabled;
 use crate::transition::switch::{self, Enabled};

@@ -4,7 +4,7 @@
 
 use super::{find, Found};
 use crate::cli::{Context, Outcome};
-use crate::system::file::name_of_argument;
+use crate::file::module_file::name_of_argument;
 use crate::system::patches::{self, State};
 use crate::transition::watch::{self, End};
 use crate::transition::WaitArgs;

@@ -3,7 +3,7 @@
 //! `klp lint`: finds what would be refused, before it is loaded.
 
 use crate::cli::{Context, Outcome};
-use crate::file::module;
+use crate::file::module_file::ModuleFile;
 use crate::knowledge::Knowledge;
 use crate::lint::check;
 use crate::system::System;
@@ -73,7 +73,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 /// Reads everything that is given.
 fn prepare(args: &Args, system: &System) -> Result<(Vec<u8>, Knowledge)> {
-    let data = module::read(&args.file)?;
+    let data = ModuleFile::read(&args.file)?.bytes;
     let mut knowledge = Knowledge::default();
     // What is no module is of no machine; nothing else is needed to say so.
     let machine = Header::parse(&data).and_then(|header| header.machine());

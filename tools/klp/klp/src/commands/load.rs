@@ -3,8 +3,7 @@
 //! `klp load`: inserts a livepatch.
 
 use crate::cli::{Context, Outcome};
-
-use crate::system::file::ModuleFile;
+use crate::file::module_file::ModuleFile;
 use crate::system::kmsg::Log;
 use crate::system::patches::{self, State};
 use crate::system::support::{self, Core};
@@ -26,7 +25,7 @@ use std::path::PathBuf;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// The livepatch; compressed, if the kernel can read that
+    /// The livepatch, which may be compressed
     pub file: PathBuf,
 
     /// Parameters of the module, NAME=VALUE
@@ -47,34 +46,24 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("load")?;
     let parameters = modules::parameters(&args.parameters)?;
     let file = ModuleFile::read(&args.file)?;
+    file.need_module()?;
     check(&context.system, &file)?;
     let taints = Taints::read(&context.system);
     let core = insert_core(context, args)?;
-    let before = patches::all(&context.system)?;
-    let inserted = file
-        .check_compression(&context.system)
-        .and_then(|()| insert(&context.system, &file, &parameters));
-    if let Err(error) = inserted {
+    if let Err(error) = insert(&context.system, &file, &parameters) {
         if core {
             // Whether it succeeds or not, the patch's error is what matters.
             let _ = modules::remove(&context.system, support::MODULE);
         }
         return Err(error);
     }
-    let mut name = file.name.clone();
+    let name = file.name();
     if patches::state(&context.system, &name)?.is_none() {
-        // What is compressed may have another name than its file.
-        let new = patches::all(&context.system)?
-            .into_iter()
-            .find(|patch| !before.iter().any(|old| old.name == patch.name));
-        let Some(patch) = new else {
-            bail!(
-                "{} was loaded, but enables no patch: there is none in {}",
-                file.path.display(),
-                patches::DIRECTORY
-            );
-        };
-        name = patch.name;
+        bail!(
+            "{} was loaded, but enables no patch: there is none in {}",
+            file.path.display(),
+            patches::DIRECTORY
+        );
     }
     let taints = Taints::read(&context.system).since(taints);
     if !taints.is_empty() {
@@ -88,13 +77,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 /// What can be told before anything is done.
 fn check(system: &System, file: &ModuleFile) -> Result<()> {
     let path = file.path.display();
-    if file.livepatch == Some(false) {
+    if file.is_livepatch() == Some(false) {
         bail!("{path} does not say that it is a livepatch: 'klp convert' makes one of it, insmod inserts it as the module that it is");
     }
-    if modules::find(system, &file.name)?.is_none() {
+    let name = &file.name();
+    if modules::find(system, name)?.is_none() {
         return Ok(());
     }
-    let name = &file.name;
     match patches::state(system, name)? {
         Some(State::Enabled) => bail!("{name} is loaded already, and enabled"),
         Some(state @ (State::Enabling | State::Disabling)) => bail!(
@@ -117,10 +106,11 @@ fn insert_core(context: &mut Context, args: &Args) -> Result<bool> {
         None => modules::find_core(&context.system)?,
     };
     let file = ModuleFile::read(&path)?;
-    if file.name != support::MODULE {
-        bail!("{} is no livepatch.ko: it is {}", path.display(), file.name);
+    file.need_module()?;
+    let name = file.name();
+    if name != support::MODULE {
+        bail!("{} is no livepatch.ko: it is {name}", path.display());
     }
-    file.check_compression(&context.system)?;
     insert(&context.system, &file, &CString::default())?;
     context
         .console

@@ -6,7 +6,7 @@ use super::find;
 use super::list::{state, yes_or_no};
 use super::report::{BlockersReport, PatchReport, Report};
 use crate::cli::{Context, Outcome};
-use crate::system::file::name_of_argument;
+use crate::file::module_file::name_of_argument;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 

@@ -3,6 +3,7 @@
 //! `klp uninstall`: takes a patch out of what is kept for the boot.
 
 use crate::cli::{Context, Outcome};
+use crate::file::module_file::name_of_argument;
 use crate::object_name::ObjectNameBuf;
 use crate::system::store::{Release, Store};
 use anyhow::{anyhow, bail, Context as _, Result};
@@ -17,7 +18,7 @@ pub struct Args {
     #[arg(long, value_name = "RELEASE")]
     kernel: Option<String>,
 
-    /// The patch's name, as klp installed shows it
+    /// The patch, as klp installed shows it, or its file
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -25,7 +26,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let store = Store::of(&context.system);
-    let name = ObjectNameBuf::new(args.name.replace('-', "_").as_bytes())
+    let name = ObjectNameBuf::new(name_of_argument(&args.name).as_bytes())
         .map_err(|fault| anyhow!("{}: {fault}", args.name))?;
     let release = match &args.kernel {
         Some(release) => Release::new(release).context("--kernel")?,

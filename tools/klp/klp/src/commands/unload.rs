@@ -5,7 +5,7 @@
 use super::disable::{take_out, Out};
 use super::SwitchArgs;
 use crate::cli::{Context, Outcome};
-use crate::system::file::name_of_argument;
+use crate::file::module_file::name_of_argument;
 use crate::system::removal;
 use anyhow::Result;
 use clap::Args as ClapArgs;

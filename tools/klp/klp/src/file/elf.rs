@@ -6,7 +6,7 @@
 //! that nobody here knows; symbols keep their indices. Only file offsets and the string tables
 //! are laid out anew.
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use livepatch_format::elf::{Image, Machine, SectionIndex, SymbolIndex};
 use livepatch_format::name::Text;
 use object::elf;
@@ -18,13 +18,6 @@ use std::collections::BTreeSet;
 
 /// What the kernel puts at the end of a signed module.
 const SIGNATURE_MARK: &[u8] = b"~Module signature appended~\n";
-
-/// Files that are no ELF files, but hold one.
-const COMPRESSED: [(&[u8], &str); 3] = [
-    (b"\xfd7zXZ\0", "unxz"),
-    (b"\x28\xb5\x2f\xfd", "unzstd"),
-    (b"\x1f\x8b", "gunzip"),
-];
 
 /// What a section holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +188,6 @@ pub struct ElfFile {
 impl ElfFile {
     /// Reads a file.
     pub fn parse(data: &[u8]) -> Result<Self> {
-        refuse_wrapped(data)?;
         // The same checks as in the kernel come first.
         let image = Image::parse(data)?;
         let machine = image.header.machine()?;
@@ -571,16 +563,6 @@ fn pad(out: &mut Vec<u8>, align: u64) {
 
 fn section_index(index: usize) -> Result<SectionIndex> {
     Ok(SectionIndex(index.try_into()?))
-}
-
-/// Fails where the file has to be unpacked first.
-pub fn refuse_wrapped(data: &[u8]) -> Result<()> {
-    for (magic, tool) in COMPRESSED {
-        if data.starts_with(magic) {
-            bail!("the file is compressed: unpack it first, with {tool}");
-        }
-    }
-    Ok(())
 }
 
 /// Whether the file carries a signature, which any change makes invalid.

@@ -5,57 +5,18 @@
 //! Unlike [`ElfFile`](super::elf::ElfFile), which must be able to write the file again, it takes
 //! everything that the kernel's loader can find its way in.
 
-use anyhow::{anyhow, Context, Result};
+use anyhow::anyhow;
 use livepatch_format::elf::{
     Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, Symbol,
     SymbolTable, SHF_ALLOC, SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, SHT_RELA,
 };
 use livepatch_format::error::{Error, Result as FormatResult};
 use livepatch_format::{modinfo, reloc};
-use livepatch_kernel::unpack::Method;
 use object::elf;
-use std::fs;
 use std::path::Path;
 
 /// `SHF_EXECINSTR`
 const SHF_EXECINSTR: u64 = 1 << 2;
-
-/// More than any module, also with its debug information.
-const LARGEST: u64 = 1 << 30;
-
-/// Reads a module's file.
-///
-/// # Errors
-///
-/// It cannot be read, or is compressed.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let shown = path.display();
-    let data = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    super::elf::refuse_wrapped(&data).with_context(|| shown.to_string())?;
-    Ok(data)
-}
-
-/// Reads the file of a target module, and unpacks it, as distributions install modules compressed.
-///
-/// # Errors
-///
-/// It cannot be read, or is compressed and damaged.
-pub fn read_target(path: &Path) -> Result<Vec<u8>> {
-    let shown = path.display();
-    let data = fs::read(path).with_context(|| format!("cannot read the target module {shown}"))?;
-    let Some(method) = Method::of(&data) else {
-        return Ok(data);
-    };
-    let unpacked = method.unpack(&data, LARGEST);
-    unpacked.map_err(|error| match error {
-        livepatch_kernel::Error::Unpack { method, why } => {
-            anyhow!("cannot unpack the target module {shown} with {method}: {why}")
-        }
-        _ => anyhow!(
-            "cannot unpack the target module {shown}: it would be more than {LARGEST} bytes long"
-        ),
-    })
-}
 
 /// A place in a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

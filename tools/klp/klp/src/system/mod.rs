@@ -10,7 +10,7 @@
 //! | [`blockers`] | what a transition waits for |
 //! | [`phase`] | how far it has come |
 //! | [`modules`], [`removal`], [`refusal`] | what is loaded, inserting and removing, and why not |
-//! | [`file`](mod@file), [`patch_file`] | module files |
+//! | [`patch_file`] | livepatches for a kernel |
 //! | [`store`] | patches that are kept for the boot |
 //! | [`kmsg`] | the kernel's log |
 //! | [`taint`] | the kernel's taint flags |
@@ -19,7 +19,6 @@
 //! tests can stand in for a kernel.
 
 pub mod blockers;
-pub mod file;
 pub mod kernel;
 pub mod kmsg;
 pub mod modules;

@@ -3,7 +3,8 @@
 //! Loaded modules.
 
 use super::support::MODULE;
-use super::{file::ModuleFile, read_if_there, System};
+use super::{read_if_there, System};
+use crate::file::module_file::ModuleFile;
 use anyhow::{bail, Context, Result};
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
@@ -76,12 +77,17 @@ pub fn find(system: &System, name: &str) -> Result<Option<Loaded>> {
     Ok(all.into_iter().find(|module| module.name == name))
 }
 
-/// Inserts the module.
+/// Inserts the module. The kernel unpacks what it can; all else was unpacked for it.
 pub fn insert(system: &System, module: &ModuleFile, parameters: &CString) -> io::Result<()> {
+    let kernel = system.kernel();
+    if let Some(method) = module.compression {
+        let known = read_if_there(&system.path("/sys/module/compression"))?;
+        if known != Some(method.to_string()) {
+            return kernel.insert_bytes(&module.bytes, parameters);
+        }
+    }
     let file = File::open(&module.path)?;
-    system
-        .kernel()
-        .insert(&file, parameters, module.compression.is_some())
+    kernel.insert(&file, parameters, module.compression.is_some())
 }
 
 /// Removes the module of this name.
@@ -112,6 +118,37 @@ pub fn parameters(arguments: &[String]) -> Result<CString> {
         words.push(word);
     }
     CString::new(words.join(" ")).context("a parameter holds a NUL")
+}
+
+/// Checks that the module has these parameters: the kernel itself does without those that it does
+/// not know.
+///
+/// # Errors
+///
+/// It has not.
+pub fn check_parameters(module: &ModuleFile, arguments: &[String]) -> Result<()> {
+    // Those that the kernel itself takes for any module (`unknown_module_param_cb()` of
+    // kernel/module/main.c).
+    const OF_ALL: [&str; 2] = ["async_probe", "dyndbg"];
+    if !module.has_info() {
+        return Ok(());
+    }
+    let known = module.parameters();
+    for argument in arguments {
+        let name = argument.split('=').next().unwrap_or_default();
+        // It takes one for the other.
+        let same = |known: &str| known.replace('-', "_") == name.replace('-', "_");
+        if known.iter().any(|known| same(known)) || OF_ALL.contains(&name) {
+            continue;
+        }
+        let all: Vec<&str> = known.iter().map(String::as_str).collect();
+        let has = match all[..] {
+            [] => "it has none".to_owned(),
+            _ => format!("it has: {}", all.join(", ")),
+        };
+        bail!("{} has no parameter '{name}'; {has}", module.path.display());
+    }
+    Ok(())
 }
 
 /// Where modprobe looks for `livepatch.ko`.

@@ -2,9 +2,9 @@
 
 //! Why the kernel does not take a module.
 
-use super::file::ModuleFile;
 use super::kmsg::Message;
 use super::{patches, read_if_there, System};
+use crate::file::module_file::ModuleFile;
 use rustix::io::Errno;
 use std::io;
 
@@ -53,10 +53,10 @@ fn reason(system: &System, module: &ModuleFile, error: &io::Error, log: &[Messag
         return error.to_string();
     };
     match errno {
-        Errno::EXIST => format!("a module {} is loaded already", module.name),
+        Errno::EXIST => format!("a module {} is loaded already", module.name()),
         Errno::NOEXEC if said("version magic") => format!(
             "it was built for another kernel ({}), this is {}",
-            module.vermagic.as_deref().unwrap_or("its version magic differs").trim(),
+            module.text(b"vermagic").as_deref().unwrap_or("its version magic differs").trim(),
             system.release().unwrap_or_default()
         ),
         Errno::NOEXEC if said("livepatch support is disabled") => {
@@ -76,7 +76,7 @@ fn reason(system: &System, module: &ModuleFile, error: &io::Error, log: &[Messag
         Errno::PERM | Errno::ACCESS => {
             "this is not permitted; it may be a container, or the kernel is locked down and takes signed modules only".to_owned()
         }
-        Errno::BUSY => match patches::in_transition(system, &module.name) {
+        Errno::BUSY => match patches::in_transition(system, &module.name()) {
             Ok(Some(other)) => format!(
                 "{other} is in transition, and there can be only one: 'klp wait {other}' waits for its end"
             ),

@@ -9,6 +9,7 @@ pub use report::{Report, SCHEMA};
 
 use crate::cli::{Context, Outcome};
 use crate::file::module::{self, Module};
+use crate::file::module_file::ModuleFile;
 use anyhow::Result;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -43,9 +44,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let mut outcome = Outcome::Done;
     let mut files = Vec::new();
     for path in &args.files {
-        let report = module::read(path).and_then(|data| match Module::parse(&data) {
+        let report = ModuleFile::read(path).and_then(|file| match Module::parse(&file.bytes) {
             Ok(module) => Ok(Report::new(path, &module)),
-            Err(error) => Err(module::refusal(path, &data, error)),
+            Err(error) => Err(module::refusal(path, &file.bytes, error)),
         });
         match report {
             Ok(report) => files.push(report),
