@@ -234,7 +234,8 @@ fn uninstall_asks_which_kernel_is_meant() {
     assert_eq!(case.installed(), format!("{OTHER} the_patch\n"));
     let error = case.refused(&format!("uninstall the_patch --kernel {OURS}"));
     assert!(error.contains("is not installed for kernel"), "{error}");
-    case.klp("uninstall the_patch").success();
+    // By its file as well.
+    case.klp("uninstall ./b.ko").success();
     let error = case.refused("uninstall the_patch");
     assert!(error.contains("the_patch is not installed"), "{error}");
     assert_eq!(case.installed(), "");

@@ -1057,21 +1057,39 @@ fn a_refusal_comes_with_what_the_kernel_said_since() {
     });
     case.on_insert(fails(
         Errno::INVAL,
-        "3,3,3000000,-;livepatch: symbol 'x' not found in symbol table\n SUBSYSTEM=x\n12,4,3000001,-;of a program\n",
+        "3,3,3000000,-;livepatch: symbol 'x' not found in symbol table\n SUBSYSTEM=x\n\
+         12,4,3000001,-;of a program\n6,5,3000002,-;eth0: of my_patching\n\
+         4,6,3000003,-;my_patch: of the patch\n",
     ));
     let error = case.refuse(args);
     has(
         &error,
         &[
             "my-patch.ko was not loaded: invalid argument",
-            "\n    livepatch: symbol 'x' not found in symbol table",
+            "\n    livepatch: symbol 'x' not found in symbol table\n    my_patch: of the patch",
         ],
     );
-    for part in ["of old", "of the core", "SUBSYSTEM", "of a program"] {
+    for part in ["of old", "of the core", "SUBSYSTEM", "of a program", "eth0"] {
         assert!(!error.contains(part), "{error}");
     }
     // What came for it goes with it.
     assert_eq!(case.told(), ["insert []", "insert []", "remove livepatch"]);
+    has(
+        &case.err.text(),
+        &["livepatch.ko was removed again, as the patch was refused\n"],
+    );
+}
+
+#[test]
+fn where_nothing_in_the_log_is_of_the_module_all_is_shown() {
+    let case = Case::new();
+    case.tree.mainline();
+    let file = case.module("my_patch", true);
+    case.on_insert(fails(Errno::INVAL, "6,5,3000002,-;eth0: link is up\n"));
+    has(
+        &case.refuse(load_args(&file)),
+        &["\nThe kernel names no reason. Meanwhile it said:\n    eth0: link is up"],
+    );
 }
 
 #[test]

@@ -47,13 +47,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let parameters = modules::parameters(&args.parameters)?;
     let file = ModuleFile::read(&args.file)?;
     file.need_module()?;
+    modules::check_parameters(&file, &args.parameters)?;
     check(&context.system, &file)?;
     let taints = Taints::read(&context.system);
     let core = insert_core(context, args)?;
     if let Err(error) = insert(&context.system, &file, &parameters) {
         if core {
-            // Whether it succeeds or not, the patch's error is what matters.
-            let _ = modules::remove(&context.system, support::MODULE);
+            context.console.note(&take_core_back(&context.system));
         }
         return Err(error);
     }
@@ -116,6 +116,14 @@ fn insert_core(context: &mut Context, args: &Args) -> Result<bool> {
         .console
         .note(&format!("inserted {}", path.display()));
     Ok(true)
+}
+
+/// Removes livepatch.ko, which was inserted for a patch that was refused, and tells it.
+fn take_core_back(system: &System) -> String {
+    match modules::remove(system, support::MODULE) {
+        Ok(()) => "livepatch.ko was removed again, as the patch was refused".to_owned(),
+        Err(error) => format!("livepatch.ko stays, though the patch was refused: {error}"),
+    }
 }
 
 fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()> {

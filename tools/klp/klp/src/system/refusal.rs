@@ -23,6 +23,7 @@ pub fn error(
         Ok(log) => (log, None),
         Err(error) => (Vec::new(), Some(error)),
     };
+    let (log, of_others) = of_module(log, &module.name());
     let mut text = format!(
         "{} was not loaded: {}",
         module.path.display(),
@@ -34,6 +35,8 @@ pub fn error(
         text.push_str(&format!("\nThe kernel's log cannot be read: {why}."));
     } else if log.is_empty() {
         text.push_str("\nThe kernel logged nothing.");
+    } else if of_others {
+        text.push_str("\nThe kernel names no reason. Meanwhile it said:");
     } else {
         text.push_str("\nThe kernel says:");
     }
@@ -45,6 +48,33 @@ pub fn error(
         text.push_str(&message.text);
     }
     anyhow::Error::msg(text)
+}
+
+/// What the kernel says of a module and of livepatches, without what it says of others meanwhile;
+/// all of it, and `true`, where that is nothing.
+fn of_module(log: Vec<Message>, module: &str) -> (Vec<Message>, bool) {
+    // What the module loader says where it does not know the name yet, or names no module.
+    const OF_LOADER: [&str; 7] = [
+        "livepatch: ",
+        "module ",
+        "module: ",
+        "Module ",
+        "Loading of ",
+        "Lockdown: ",
+        "Invalid ",
+    ];
+    let is_of_module = |message: &Message| {
+        let text = &message.text;
+        let is_named = text
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .any(|word| word == module);
+        is_named || OF_LOADER.iter().any(|start| text.starts_with(start))
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = log.into_iter().partition(is_of_module);
+    match ours.is_empty() && !others.is_empty() {
+        true => (others, true),
+        false => (ours, false),
+    }
 }
 
 fn reason(system: &System, module: &ModuleFile, error: &io::Error, log: &[Message]) -> String {
