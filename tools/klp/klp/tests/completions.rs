@@ -32,6 +32,12 @@ fn each_shell_completes_each_command() {
         for command in commands() {
             assert!(text.contains(&command), "{shell}: {command}");
         }
+        assert!(text.contains("color"), "{shell}: {text}");
+        // What the help hides.
+        assert!(
+            !text.contains("-root") && !text.contains("-l root"),
+            "{shell}: {text}"
+        );
     }
 }
 
@@ -75,6 +81,24 @@ fn each_command_has_a_manual_page() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(made, wanted);
+    for name in made.iter().filter(|name| *name != "klp.1") {
+        let page = fs::read_to_string(man.join(name)).unwrap();
+        assert!(
+            page.contains(".SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\n"),
+            "{page}"
+        );
+        assert!(
+            !page.contains("Exit status: ") && !page.contains("EXTRA"),
+            "{page}"
+        );
+    }
+    let page = fs::read_to_string(man.join("klp-load.1")).unwrap();
+    assert!(
+        page.contains(".TP\n\\fB3\\fR\nif the time was up"),
+        "{page}"
+    );
+    let page = fs::read_to_string(man.join("klp-install.1")).unwrap();
+    assert!(page.contains(".SH NOTES\nWith \\-\\-root DIR"), "{page}");
     let page = fs::read_to_string(man.join("klp-convert.1")).unwrap();
     assert!(page.contains(".TH klp-convert 1"));
     assert!(page.contains("\\-\\-symvers"));

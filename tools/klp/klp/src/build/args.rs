@@ -19,9 +19,11 @@ const PREFIX: &str = "livepatch-";
 /// and with it, and what differs becomes a livepatch. Before that, the unchanged functions of these
 /// files are compared with the kernel's: a livepatch of another source, compiler or configuration
 /// would crash it.
-///
-/// The exit status is 0 if there is a livepatch, or with --list if there would be one.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 if there is a livepatch, or with --list if there would be one; 1 \
+if not; 2 for wrong arguments."
+)]
 pub struct Args {
     /// The kernel's source, or the directory of modules that are not in it; the default is the
     /// source that the headers or the build directory point to

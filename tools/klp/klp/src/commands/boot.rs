@@ -26,6 +26,7 @@ const OPT_OUT: &str = "klp.boot=0";
 /// livepatch.ko is loaded first. What fails is said, and the rest is gone on with; the exit
 /// status is then 1. With the word klp.boot=0 on the kernel's command line nothing is loaded.
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS)]
 pub struct Args {
     /// How long to wait for each transition; it goes on after that
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]

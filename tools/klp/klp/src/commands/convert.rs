@@ -24,6 +24,7 @@ use std::path::PathBuf;
 /// What comes out is checked as klp lint does it: what would be refused, or would crash, is not
 /// converted.
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS)]
 pub struct Args {
     /// The kernel: its System.map or vmlinux, its boot image (/boot/vmlinuz-RELEASE), or text as
     /// in /proc/kallsyms

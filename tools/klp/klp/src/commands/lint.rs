@@ -17,9 +17,11 @@ use std::path::PathBuf;
 /// Everything that livepatch.ko would refuse a module for, in the words of its log, and what a
 /// person should know of the functions that are patched. What is not given cannot be checked, and
 /// is said.
-///
-/// The exit status is 0 if nothing is found, 1 if something is, 2 if the check was not possible.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 if nothing is found; 1 if something is; 2 if the check was not \
+possible, and for wrong arguments."
+)]
 pub struct Args {
     /// The kernel that it is for: its vmlinux, its boot image (/boot/vmlinuz-RELEASE), its
     /// System.map, or text as in /proc/kallsyms. Only the first two tell which functions can be

@@ -40,10 +40,9 @@ asked for.";
 /// What the statuses mean, for those that do not wait.
 const STATUS: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong arguments.";
 
-/// What can be done with the patches of another system.
-const ROOT: &str =
-    "With --root DIR it works on the system whose root directory is DIR, such as an \
-image.";
+/// The same, for those that also work on the patches of another system.
+const ROOT: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong arguments.\n\n\
+With --root DIR it works on the system whose root directory is DIR, such as an image.";
 
 /// Which patch is switched over, and how.
 #[derive(Debug, Args)]

@@ -19,6 +19,10 @@ use std::path::PathBuf;
 /// The file's own words (modinfo), the functions that it replaces, its livepatch symbols and its
 /// livepatch relocations. Nothing is checked: `klp lint` does that.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 if all files were shown; 1 if one could not be; 2 for wrong \
+arguments."
+)]
 pub struct Args {
     /// Print JSON, as Documentation/livepatch/klp-json.md describes it
     #[arg(long)]

@@ -25,6 +25,7 @@ const DEFAULT_FUNCTION: &str = "cmdline_proc_show";
 /// /proc/cmdline. With it, the type and the body of the new function are left to be written, and
 /// the patch does not compile until they are. Files that are there already are never overwritten.
 #[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS)]
 pub struct Args {
     /// What the patch's module is called: letters, digits, - and _
     #[arg(value_name = "NAME")]
