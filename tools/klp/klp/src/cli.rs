@@ -4,7 +4,7 @@
 
 use crate::commands::{
     boot, build, completions, convert, disable, enable, force, inspect, install, installed, lint,
-    list, load, man, new, status, uninstall, unload, wait,
+    list, load, man, new, prune, status, uninstall, unload, wait,
 };
 use crate::console::{Closed, Console};
 use crate::system::System;
@@ -77,6 +77,7 @@ enum Command {
     Status(status::Args),
     Wait(wait::Args),
     Force(force::Args),
+    Prune(prune::Args),
     Install(install::Args),
     Uninstall(uninstall::Args),
     Installed(installed::Args),
@@ -101,6 +102,7 @@ impl Command {
             Command::Status(args) => status::run(args, context),
             Command::Wait(args) => wait::run(args, context),
             Command::Force(args) => force::run(args, context),
+            Command::Prune(args) => prune::run(args, context),
             Command::Install(args) => install::run(args, context),
             Command::Uninstall(args) => uninstall::run(args, context),
             Command::Installed(args) => installed::run(args, context),

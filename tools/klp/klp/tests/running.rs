@@ -5,7 +5,7 @@
 
 use assert_cmd::Command;
 use klp::cli::{Context, Outcome};
-use klp::commands::{disable, enable, force, list, load, status, unload, wait, SwitchArgs};
+use klp::commands::{disable, enable, force, list, load, prune, status, unload, wait, SwitchArgs};
 use klp::console::Console;
 use klp::system::kernel::Kernel;
 use klp::system::System;
@@ -281,6 +281,11 @@ impl Case {
 
     /// A module's file, which may say that it is a livepatch.
     fn module(&self, name: &str, livepatch: bool) -> PathBuf {
+        self.module_with(name, livepatch, "")
+    }
+
+    /// The same, with more that it says of itself.
+    fn module_with(&self, name: &str, livepatch: bool, more: &str) -> PathBuf {
         let info = if livepatch {
             "MODULE_INFO(livepatch, \"Y\");"
         } else {
@@ -290,7 +295,7 @@ impl Case {
             "MODULE_INFO(vermagic, \"9.9.9 SMP \");
              MODULE_INFO(parmtype, \"a:int\");
              MODULE_INFO(parm, \"b_c:what it is for\");
-             {info}"
+             {info}{more}"
         );
         let bytes = Module::new(Arch::X86_64, name).source("a.c", &text).build();
         let path = self.tree.0.join(format!("{}.ko", name.replace('_', "-")));
@@ -323,6 +328,8 @@ fn load_args(file: &Path) -> load::Args {
         file: file.to_owned(),
         parameters: Vec::new(),
         core: None,
+        replace_loaded: false,
+        prune: false,
         transition: patient_transition(),
     }
 }
@@ -970,6 +977,7 @@ fn changes_need_root() {
         ("enable", enable::run(&enable_args("p"), context)),
         ("disable", disable::run(&disable_args("p"), context)),
         ("force", force::run(&force_args, context)),
+        ("prune", prune::run(&prune::Args {}, context)),
         ("wait --signal", wait::run(&signal, context)),
     ] {
         let error = result.unwrap_err().to_string();
@@ -1174,14 +1182,21 @@ fn busy_names_the_patch_in_transition() {
 fn what_cannot_be_loaded_is_not_tried() {
     let case = Case::new();
     case.tree.patch("my_patch", 1, 0, &["vmlinux/f,1"]);
-    case.tree
-        .modules(&["my_patch 1 1 - Live 0x0 (K)", "old 1 0 - Live 0x0 (K)"]);
+    case.tree.modules(&[
+        "my_patch 1 1 - Live 0x0 (K)",
+        "old 1 0 - Live 0x0 (K)",
+        "other 1 0 - Live 0x0 (O)",
+    ]);
     let error = |name, livepatch| case.refuse(load_args(&case.module(name, livepatch)));
     has(
         &error("my_patch", true),
-        &["my_patch is loaded already, and enabled"],
+        &["my_patch is loaded already, and whether"],
     );
     has(&error("old", true), &["loaded already", "klp unload old"]);
+    has(
+        &error("other", true),
+        &["other is loaded that is no livepatch", "rmmod other"],
+    );
     has(
         &error("plain", false),
         &["does not say that it is a livepatch", "klp convert"],
@@ -1204,6 +1219,168 @@ fn what_cannot_be_loaded_is_not_tried() {
         &["x.ko has no parameter 'aa'; it has: a, b_c"],
     );
     assert_eq!(case.told(), [""; 0]);
+}
+
+/// A patch that is loaded, and enabled; returns a file of the same build.
+fn loaded(case: &Case) -> PathBuf {
+    case.tree.patch("my_patch", 1, 0, &["vmlinux/f,1"]);
+    case.tree.modules(&["my_patch 1 1 - Live 0x0 (OK)"]);
+    case.tree.write("sys/module/my_patch/version", "1\n");
+    case.tree.write("sys/module/my_patch/srcversion", "ABCD\n");
+    build(case, "1", "ABCD")
+}
+
+fn build(case: &Case, version: &str, srcversion: &str) -> PathBuf {
+    let more =
+        format!("MODULE_INFO(version, \"{version}\"); MODULE_INFO(srcversion, \"{srcversion}\");");
+    case.module_with("my_patch", true, &more)
+}
+
+#[test]
+fn what_is_loaded_is_not_loaded_again() {
+    let case = Case::new();
+    let file = loaded(&case);
+    assert_eq!(case.load(load_args(&file)).unwrap(), Outcome::Done);
+    let text = "my_patch is loaded already, and enabled\n";
+    assert_eq!(case.out.text(), text);
+    // Nor is it replaced.
+    let mut args = load_args(&file);
+    args.replace_loaded = true;
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    assert_eq!(case.told(), [""; 0]);
+
+    // On the way it is waited for.
+    case.tree.set("my_patch", "transition", "1\n");
+    case.out.0.borrow_mut().clear();
+    let end = case
+        .tree
+        .soon(|tree| tree.set("my_patch", "transition", "0\n"));
+    assert_eq!(case.load(load_args(&file)).unwrap(), Outcome::Done);
+    end.join().unwrap();
+    let text = "my_patch is loaded already, and enabling\nmy_patch is enabled\n";
+    assert_eq!(case.out.text(), text);
+    assert_eq!(case.told(), [""; 0]);
+}
+
+#[test]
+fn another_build_of_what_is_loaded_is_refused_with_what_to_do() {
+    let case = Case::new();
+    loaded(&case);
+    for (version, srcversion) in [("2", "ABCD"), ("1", "ABCE")] {
+        let file = build(&case, version, srcversion);
+        has(
+            &case.refuse(load_args(&file)),
+            &[
+                "another my_patch is loaded (version 1, srcversion ABCD; ",
+                &format!("my-patch.ko is version {version}, srcversion {srcversion}"),
+                "--replace-loaded",
+                ".replace",
+            ],
+        );
+    }
+    // What tells nothing of itself may be another one.
+    for file in ["version", "srcversion"] {
+        let path = case.tree.0.join("sys/module/my_patch").join(file);
+        fs::remove_file(path).unwrap();
+    }
+    has(
+        &case.refuse(load_args(&case.module("my_patch", true))),
+        &["cannot be told", "--replace-loaded"],
+    );
+    assert_eq!(case.told(), [""; 0]);
+}
+
+#[test]
+fn another_build_is_replaced_if_asked() {
+    let case = Case::new();
+    loaded(&case);
+    let mut args = load_args(&build(&case, "2", "ABCE"));
+    args.replace_loaded = true;
+    case.tree.set("my_patch", "transition", "1\n");
+    let end = case.tree.soon(|tree| {
+        assert_eq!(tree.get("my_patch", "enabled"), "0");
+        tree.remove_patch("my_patch");
+    });
+    case.on_insert(enables("my_patch"));
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    end.join().unwrap();
+    assert_eq!(case.told(), ["remove my_patch", "insert []"]);
+    assert_eq!(case.out.text(), "my_patch is enabled\n");
+    has(&case.err.text(), &["is unloaded, to be replaced"]);
+}
+
+#[test]
+fn what_stays_in_effect_is_not_replaced() {
+    let case = Case::new();
+    loaded(&case);
+    let mut args = load_args(&build(&case, "2", "ABCE"));
+    args.replace_loaded = true;
+    args.transition.wait = for_seconds(0.0);
+    case.tree.set("my_patch", "transition", "1\n");
+    assert_eq!(case.load(args).unwrap(), Outcome::TimeIsUp);
+    assert_eq!(case.told(), [""; 0]);
+}
+
+/// A patch that replaces another one, whose module stays.
+fn replaces(tree: &Tree) -> io::Result<()> {
+    tree.patch("newer", 1, 0, &["vmlinux/f,1"]);
+    tree.set("newer", "replace", "1\n");
+    tree.modules(&[
+        "older 1 0 - Live 0x0 (OK)",
+        "coming 1 1 - Loading 0x0 (OK)",
+        "plain 1 0 - Live 0x0 (O)",
+        "newer 1 1 - Live 0x0 (OK)",
+    ]);
+    Ok(())
+}
+
+#[test]
+fn what_a_patch_replaces_is_removed_if_asked() {
+    for prune in [false, true] {
+        let case = Case::new();
+        case.tree.mainline();
+        let mut args = load_args(&case.module("newer", true));
+        args.prune = prune;
+        case.on_insert(replaces);
+        assert_eq!(case.load(args).unwrap(), Outcome::Done);
+        let text = "not in effect any more: older; 'klp prune' removes their modules";
+        assert_eq!(case.err.text().contains(text), !prune);
+        match prune {
+            true => {
+                assert_eq!(case.told(), ["insert []", "remove older"]);
+                assert_eq!(case.out.text(), "newer is enabled\nolder is removed\n");
+            }
+            false => assert_eq!(case.told(), ["insert []"]),
+        }
+    }
+}
+
+#[test]
+fn prune_removes_what_is_not_in_effect() {
+    let case = Case::new();
+    replaces(&case.tree).unwrap();
+    let prune = || prune::run(&prune::Args {}, &mut case.context());
+    assert_eq!(prune().unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove older"]);
+    assert_eq!(case.out.text(), "older is removed\n");
+
+    case.tree.modules(&["newer 1 1 - Live 0x0 (OK)"]);
+    assert_eq!(prune().unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove older"]);
+    has(&case.out.text(), &["there is nothing to remove"]);
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_no_other_module() {
+    let case = Case::new();
+    case.tree
+        .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
+    case.on_remove(|_| Err(Errno::PERM.into()));
+    let outcome = prune::run(&prune::Args {}, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    assert_eq!(case.told(), ["remove a", "remove b"]);
+    assert_eq!(case.out.text(), "b is removed\n");
+    has(&case.err.text(), &["error: the module a cannot be removed"]);
 }
 
 #[test]

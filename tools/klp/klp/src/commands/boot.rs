@@ -124,6 +124,8 @@ fn load(context: &mut Context, timeout: u32, entry: &Entry, patch: &PatchFile) -
         file: entry.path.clone(),
         parameters: Vec::new(),
         core: None,
+        replace_loaded: false,
+        prune: false,
         transition: TransitionArgs {
             wait: WaitArgs {
                 timeout: Some(Duration::from_secs(timeout.into())),

@@ -19,6 +19,7 @@ pub mod list;
 pub mod load;
 pub mod man;
 pub mod new;
+pub mod prune;
 mod report;
 pub mod status;
 pub mod uninstall;

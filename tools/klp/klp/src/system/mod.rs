@@ -10,6 +10,7 @@
 //! | [`blockers`] | what a transition waits for |
 //! | [`phase`] | how far it has come |
 //! | [`modules`], [`removal`], [`refusal`] | what is loaded, inserting and removing, and why not |
+//! | [`identity`] | which build of a module something is |
 //! | [`patch_file`] | livepatches for a kernel |
 //! | [`store`] | patches that are kept for the boot |
 //! | [`kmsg`] | the kernel's log |
@@ -19,6 +20,7 @@
 //! tests can stand in for a kernel.
 
 pub mod blockers;
+pub mod identity;
 pub mod kernel;
 pub mod kmsg;
 pub mod modules;

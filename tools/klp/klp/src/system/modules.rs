@@ -20,6 +20,8 @@ pub struct Loaded {
     pub references: Option<u64>,
     /// The modules that use it.
     pub users: Vec<String>,
+    /// Whether it is neither being inserted nor being removed.
+    pub is_live: bool,
     /// The letters of its taints.
     taints: String,
 }
@@ -33,6 +35,7 @@ impl Loaded {
         let users = words.next()?.split(',');
         let users = users.filter(|user| !user.is_empty() && *user != "-" && !user.starts_with('['));
         let users = users.map(str::to_owned).collect();
+        let is_live = words.next() == Some("Live");
         let taints = words
             .find_map(|word| word.strip_prefix('(')?.strip_suffix(')'))
             .unwrap_or_default();
@@ -40,6 +43,7 @@ impl Loaded {
             name,
             references,
             users,
+            is_live,
             taints: taints.to_owned(),
         })
     }
@@ -218,7 +222,9 @@ mod tests {
         let line = "livepatch_cmdline 16384 1 - Live 0xffffffffc0000000 (OK)";
         let module = Loaded::parse(line).unwrap();
         assert!(module.users.is_empty());
-        assert!(module.is_livepatch());
+        assert!(module.is_livepatch() && module.is_live);
+        let loading = line.replace("Live", "Loading");
+        assert!(!Loaded::parse(&loading).unwrap().is_live);
         assert_eq!(
             module.in_use().as_deref(),
             Some("there is a reference to it")
