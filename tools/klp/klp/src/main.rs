@@ -4,8 +4,10 @@
 
 use clap::Parser as _;
 use klp::cli::Cli;
+use klp::commands::completions;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    completions::answer();
     Cli::parse().run()
 }

@@ -2,6 +2,7 @@
 
 //! `klp convert`: makes a livepatch module of an ordinary one.
 
+use super::completions;
 use crate::cli::{Context, Outcome};
 use crate::convert::{files, output, Conversion};
 use crate::file::module_file::ModuleFile;
@@ -57,7 +58,7 @@ pub struct Args {
     quiet: bool,
 
     /// The module to convert
-    #[arg(value_name = "IN.ko")]
+    #[arg(value_name = "IN.ko", add = completions::files())]
     input: PathBuf,
 }
 

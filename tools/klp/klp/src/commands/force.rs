@@ -2,7 +2,7 @@
 
 //! `klp force`: ends a transition without waiting for who is in the way.
 
-use super::{find, Found};
+use super::{completions, find, Found};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::{self, State};
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[command(after_help = super::STATUS)]
 pub struct Args {
     /// The patch, or its file
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: String,
 
     /// Do not ask

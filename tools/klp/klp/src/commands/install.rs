@@ -2,6 +2,7 @@
 
 //! `klp install`: keeps patches for the boot.
 
+use super::completions;
 use crate::cli::{Context, Outcome};
 use crate::knowledge::Knowledge;
 use crate::lint;
@@ -27,7 +28,7 @@ pub struct Args {
     no_lint: bool,
 
     /// The livepatch modules
-    #[arg(value_name = "FILE.ko", required = true)]
+    #[arg(value_name = "FILE.ko", required = true, add = completions::files())]
     files: Vec<PathBuf>,
 }
 

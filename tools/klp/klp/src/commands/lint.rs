@@ -2,6 +2,7 @@
 
 //! `klp lint`: finds what would be refused, before it is loaded.
 
+use super::completions;
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::ModuleFile;
 use crate::knowledge::Knowledge;
@@ -46,7 +47,7 @@ pub struct Args {
     json: bool,
 
     /// The livepatch
-    #[arg(value_name = "FILE.ko")]
+    #[arg(value_name = "FILE.ko", add = completions::files())]
     file: PathBuf,
 }
 

@@ -3,7 +3,7 @@
 //! `klp load`: inserts a livepatch.
 
 use super::disable::{take_out, Out};
-use super::prune;
+use super::{completions, prune};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::ModuleFile;
 use crate::system::identity::Identity;
@@ -32,6 +32,7 @@ use std::path::PathBuf;
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
     /// The livepatch, which may be compressed
+    #[arg(add = completions::files())]
     pub file: PathBuf,
 
     /// Parameters of the module, NAME=VALUE

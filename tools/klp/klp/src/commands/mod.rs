@@ -49,7 +49,7 @@ With --root DIR it works on the system whose root directory is DIR, such as an i
 #[derive(Debug, Args)]
 pub struct SwitchArgs {
     /// The patch, or its file
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: String,
 
     /// How.

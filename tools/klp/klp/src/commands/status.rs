@@ -2,9 +2,9 @@
 
 //! `klp status`: all that is known of livepatches.
 
-use super::find;
 use super::list::{state, yes_or_no};
 use super::report::{BlockersReport, PatchReport, Report};
+use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use anyhow::Result;
@@ -18,7 +18,7 @@ use clap::Args as ClapArgs;
 #[command(after_help = super::STATUS)]
 pub struct Args {
     /// The patch, or its file; all patches, if none is named
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: Option<String>,
 
     /// Say it in JSON

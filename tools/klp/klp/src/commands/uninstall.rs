@@ -2,6 +2,7 @@
 
 //! `klp uninstall`: takes a patch out of what is kept for the boot.
 
+use super::completions;
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::object_name::ObjectNameBuf;
@@ -19,7 +20,7 @@ pub struct Args {
     kernel: Option<String>,
 
     /// The patch, as klp installed shows it, or its file
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::installed())]
     name: String,
 }
 

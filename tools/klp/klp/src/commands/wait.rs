@@ -2,7 +2,7 @@
 
 //! `klp wait`: waits for the end of transitions.
 
-use super::find;
+use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches;
@@ -19,7 +19,7 @@ use std::time::Instant;
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
     /// The patch, or its file; any patch, if none is named
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: Option<String>,
 
     /// How to wait.

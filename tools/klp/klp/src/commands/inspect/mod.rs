@@ -7,6 +7,7 @@ mod text;
 
 pub use report::{Report, SCHEMA};
 
+use super::completions;
 use crate::cli::{Context, Outcome};
 use crate::file::module::{self, Module};
 use crate::file::module_file::ModuleFile;
@@ -29,7 +30,7 @@ pub struct Args {
     json: bool,
 
     /// The modules
-    #[arg(value_name = "FILE.ko", required = true)]
+    #[arg(value_name = "FILE.ko", required = true, add = completions::files())]
     files: Vec<PathBuf>,
 }
 
