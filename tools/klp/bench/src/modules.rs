@@ -3,7 +3,7 @@
 //! Modules as large as they are wanted, made from small ones that kbuild has built.
 
 use anyhow::{ensure, Context, Result};
-use klp::elf::{Contents, ElfFile, Place, Relocation, Section, Symbol};
+use klp::file::elf::{Contents, ElfFile, Place, Relocation, Section, Symbol};
 use livepatch_format::elf::{Machine, SectionIndex, SymbolIndex, SHN_LIVEPATCH};
 use object::elf;
 use std::collections::BTreeSet;

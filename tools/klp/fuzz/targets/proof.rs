@@ -6,7 +6,7 @@
 #![no_main]
 
 use klp::build::proof::{prove, Outcome, Target};
-use klp::kernel::Kernel;
+use klp::file::kernel::Kernel;
 use klp::symbols::ObjectSymbols;
 use libfuzzer_sys::fuzz_target;
 use livepatch_format::elf::Machine;

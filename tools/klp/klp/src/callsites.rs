@@ -6,8 +6,8 @@
 //! section. A function can be patched if a call site lies within it (`ftrace_location()` in
 //! `kernel/trace/ftrace.c` of the kernel source).
 
-use crate::kernel::Kernel;
-use crate::module::{Module, Place};
+use crate::file::kernel::Kernel;
+use crate::file::module::{Module, Place};
 use crate::symbols::{Candidate, ObjectSymbols};
 use livepatch_format::elf::Machine;
 use std::collections::BTreeSet;

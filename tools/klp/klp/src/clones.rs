@@ -5,8 +5,8 @@
 //! (`-fpartial-inlining`). Their names tell it, as `shrink.isra.0` does.
 
 use crate::debug_info::{self, DebugInfo};
+use crate::file::module::Module;
 use crate::knowledge::Known;
-use crate::module::Module;
 use crate::symbols::Candidate;
 use object::elf;
 

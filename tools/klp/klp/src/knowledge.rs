@@ -5,8 +5,9 @@
 
 use crate::callsites::CallSites;
 use crate::debug_info::{self, DebugInfo, Parameter};
-use crate::kernel::Kernel;
-use crate::module::{self, Module};
+use crate::file::kernel::Kernel;
+use crate::file::module::Module;
+use crate::file::module_file::ModuleFile;
 use crate::object_name::ObjectNameBuf;
 use crate::similar::{self, similar};
 use crate::symbols::{Candidate, ObjectSymbols};
@@ -15,7 +16,6 @@ use crate::vermagic::Vermagic;
 use anyhow::{bail, Context, Result};
 use livepatch_format::elf::{Machine, SectionIndex};
 use livepatch_format::init::InitMemory;
-use livepatch_format::modinfo;
 use livepatch_format::name::{ObjectName, SymPos};
 use livepatch_format::refusal::Unresolved;
 use livepatch_format::search::Search;
@@ -351,7 +351,7 @@ impl Knowledge {
         Ok(())
     }
 
-    /// Reads a target module, which may be compressed. It counts more than what a running kernel has of that name.
+    /// Reads a target module. It counts more than what a running kernel has of that name.
     pub fn add_module(
         &mut self,
         path: &Path,
@@ -360,7 +360,7 @@ impl Knowledge {
     ) -> Result<()> {
         let kernel = self.kernel();
         let functions_only = kernel.is_some_and(|known| known.symbols.functions_only);
-        let data = module::read_target(path)?;
+        let data = ModuleFile::read(path)?.bytes;
         let symbols = ObjectSymbols::of_module(path, &data, machine, functions_only)?;
         if !given.insert(symbols.object.clone()) {
             let other = self.objects.get(&symbols.object);
@@ -382,7 +382,7 @@ impl Knowledge {
     }
 }
 
-/// What one of the running kernel's modules, the first that is not compressed, is built for.
+/// What one of the running kernel's modules is built for.
 fn vermagic_below(directory: &Path, release: &[u8]) -> Option<Vec<u8>> {
     let mut paths: Vec<_> = fs::read_dir(directory)
         .ok()?
@@ -394,12 +394,11 @@ fn vermagic_below(directory: &Path, release: &[u8]) -> Option<Vec<u8>> {
         if path.symlink_metadata().ok()?.is_dir() {
             return vermagic_below(&path, release);
         }
-        if path.extension()? != "ko" {
+        if !path.file_name()?.to_str()?.contains(".ko") {
             return None;
         }
-        let data = fs::read(&path).ok()?;
-        let range = modinfo::locate(&data).ok()??;
-        let found = modinfo::value(data.get(range)?, b"vermagic")?;
+        let file = ModuleFile::read(&path).ok()?;
+        let found = file.info(b"vermagic")?;
         found.starts_with(release).then(|| found.to_vec())
     })
 }

@@ -1,25 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the `klp` command consists of; `main.rs` only wires it.
+//! What the `klp` command consists of; `main.rs` only starts it.
+//!
+//! | | |
+//! | --- | --- |
+//! | [`cli`], [`commands`] | the command line, and a module for each command |
+//! | [`console`], [`terminal`] | what commands say |
+//! | [`system`], [`transition`] | the machine whose kernel is patched, and waiting for it |
+//! | [`file`](mod@file) | reading modules and kernels |
+//! | [`knowledge`], [`symbols`], [`resolve`] | what is known of a kernel and its modules |
+//! | [`build`], [`convert`], [`lint`] | making and checking livepatches |
 
 pub mod authors;
-pub mod boot;
 pub mod build;
 pub mod callsites;
+pub mod cli;
 pub mod clones;
-pub mod completions;
+pub mod commands;
+pub mod console;
 pub mod convert;
 pub mod debug_info;
 pub mod description;
-pub mod elf;
-pub mod inspect;
-pub mod kernel;
+pub mod file;
 pub mod knowledge;
 pub mod lint;
-pub mod module;
-pub mod new;
 pub mod object_name;
-pub mod ops;
 pub mod reference;
 pub mod resolve;
 pub mod similar;
@@ -27,4 +32,5 @@ pub mod symbols;
 pub mod symvers;
 pub mod system;
 pub mod terminal;
+pub mod transition;
 pub mod vermagic;

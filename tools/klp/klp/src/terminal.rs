@@ -2,11 +2,11 @@
 
 //! Text for people: colours on a terminal, and nowhere else.
 
+use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use comfy_table::{presets, Table};
-use std::io::Stdout;
 
 /// What is an error.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -32,14 +32,13 @@ pub enum Color {
 }
 
 impl Color {
-    /// Standard output, which drops colours where they are not wanted.
-    pub fn stdout(self) -> AutoStream<Stdout> {
-        let choice = match self {
-            Color::Auto => return AutoStream::auto(std::io::stdout()),
-            Color::Always => ColorChoice::AlwaysAnsi,
-            Color::Never => ColorChoice::Never,
-        };
-        AutoStream::new(std::io::stdout(), choice)
+    /// Whether text that goes there has colours.
+    pub fn is_for(self, stream: &impl RawStream) -> bool {
+        match self {
+            Color::Auto => AutoStream::choice(stream) != ColorChoice::Never,
+            Color::Always => true,
+            Color::Never => false,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! What a kernel wants its modules to be built for.
 
-use crate::kernel::Kernel;
+use crate::file::kernel::Kernel;
 
 /// What is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

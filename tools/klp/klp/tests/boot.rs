@@ -5,8 +5,9 @@
 use anyhow::bail;
 use assert_cmd::assert::Assert;
 use assert_cmd::Command;
-use klp::boot::load::{in_order, Outcome};
-use klp::boot::store::{Release, Store};
+use klp::commands::boot::{in_order, Loaded};
+use klp::system::store::{Release, Store};
+use klp::system::System;
 use livepatch_fixtures::{Arch, Module, ARCHES};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -77,7 +78,7 @@ impl Case {
     }
 
     fn store(&self) -> Store {
-        Store::new(&self.path("root"))
+        Store::of(&System::tree(&self.path("root")))
     }
 
     /// The files for a kernel, those of the store's own included.
@@ -233,7 +234,8 @@ fn uninstall_asks_which_kernel_is_meant() {
     assert_eq!(case.installed(), format!("{OTHER} the_patch\n"));
     let error = case.refused(&format!("uninstall the_patch --kernel {OURS}"));
     assert!(error.contains("is not installed for kernel"), "{error}");
-    case.klp("uninstall the_patch").success();
+    // By its file as well.
+    case.klp("uninstall ./b.ko").success();
     let error = case.refused("uninstall the_patch");
     assert!(error.contains("the_patch is not installed"), "{error}");
     assert_eq!(case.installed(), "");
@@ -285,7 +287,7 @@ fn files_that_are_no_modules_are_refused() {
     let whole = patch("a", OURS);
     for (bytes, part) in [
         (&b""[..], "bad.ko"),
-        (b"\x1f\x8bcompressed", "gunzip"),
+        (b"\x1f\x8b\x08compressed", "cannot unpack bad.ko with gzip"),
         (b"#!/bin/sh\n", "bad.ko"),
         (&whole[..whole.len() / 2], "bad.ko"),
     ] {
@@ -346,7 +348,7 @@ fn in_turn(case: &Case, release: &str, broken: &str) -> (Vec<String>, Vec<String
         loaded.push(patch.name.to_string());
         match patch.name.as_str() == broken {
             true => bail!("refused"),
-            false => Ok(Outcome::Loaded),
+            false => Ok(Loaded::Now),
         }
     });
     assert_eq!(results.len(), entries.len());

@@ -5,6 +5,7 @@
 use assert_cmd::Command;
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 fn klp(words: &[&str]) -> String {
     let output = Command::cargo_bin("klp").unwrap().args(words).output();
@@ -25,29 +26,88 @@ fn commands() -> BTreeSet<String> {
     names
 }
 
+/// What bash offers for the last one of these words, in a directory.
+fn offered(dir: &Path, words: &[&str]) -> BTreeSet<String> {
+    let file = dir.join("completions");
+    fs::write(&file, klp(&["completions", "bash"])).unwrap();
+    let script = r#"set -e; . "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9
+        _clap_complete_klp klp "${!#}" ""; printf '%s\n' "${COMPREPLY[@]}""#;
+    let klp = assert_cmd::cargo::cargo_bin("klp");
+    let path = std::env::var("PATH").unwrap();
+    let output = std::process::Command::new("bash")
+        .args(["-c", script, "bash"])
+        .arg(&file)
+        .arg("klp")
+        .args(words)
+        .current_dir(dir)
+        .env(
+            "PATH",
+            format!("{}:{path}", klp.parent().unwrap().display()),
+        )
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let words = text.lines().filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+fn set(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
 #[test]
-fn each_shell_completes_each_command() {
+fn each_shell_asks_klp() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let text = klp(&["completions", shell]);
-        for command in commands() {
-            assert!(text.contains(&command), "{shell}: {command}");
-        }
+        assert!(text.contains("COMPLETE") && text.contains("klp"), "{text}");
     }
 }
 
 #[test]
-fn bash_takes_its_completions() {
+fn commands_and_what_their_help_shows_are_completed() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("klp");
-    fs::write(&file, klp(&["completions", "bash"])).unwrap();
-    let script = "set -e; . \"$1\"; COMP_WORDS=(klp conv); COMP_CWORD=1; \
-        _klp klp conv klp; echo \"${COMPREPLY[@]}\"";
-    let output = std::process::Command::new("bash")
-        .args(["-c", script, "bash"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "convert\n");
+    assert_eq!(offered(dir.path(), &["conv"]), set(&["convert"]));
+    assert!(offered(dir.path(), &[""]).is_superset(&commands()));
+    let options = offered(dir.path(), &["load", "--"]);
+    assert!(
+        options.is_superset(&set(&["--timeout", "--color"])),
+        "{options:?}"
+    );
+    assert!(!options.contains("--root"), "{options:?}");
+}
+
+#[test]
+fn names_of_patches_and_module_files_are_completed() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let modules = "my_other 1 0 - Live 0x0 (OK)\nmy_plain 1 0 - Live 0x0 (O)\n";
+    write("proc/modules", modules);
+    write("sys/kernel/livepatch/my_patch/enabled", "1\n");
+    write("sys/kernel/livepatch/my_patch/transition", "0\n");
+    write("var/lib/livepatch-rs/7.3.4/patches/0001-my_kept.ko", "");
+    for file in ["my-file.ko", "my-packed.ko.zst", "my-text.txt"] {
+        write(file, "");
+    }
+    let files = ["my-file.ko", "my-packed.ko.zst"];
+    let with = |names: &[&str]| set(&[names, &files].concat());
+    for command in ["unload", "disable", "enable", "status", "wait", "force"] {
+        let offered = offered(dir.path(), &["--root", ".", command, "my"]);
+        assert_eq!(offered, with(&["my_other", "my_patch"]), "{command}");
+    }
+    let uninstall = offered(dir.path(), &["--root", ".", "uninstall", "my"]);
+    assert_eq!(uninstall, with(&["my_kept"]));
+    for command in ["load", "install", "inspect", "lint", "convert"] {
+        assert_eq!(
+            offered(dir.path(), &[command, "my"]),
+            set(&files),
+            "{command}"
+        );
+    }
 }
 
 #[test]
@@ -75,6 +135,24 @@ fn each_command_has_a_manual_page() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(made, wanted);
+    for name in made.iter().filter(|name| *name != "klp.1") {
+        let page = fs::read_to_string(man.join(name)).unwrap();
+        assert!(
+            page.contains(".SH \"EXIT STATUS\"\n.TP\n\\fB0\\fR\n"),
+            "{page}"
+        );
+        assert!(
+            !page.contains("Exit status: ") && !page.contains("EXTRA"),
+            "{page}"
+        );
+    }
+    let page = fs::read_to_string(man.join("klp-load.1")).unwrap();
+    assert!(
+        page.contains(".TP\n\\fB3\\fR\nif the time was up"),
+        "{page}"
+    );
+    let page = fs::read_to_string(man.join("klp-install.1")).unwrap();
+    assert!(page.contains(".SH NOTES\nWith \\-\\-root DIR"), "{page}");
     let page = fs::read_to_string(man.join("klp-convert.1")).unwrap();
     assert!(page.contains(".TH klp-convert 1"));
     assert!(page.contains("\\-\\-symvers"));

@@ -4,7 +4,9 @@
 
 mod common;
 
+use common::livepatch::{ENABLE, LIVEPATCH_H};
 use common::Case;
+use livepatch_fixtures::boot_image::Packing;
 use livepatch_fixtures::{Arch, Module, ARCHES};
 
 fn assert_all(error: &str, parts: &[&str]) {
@@ -86,6 +88,33 @@ fn without_any_symbols_the_options_are_named() {
         &case.refuse_with(""),
         &["lonely: found nowhere", "--kernel"],
     );
+}
+
+#[test]
+fn where_a_module_is_patched_its_file_is_asked_for() {
+    let case = Case::new(Arch::X86_64);
+    let patch = "extern int there(int);
+        static int new_function(int x) { return there(x); }
+        static struct klp_func functions[] = { { \"shared\", new_function }, { } };
+        static struct klp_object objects[] = { { .name = \"OBJECT\", .funcs = functions }, { } };
+        static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objects };";
+    let refusal = |patch: &str| {
+        case.patch(&format!("{LIVEPATCH_H}{patch}{ENABLE}"));
+        case.refuse("")
+    };
+    assert_all(
+        &refusal(&patch.replace("OBJECT", "target")),
+        &[
+            "there: found nowhere",
+            "also for 'target'",
+            "KLP_TARGETS",
+            "--module",
+        ],
+    );
+    // What is found nowhere in a patch for the kernel alone is in no module either.
+    let error = refusal(&patch.replace(".name = \"OBJECT\", ", ""));
+    assert_all(&error, &["there: found nowhere"]);
+    assert!(!error.contains("KLP_TARGETS"), "{error}");
 }
 
 #[test]
@@ -284,14 +313,36 @@ fn what_is_no_module_is_refused() {
     for (bytes, expected) in [
         (&b""[..], "not a usable ELF file"),
         (b"#!/bin/sh\n", "not a usable ELF file"),
-        (b"\xfd7zXZ\0\0\0\0", "unxz"),
-        (b"\x28\xb5\x2f\xfd\0\0\0\0", "unzstd"),
-        (b"\x1f\x8b\x08\0\0\0\0", "gunzip"),
+        (b"\xfd7zXZ\0\0\0\0", "cannot unpack patch.ko with xz"),
+        (
+            b"\x28\xb5\x2f\xfd\0\0\0\0",
+            "cannot unpack patch.ko with zstd",
+        ),
+        (b"\x1f\x8b\x08\0\0\0\0", "cannot unpack patch.ko with gzip"),
         (&kernel, "not a relocatable file"),
     ] {
         case.write("patch.ko", bytes);
         assert_all(&case.refuse(""), &["patch.ko", expected]);
     }
+}
+
+#[test]
+fn what_is_compressed_is_not_replaced_by_what_is_not() {
+    let case = Case::new(Arch::X86_64);
+    let bytes = case.patch("extern int lonely(int); int f(int x) { return lonely(x) + 1; }");
+    let packed = Packing::Gzip.pack(&bytes);
+    case.write("patch.ko.gz", &packed);
+    let usual = "--kernel System.map --symvers Module.symvers";
+    let assert = case.run(&format!("{usual} patch.ko.gz")).failure().code(1);
+    let error = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert_all(&error, &["patch.ko.gz is compressed", "-o"]);
+    assert_eq!(case.read("patch.ko.gz"), packed);
+
+    case.run(&format!("{usual} -o from-packed.ko patch.ko.gz"))
+        .success();
+    case.run(&format!("{usual} -o from-plain.ko patch.ko"))
+        .success();
+    assert_eq!(case.read("from-packed.ko"), case.read("from-plain.ko"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 
 use common::livepatch::{ENABLE, GOOD};
 use common::Case;
+use livepatch_fixtures::boot_image::Packing;
 use livepatch_fixtures::{Arch, ARCHES};
 use serde_json::Value;
 
@@ -185,7 +186,7 @@ fn what_is_no_module_is_told_and_the_others_are_shown() {
         case.write("header.ko", &module[..40]);
         case.write("packed.ko.xz", b"\xfd7zXZ\0rest");
         case.write("packed.ko.zst", b"\x28\xb5\x2f\xfdrest");
-        case.write("packed.ko.gz", b"\x1f\x8brest");
+        case.write("packed.ko.gz", b"\x1f\x8b\x08rest");
         for (file, message) in [
             ("text.ko", "text.ko: not an ELF file"),
             ("empty.ko", "empty.ko: not an ELF file"),
@@ -194,9 +195,9 @@ fn what_is_no_module_is_told_and_the_others_are_shown() {
                 "header.ko",
                 "header.ko: no usable kernel module: truncated: ELF header",
             ),
-            ("packed.ko.xz", "compressed: unpack it first, with unxz"),
-            ("packed.ko.zst", "compressed: unpack it first, with unzstd"),
-            ("packed.ko.gz", "compressed: unpack it first, with gunzip"),
+            ("packed.ko.xz", "cannot unpack packed.ko.xz with xz"),
+            ("packed.ko.zst", "cannot unpack packed.ko.zst with zstd"),
+            ("packed.ko.gz", "cannot unpack packed.ko.gz with gzip"),
             ("missing.ko", "cannot read missing.ko: No such file"),
         ] {
             let (text, errors) = case.output(&format!("inspect {file} out.ko"), 1);
@@ -204,4 +205,33 @@ fn what_is_no_module_is_told_and_the_others_are_shown() {
             assert!(text.starts_with("out.ko\n"), "{file}: {text}");
         }
     }
+}
+
+#[test]
+fn a_compressed_module_is_read_like_any_other() {
+    for arch in ARCHES {
+        let case = Case::new(arch);
+        let module = case.livepatch(&format!("{GOOD}{ENABLE}"));
+        case.write("packed.ko.gz", Packing::Gzip.pack(&module));
+        let (text, _) = case.output("inspect out.ko", 0);
+        let (packed, _) = case.output("inspect packed.ko.gz", 0);
+        assert_eq!(packed, text.replace("out.ko\n", "packed.ko.gz\n"));
+    }
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let case = Case::new(Arch::X86_64);
+    case.livepatch(&format!("{GOOD}{ENABLE}"));
+    let mut klp = std::process::Command::new(assert_cmd::cargo::cargo_bin("klp"))
+        .args(["inspect", "out.ko"])
+        .current_dir(case.dir.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(klp.stdout.take());
+    let output = klp.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(output.status.success(), "{:?}", output.status);
 }

@@ -6,11 +6,11 @@ mod common;
 
 use common::livepatch::{BUILDERS, ENABLE, GOOD};
 use common::Case;
-use klp::inspect;
-use klp::kernel::Kernel;
+use klp::commands::inspect;
+use klp::file::kernel::Kernel;
+use klp::file::module::Module;
 use klp::knowledge::Knowledge;
 use klp::lint;
-use klp::module::Module;
 use livepatch_fixtures::ARCHES;
 use livepatch_format::elf::{Header, SHDR_SIZE};
 use proptest::prelude::*;

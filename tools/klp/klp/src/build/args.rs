@@ -3,7 +3,6 @@
 //! What is asked of `klp build`, and what follows from what is not said.
 
 use super::kdir::Kdir;
-use crate::terminal::Color;
 use anyhow::{ensure, Context, Result};
 use std::env;
 use std::fs;
@@ -20,9 +19,11 @@ const PREFIX: &str = "livepatch-";
 /// and with it, and what differs becomes a livepatch. Before that, the unchanged functions of these
 /// files are compared with the kernel's: a livepatch of another source, compiler or configuration
 /// would crash it.
-///
-/// The exit status is 0 if there is a livepatch, or with --list if there would be one.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 if there is a livepatch, or with --list if there would be one; 1 \
+if not; 2 for wrong arguments."
+)]
 pub struct Args {
     /// The kernel's source, or the directory of modules that are not in it; the default is the
     /// source that the headers or the build directory point to
@@ -104,10 +105,6 @@ pub struct Args {
     /// Say nothing but errors and warnings
     #[arg(short, long)]
     pub quiet: bool,
-
-    /// When to use colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub color: Color,
 
     /// The diffs, as git and diff -u make them, with names below the source's directory after one
     /// component (-p1)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `klp build`: from a fix, as a source diff, to a livepatch.
+//! From a fix, as a source diff, to a livepatch.
 //!
 //! | | |
 //! | --- | --- |
@@ -76,49 +76,9 @@ use report::{Report, Status};
 use scratch::Scratch;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use stop::Stop;
 use tree::{Of, Tree};
-
-/// Runs the command.
-///
-/// # Errors
-///
-/// Standard output cannot be written.
-pub fn run(args: &Args) -> Result<ExitCode> {
-    let mut report = Report::default();
-    let progress = Progress::new(args.quiet);
-    interrupt::watch()?;
-    let stopped = build(args, &mut report, &progress).err();
-    drop(progress);
-    if stopped.is_some() {
-        interrupt::end_if_received();
-    }
-    if let Some(Stop { status, error }) = &stopped {
-        report.status = *status;
-        report.message = format!("{error:#}");
-    }
-    let mut out = args.color.stdout();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        if args.list || matches!(report.status, Status::Refused) {
-            report.write(&mut out)?;
-        }
-        match &stopped {
-            Some(_) => progress::say(&format!("error: {}", report.message)),
-            None if !args.quiet => writeln!(out, "{}", report.message)?,
-            None => {}
-        }
-    }
-    Ok(match stopped {
-        Some(_) => ExitCode::FAILURE,
-        None => ExitCode::SUCCESS,
-    })
-}
 
 /// What is known before anything is made.
 struct Setting<'a> {
@@ -135,7 +95,12 @@ struct Setting<'a> {
     jobs: usize,
 }
 
-fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), Stop> {
+/// Makes the livepatch, and fills in what there is to say of it.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn build(args: &Args, report: &mut Report, progress: &Progress) -> Result<(), Stop> {
     let setting = Setting::new(args, report, progress)?;
 
     // What is wrong with the fix is said before anything takes long.

@@ -7,13 +7,16 @@
 //! `Documentation/livepatch/module-elf-format.md`.
 
 use super::{modinfo, rewrite, verify, versions};
-use crate::elf::{is_signed, ElfFile, Place};
+use crate::description;
+use crate::file::elf::{is_signed, ElfFile, Place};
+use crate::file::module::Module;
 use crate::knowledge::Knowledge;
 use crate::reference::{Reference, Stated};
+use crate::resolve::Problem;
 use anyhow::{anyhow, bail, ensure, Result};
 use livepatch_format::elf::{SymbolIndex, SHF_RELA_LIVEPATCH, SHN_LIVEPATCH};
-use livepatch_format::name::Dialect;
-use std::collections::BTreeMap;
+use livepatch_format::name::{Dialect, Text};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 /// The symbols of a file that become livepatch symbols, and for what they stand.
@@ -38,7 +41,7 @@ impl Conversion {
     pub fn new(input: &[u8], knowledge: &Knowledge, dialect: Dialect) -> Result<Option<Self>> {
         let mut file = ElfFile::parse(input)?;
         refuse_unsuitable(input, &file)?;
-        let resolved = resolve(&file, knowledge)?;
+        let resolved = resolve(&file, input, knowledge)?;
         let is_implied = |index: &SymbolIndex| {
             let symbol = file.symbols.get(index.0 as usize);
             symbol.is_some_and(|symbol| Stated::parse(&symbol.name).is_none())
@@ -89,7 +92,7 @@ fn refuse_unsuitable(input: &[u8], file: &ElfFile) -> Result<()> {
 }
 
 /// Decides for every undefined symbol; reports all that cannot be resolved.
-fn resolve(file: &ElfFile, knowledge: &Knowledge) -> Result<Resolved> {
+fn resolve(file: &ElfFile, input: &[u8], knowledge: &Knowledge) -> Result<Resolved> {
     let mut resolved = Resolved::new();
     let mut problems = Vec::new();
     for (index, symbol) in file.symbols().skip(1) {
@@ -105,10 +108,36 @@ fn resolve(file: &ElfFile, knowledge: &Knowledge) -> Result<Resolved> {
         }
     }
     if problems.is_empty() {
-        Ok(resolved)
-    } else {
-        Err(list(&problems))
+        return Ok(resolved);
     }
+    let error = list(&problems);
+    let is_missing = |problem: &Problem| matches!(problem, Problem::NotFound { .. });
+    let targets = unknown_targets(input, knowledge);
+    if targets.is_empty() || !problems.iter().any(is_missing) {
+        return Err(error);
+    }
+    bail!(
+        "{error}\n  the patch is also for {}, whose symbols were not given: name the file of each \
+         module in KLP_TARGETS of the Makefile, or give it to klp convert with --module",
+        targets.join(", ")
+    );
+}
+
+/// The modules that are patched, and whose symbols are not known.
+fn unknown_targets(input: &[u8], knowledge: &Knowledge) -> Vec<String> {
+    let Ok(module) = Module::parse(input) else {
+        return Vec::new();
+    };
+    let patches = description::patches(&module).unwrap_or_default();
+    let objects = patches
+        .iter()
+        .filter_map(|patch| patch.objects.as_ref().ok()?.as_ref())
+        .flatten();
+    let unknown = objects
+        .filter_map(|object| object.name.as_deref())
+        .filter(|name| knowledge.get(name).is_none())
+        .map(|name| format!("'{}'", Text(name)));
+    unknown.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// One error of many.

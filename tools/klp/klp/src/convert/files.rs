@@ -5,17 +5,17 @@
 //! one of that name is then that of somebody else.
 
 use crate::description;
+use crate::file::module::Module;
 use crate::knowledge::Knowledge;
 use crate::knowledge::Known;
 use crate::lint::{Finding, Place};
-use crate::module::Module;
 use crate::reference::{is_same_file, Reference};
 use crate::symbols::Candidate;
 use livepatch_format::name::{ObjectName, VMLINUX};
 
 /// Warnings for those of `implied`, which the author does not state, that are static and of
 /// another file than any function of the object that is patched.
-pub(super) fn check(bytes: &[u8], knowledge: &Knowledge, implied: &[Reference]) -> Vec<Finding> {
+pub(crate) fn check(bytes: &[u8], knowledge: &Knowledge, implied: &[Reference]) -> Vec<Finding> {
     let Ok(module) = Module::parse(bytes) else {
         return Vec::new();
     };

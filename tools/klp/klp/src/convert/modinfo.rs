@@ -3,7 +3,7 @@
 //! What a module says of itself, in its `.modinfo` section.
 
 use super::conversion::Resolved;
-use crate::elf::{ElfFile, Place};
+use crate::file::elf::{ElfFile, Place};
 use crate::knowledge::Knowledge;
 use anyhow::{Context, Result};
 use livepatch_format::modinfo::{value, LIVEPATCH};

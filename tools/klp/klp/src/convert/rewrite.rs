@@ -4,7 +4,7 @@
 
 use super::conversion::Resolved;
 use super::special::{deadline, Deadline};
-use crate::elf::{Contents, ElfFile, Place, Relocation, Section};
+use crate::file::elf::{Contents, ElfFile, Place, Relocation, Section};
 use crate::object_name::ObjectNameBuf;
 use crate::reference::Reference;
 use livepatch_format::elf::{

@@ -7,7 +7,7 @@
 //! `kernel/module/version.c` of the kernel source.
 
 use super::conversion::Resolved;
-use crate::elf::ElfFile;
+use crate::file::elf::ElfFile;
 use anyhow::{ensure, Result};
 use std::collections::BTreeSet;
 

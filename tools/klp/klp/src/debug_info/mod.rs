@@ -8,7 +8,7 @@ mod origin;
 
 pub use origin::Parameter;
 
-use crate::module::Module;
+use crate::file::module::Module;
 use anyhow::Result;
 use gimli::{
     AttributeValue, DebugInfoOffset, DebuggingInformationEntry, Dwarf, EndianSlice, Reader,
@@ -124,7 +124,9 @@ fn relocate(module: &Module<'_>, data: &mut [u8], rela: &livepatch_format::elf::
     };
     let header = module.image().sections.get(target.section);
     let value = match header {
-        Ok(header) if crate::module::is_alloc(&header) => address(target.section, target.offset),
+        Ok(header) if crate::file::module::is_alloc(&header) => {
+            address(target.section, target.offset)
+        }
         _ => target.offset,
     };
     let big = module.image().header.endian == Endian::Big;

@@ -9,7 +9,7 @@
 
 mod sections;
 
-use crate::module::{is_code, is_empty_in_file, Module, Place};
+use crate::file::module::{is_code, is_empty_in_file, Module, Place};
 use livepatch_format::elf::{Machine, Relocation, Section, SectionIndex, SHN_LIVEPATCH};
 use livepatch_format::name::{SymPos, Text, SYMBOL_NAME_MAX};
 use livepatch_format::reloc;

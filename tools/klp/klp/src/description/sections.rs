@@ -10,7 +10,7 @@
 //! In both, whether the patch replaces all earlier ones is only in the code.
 
 use super::{at, Function, Object, Patch, Reader, Told, ENTRIES_MAX, FUNC_SIZE, NEAR};
-use crate::module::{is_code, Place};
+use crate::file::module::{is_code, Place};
 use livepatch_format::elf::{Endian, Machine, Section};
 use livepatch_format::name::{SymPos, Text, VMLINUX};
 

@@ -227,7 +227,11 @@ fn check_functions(
                     Unresolved::NotFound { symbol } => {
                         Some(reasons::not_found(lint.knowledge, known, symbol))
                     }
-                    _ => advice(lint.knowledge, unresolved),
+                    Unresolved::Ambiguous { .. } | Unresolved::Position { .. } => {
+                        advice(lint.knowledge, unresolved)
+                            .map(|all| format!("say with .old_sympos which one is meant: {all}"))
+                    }
+                    Unresolved::Freed { .. } => None,
                 };
                 let refusal = Refusal::Function(unresolved);
                 refuse_with(lint, patch, &refusal, place, help);

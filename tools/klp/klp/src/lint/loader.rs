@@ -4,7 +4,7 @@
 
 use super::finding::{Finding, Place};
 use super::Lint;
-use crate::module::Module;
+use crate::file::module::Module;
 use crate::vermagic::Vermagic;
 use livepatch_format::elf::SHN_UNDEF;
 use livepatch_format::name::{Text, VMLINUX};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `klp lint`: finds what would be refused, before it is loaded.
+//! Finding what would be refused, before it is loaded.
 
 mod file;
 mod finding;
@@ -12,75 +12,19 @@ mod text;
 
 pub use finding::{Finding, Place, Severity};
 
+use crate::console::Console;
+use crate::file::module::Module;
 use crate::knowledge::Knowledge;
-use crate::module::{self, Module};
 use crate::object_name::ObjectNameBuf;
-use crate::terminal::Color;
-use anyhow::Result;
-use livepatch_format::elf::Header;
 use livepatch_format::error::Error;
 use livepatch_format::name::Text;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::io;
+use std::path::Path;
 
 /// The version of what the JSON looks like.
 pub const SCHEMA: u32 = 1;
-
-/// Status where something could not be looked at.
-const TROUBLE: u8 = 2;
-
-/// Find what would be refused, before it is loaded
-///
-/// Everything that livepatch.ko would refuse a module for, in the words of its log, and what a
-/// person should know of the functions that are patched. What is not given cannot be checked, and
-/// is said.
-///
-/// The exit status is 0 if nothing is found, 1 if something is, 2 if the check was not possible.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The kernel that it is for: its vmlinux, its boot image (/boot/vmlinuz-RELEASE), its
-    /// System.map, or text as in /proc/kallsyms. Only the first two tell which functions can be
-    /// traced, and the vermagic; only a vmlinux which functions are inlined
-    #[arg(long, value_name = "SYMBOLS", conflicts_with = "running")]
-    kernel: Option<PathBuf>,
-
-    /// It is for the running kernel, and the modules that are loaded. As root, more can be found
-    #[arg(long)]
-    running: bool,
-
-    /// Where /proc, /sys and /lib of the running kernel are
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/",
-        hide_default_value = true,
-        requires = "running"
-    )]
-    root: PathBuf,
-
-    /// A module that is patched
-    #[arg(long, value_name = "TARGET.ko")]
-    module: Vec<PathBuf>,
-
-    /// A Module.symvers: what it does not list is not exported
-    #[arg(long, value_name = "FILE")]
-    symvers: Vec<PathBuf>,
-
-    /// Print JSON, as Documentation/livepatch/klp-json.md describes it
-    #[arg(long)]
-    json: bool,
-
-    /// When to use colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    color: Color,
-
-    /// The livepatch
-    #[arg(value_name = "FILE.ko")]
-    file: PathBuf,
-}
 
 /// What was found.
 #[derive(Debug, Serialize)]
@@ -111,9 +55,31 @@ impl Report {
         self.warnings = self.findings.len() - self.errors;
     }
 
-    /// Writes the findings for people to read.
+    /// The findings, for people to read.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written to `out`.
     pub fn write_findings(&self, out: &mut impl io::Write) -> io::Result<()> {
         text::findings(out, self)
+    }
+
+    /// All of it, for people to read.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written to `out`.
+    pub fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+        text::write(out, self)
+    }
+
+    /// Notes the findings, where there are any.
+    pub fn note(&self, console: &mut Console) {
+        let mut text = Vec::new();
+        // Writing to memory does not fail.
+        if self.write_findings(&mut text).is_ok() && !text.is_empty() {
+            console.note(String::from_utf8_lossy(&text).trim_end());
+        }
     }
 }
 
@@ -196,55 +162,4 @@ pub fn check(path: &Path, data: &[u8], knowledge: &Knowledge) -> Report {
 fn unreadable(error: Error) -> Finding {
     let id = finding::error_id(error);
     Finding::kernel(id, "ENOEXEC", error.to_string(), Place::default())
-}
-
-/// Runs the command.
-///
-/// # Errors
-///
-/// Standard output cannot be written.
-pub fn run(args: &Args) -> Result<ExitCode> {
-    let report = match prepare(args) {
-        Ok((data, knowledge)) => check(&args.file, &data, &knowledge),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return Ok(ExitCode::from(TROUBLE));
-        }
-    };
-    let mut out = args.color.stdout();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        text::write(&mut out, &report)?;
-    }
-    Ok(if report.findings.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-/// Reads everything that is given.
-fn prepare(args: &Args) -> Result<(Vec<u8>, Knowledge)> {
-    let data = module::read(&args.file)?;
-    let mut knowledge = Knowledge::default();
-    // What is no module is of no machine; nothing else is needed to say so.
-    let machine = Header::parse(&data).and_then(|header| header.machine());
-    if let Ok(machine) = machine {
-        if let Some(kernel) = &args.kernel {
-            knowledge.add_kernel(kernel, machine)?;
-        }
-        if args.running {
-            knowledge.add_running(&args.root)?;
-        }
-        let mut given = BTreeSet::new();
-        for path in &args.module {
-            knowledge.add_module(path, machine, &mut given)?;
-        }
-    }
-    for path in &args.symvers {
-        knowledge.add_symvers(path)?;
-    }
-    Ok((data, knowledge))
 }

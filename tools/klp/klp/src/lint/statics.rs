@@ -9,8 +9,8 @@
 use super::finding::{Finding, Place};
 use super::functions::Replaced;
 use super::Lint;
+use crate::file::module::{is_alloc, Module};
 use crate::knowledge::Known;
-use crate::module::{is_alloc, Module};
 use crate::reference::is_same_file;
 use crate::symbols::Candidate;
 use livepatch_format::elf::Section;

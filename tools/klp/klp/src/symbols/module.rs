@@ -8,9 +8,9 @@
 //! symbol table. While it is being loaded, it has them all.
 
 use super::{kind, Candidate, ObjectSymbols};
-use crate::elf::{ElfFile, Place};
+use crate::file::elf::{ElfFile, Place};
+use crate::file::module_file::name_of_file;
 use crate::object_name::ObjectNameBuf;
-use crate::system::file::name_of_file;
 use anyhow::{anyhow, ensure, Context, Result};
 use livepatch_format::elf::Machine;
 use livepatch_format::modinfo;

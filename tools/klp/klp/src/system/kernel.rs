@@ -23,6 +23,9 @@ pub trait Kernel {
     /// Inserts a module, with `finit_module(2)`.
     fn insert(&self, module: &File, parameters: &CStr, compressed: bool) -> io::Result<()>;
 
+    /// Inserts a module that is in no file which the kernel can read, with `init_module(2)`.
+    fn insert_bytes(&self, module: &[u8], parameters: &CStr) -> io::Result<()>;
+
     /// Removes a module, with `delete_module(2)`; it does not wait.
     fn remove(&self, name: &CStr) -> io::Result<()>;
 
@@ -44,6 +47,10 @@ impl Kernel for Running {
     fn insert(&self, module: &File, parameters: &CStr, compressed: bool) -> io::Result<()> {
         let flags = if compressed { COMPRESSED_FILE } else { 0 };
         Ok(system::finit_module(module, parameters, flags)?)
+    }
+
+    fn insert_bytes(&self, module: &[u8], parameters: &CStr) -> io::Result<()> {
+        Ok(system::init_module(module, parameters)?)
     }
 
     fn remove(&self, name: &CStr) -> io::Result<()> {
@@ -85,6 +92,10 @@ impl Kernel for Tree {
     }
 
     fn insert(&self, _module: &File, _parameters: &CStr, _compressed: bool) -> io::Result<()> {
+        no_kernel()
+    }
+
+    fn insert_bytes(&self, _module: &[u8], _parameters: &CStr) -> io::Result<()> {
         no_kernel()
     }
 

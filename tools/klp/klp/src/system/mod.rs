@@ -9,8 +9,10 @@
 //! | [`support`] | which livepatch core there is |
 //! | [`blockers`] | what a transition waits for |
 //! | [`phase`] | how far it has come |
-//! | [`modules`] | what is loaded, inserting and removing |
-//! | [`file`](mod@file) | module files |
+//! | [`modules`], [`removal`], [`refusal`] | what is loaded, inserting and removing, and why not |
+//! | [`identity`] | which build of a module something is |
+//! | [`patch_file`] | livepatches for a kernel |
+//! | [`store`] | patches that are kept for the boot |
 //! | [`kmsg`] | the kernel's log |
 //! | [`taint`] | the kernel's taint flags |
 //!
@@ -18,12 +20,16 @@
 //! tests can stand in for a kernel.
 
 pub mod blockers;
-pub mod file;
+pub mod identity;
 pub mod kernel;
 pub mod kmsg;
 pub mod modules;
+pub mod patch_file;
 pub mod patches;
 pub mod phase;
+pub mod refusal;
+pub mod removal;
+pub mod store;
 pub mod support;
 pub mod taint;
 

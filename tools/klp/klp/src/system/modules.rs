@@ -3,7 +3,8 @@
 //! Loaded modules.
 
 use super::support::MODULE;
-use super::{file::ModuleFile, read_if_there, System};
+use super::{read_if_there, System};
+use crate::file::module_file::ModuleFile;
 use anyhow::{bail, Context, Result};
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
@@ -19,6 +20,8 @@ pub struct Loaded {
     pub references: Option<u64>,
     /// The modules that use it.
     pub users: Vec<String>,
+    /// Whether it is neither being inserted nor being removed.
+    pub is_live: bool,
     /// The letters of its taints.
     taints: String,
 }
@@ -32,6 +35,7 @@ impl Loaded {
         let users = words.next()?.split(',');
         let users = users.filter(|user| !user.is_empty() && *user != "-" && !user.starts_with('['));
         let users = users.map(str::to_owned).collect();
+        let is_live = words.next() == Some("Live");
         let taints = words
             .find_map(|word| word.strip_prefix('(')?.strip_suffix(')'))
             .unwrap_or_default();
@@ -39,6 +43,7 @@ impl Loaded {
             name,
             references,
             users,
+            is_live,
             taints: taints.to_owned(),
         })
     }
@@ -76,12 +81,17 @@ pub fn find(system: &System, name: &str) -> Result<Option<Loaded>> {
     Ok(all.into_iter().find(|module| module.name == name))
 }
 
-/// Inserts the module.
+/// Inserts the module. The kernel unpacks what it can; all else was unpacked for it.
 pub fn insert(system: &System, module: &ModuleFile, parameters: &CString) -> io::Result<()> {
+    let kernel = system.kernel();
+    if let Some(method) = module.compression {
+        let known = read_if_there(&system.path("/sys/module/compression"))?;
+        if known != Some(method.to_string()) {
+            return kernel.insert_bytes(&module.bytes, parameters);
+        }
+    }
     let file = File::open(&module.path)?;
-    system
-        .kernel()
-        .insert(&file, parameters, module.compression.is_some())
+    kernel.insert(&file, parameters, module.compression.is_some())
 }
 
 /// Removes the module of this name.
@@ -112,6 +122,37 @@ pub fn parameters(arguments: &[String]) -> Result<CString> {
         words.push(word);
     }
     CString::new(words.join(" ")).context("a parameter holds a NUL")
+}
+
+/// Checks that the module has these parameters: the kernel itself does without those that it does
+/// not know.
+///
+/// # Errors
+///
+/// It has not.
+pub fn check_parameters(module: &ModuleFile, arguments: &[String]) -> Result<()> {
+    // Those that the kernel itself takes for any module (`unknown_module_param_cb()` of
+    // kernel/module/main.c).
+    const OF_ALL: [&str; 2] = ["async_probe", "dyndbg"];
+    if !module.has_info() {
+        return Ok(());
+    }
+    let known = module.parameters();
+    for argument in arguments {
+        let name = argument.split('=').next().unwrap_or_default();
+        // It takes one for the other.
+        let same = |known: &str| known.replace('-', "_") == name.replace('-', "_");
+        if known.iter().any(|known| same(known)) || OF_ALL.contains(&name) {
+            continue;
+        }
+        let all: Vec<&str> = known.iter().map(String::as_str).collect();
+        let has = match all[..] {
+            [] => "it has none".to_owned(),
+            _ => format!("it has: {}", all.join(", ")),
+        };
+        bail!("{} has no parameter '{name}'; {has}", module.path.display());
+    }
+    Ok(())
 }
 
 /// Where modprobe looks for `livepatch.ko`.
@@ -181,7 +222,9 @@ mod tests {
         let line = "livepatch_cmdline 16384 1 - Live 0xffffffffc0000000 (OK)";
         let module = Loaded::parse(line).unwrap();
         assert!(module.users.is_empty());
-        assert!(module.is_livepatch());
+        assert!(module.is_livepatch() && module.is_live);
+        let loading = line.replace("Live", "Loading");
+        assert!(!Loaded::parse(&loading).unwrap().is_live);
         assert_eq!(
             module.in_use().as_deref(),
             Some("there is a reference to it")

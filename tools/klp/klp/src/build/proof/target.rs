@@ -2,8 +2,8 @@
 
 //! The kernel or module that an object is a part of, as its file has it.
 
+use crate::file::module::{Module, Place};
 use crate::knowledge::Known;
-use crate::module::{Module, Place};
 use crate::symbols::{Candidate, ObjectSymbols};
 use anyhow::{Context, Result};
 use livepatch_format::elf::{Machine, Relocation, SectionIndex};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
-use crate::kernel::Kernel;
+use crate::file::kernel::Kernel;
 use crate::object_name::ObjectNameBuf;
 use crate::symbols::ObjectSymbols;
 use ::object::elf;

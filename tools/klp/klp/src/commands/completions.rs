@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp completions`: what a shell completes. The shell asks klp itself each time, so that the
+//! names of patches that are loaded or installed are completed as well.
+
+use crate::cli::{Cli, Context, Outcome};
+use crate::system::store::Store;
+use crate::system::{modules, patches, System};
+use anyhow::{Context as _, Result};
+use clap::CommandFactory as _;
+use clap_complete::engine::{
+    ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
+};
+use clap_complete::env::Shells;
+use clap_complete::{CompleteEnv, Shell};
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// The variable by which a shell asks.
+const VARIABLE: &str = "COMPLETE";
+
+/// Print a shell's completions for klp
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS)]
+pub struct Args {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    let shell = args.shell.to_string();
+    let shells = Shells::builtins();
+    let shell = shells
+        .completer(&shell)
+        .with_context(|| format!("there are no completions for {shell}"))?;
+    let mut text = Vec::new();
+    shell.write_registration(VARIABLE, "klp", "klp", "klp", &mut text)?;
+    context.console.write(&String::from_utf8_lossy(&text))?;
+    Ok(Outcome::Done)
+}
+
+/// Answers a shell that asks, and ends klp; does nothing where none does.
+pub fn answer() {
+    CompleteEnv::with_factory(Cli::command)
+        .var(VARIABLE)
+        .complete();
+}
+
+/// Completes the names of patches that are loaded, and the names of module files.
+pub(super) fn loaded() -> ArgValueCompleter {
+    names_or_files(loaded_names)
+}
+
+/// Completes the names of patches that are installed, and the names of module files.
+pub(super) fn installed() -> ArgValueCompleter {
+    names_or_files(installed_names)
+}
+
+/// Completes the names of module files.
+pub(super) fn files() -> ArgValueCompleter {
+    ArgValueCompleter::new(module_files())
+}
+
+fn module_files() -> PathCompleter {
+    PathCompleter::any().filter(|path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        !path.is_dir() && (name.ends_with(".ko") || name.contains(".ko."))
+    })
+}
+
+fn names_or_files(names: fn(&System) -> BTreeSet<String>) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |current: &OsStr| {
+        let begun = current.to_string_lossy();
+        let mut all: Vec<CompletionCandidate> = names(&system())
+            .into_iter()
+            .filter(|name| name.starts_with(&*begun))
+            .map(CompletionCandidate::new)
+            .collect();
+        all.extend(module_files().complete(current));
+        all
+    })
+}
+
+/// The system that the command line is about, which is not parsed yet.
+fn system() -> System {
+    let mut words = env::args_os().skip_while(|word| word != "--root").skip(1);
+    match words.next() {
+        Some(root) => System::tree(Path::new(&root)),
+        None => System::running(),
+    }
+}
+
+/// What cannot be read is not completed.
+fn loaded_names(system: &System) -> BTreeSet<String> {
+    let patches = patches::all(system).unwrap_or_default().into_iter();
+    let modules = modules::all(system).unwrap_or_default().into_iter();
+    let modules = modules.filter(modules::Loaded::is_livepatch);
+    patches
+        .map(|patch| patch.name)
+        .chain(modules.map(|module| module.name))
+        .collect()
+}
+
+fn installed_names(system: &System) -> BTreeSet<String> {
+    let all = Store::of(system).all().unwrap_or_default().into_iter();
+    all.flat_map(|(_, entries)| entries)
+        .map(|entry| entry.name.to_string())
+        .collect()
+}

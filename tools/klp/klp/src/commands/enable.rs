@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp enable`: keeps a livepatch that is being disabled.
+
+use super::{find, Found, SwitchArgs};
+use crate::cli::{Context, Outcome};
+use crate::file::module_file::name_of_argument;
+use crate::system::patches::State;
+use crate::transition::set_enabled;
+use crate::transition::switch::{self, Enabled};
+use anyhow::Result;
+use clap::Args as ClapArgs;
+
+/// Enable a livepatch again that is being disabled, and wait until it is in effect for all
+///
+/// A livepatch that is disabled cannot be enabled any more: it has to be unloaded and loaded
+/// again.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::STATUS_OF_WAITING)]
+pub struct Args {
+    /// Which patch, and how.
+    #[command(flatten)]
+    pub switch: SwitchArgs,
+}
+
+/// Enables a livepatch of the system.
+pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    context.system.need_root("enable")?;
+    let name = name_of_argument(&args.switch.patch);
+    match find(&context.system, &name)? {
+        Found::Patch(State::Enabled) => {
+            context
+                .console
+                .result(&format!("{name} was enabled already"))?;
+            return Ok(Outcome::Done);
+        }
+        Found::Patch(State::Enabling) => {}
+        Found::Patch(State::Disabling) => {
+            if !set_enabled(&context.system, &name, true)? {
+                return Err(disabled(&name));
+            }
+        }
+        Found::Patch(State::Disabled) | Found::Module => return Err(disabled(&name)),
+    }
+    let outcome = switch::see_enabled(context, &name, &args.switch.transition)?;
+    if outcome == Enabled::Reversed {
+        context.console.note(&format!("{name} is disabled"));
+    }
+    Ok(outcome.into())
+}
+
+fn disabled(name: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{name} is disabled, and a disabled livepatch cannot be enabled again: 'klp unload {name}', and then 'klp load' with its file"
+    )
+}

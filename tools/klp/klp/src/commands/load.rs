@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp load`: inserts a livepatch.
+
+use super::disable::{take_out, Out};
+use super::{completions, prune};
+use crate::cli::{Context, Outcome};
+use crate::file::module_file::ModuleFile;
+use crate::system::identity::Identity;
+use crate::system::kmsg::Log;
+use crate::system::patches::{self, State};
+use crate::system::support::{self, Core};
+use crate::system::taint::Taints;
+use crate::system::{modules, refusal, removal, System};
+use crate::transition::switch::{self, Enabled};
+use crate::transition::TransitionArgs;
+use anyhow::{bail, Result};
+use clap::Args as ClapArgs;
+use std::ffi::CString;
+use std::path::PathBuf;
+
+/// Insert a livepatch and wait until it is in effect for all tasks
+///
+/// Where the kernel has no livepatch support, livepatch.ko is inserted first. While the transition
+/// lasts, it tells whether the patch is in effect, and which tasks are in the way. If the kernel
+/// refuses the patch, its own messages are shown, and livepatch.ko is removed again if it was
+/// inserted for it.
+///
+/// What is loaded already is not loaded again. Another build of it, by its version, srcversion and
+/// build ID, is left alone unless --replace-loaded is given.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::STATUS_OF_WAITING)]
+pub struct Args {
+    /// The livepatch, which may be compressed
+    #[arg(add = completions::files())]
+    pub file: PathBuf,
+
+    /// Parameters of the module, NAME=VALUE
+    #[arg(value_name = "PARAM=VALUE")]
+    pub parameters: Vec<String>,
+
+    /// livepatch.ko, if it is not where modprobe looks for modules
+    #[arg(long, value_name = "PATH")]
+    pub core: Option<PathBuf>,
+
+    /// If another module of its name is loaded, unload that one first
+    ///
+    /// Until the new one is in effect, neither is. A livepatch of another name that is marked as
+    /// .replace takes over without that gap.
+    #[arg(long)]
+    pub replace_loaded: bool,
+
+    /// When it is in effect and replaces others, remove the modules of these
+    #[arg(long)]
+    pub prune: bool,
+
+    /// How.
+    #[command(flatten)]
+    pub transition: TransitionArgs,
+}
+
+/// Inserts a livepatch in the system.
+pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    context.system.need_root("load")?;
+    let parameters = modules::parameters(&args.parameters)?;
+    let file = ModuleFile::read(&args.file)?;
+    file.need_module()?;
+    modules::check_parameters(&file, &args.parameters)?;
+    let name = file.name();
+    match start(&context.system, &file, args)? {
+        Start::Insert => {}
+        Start::IsThere(state) => {
+            let text = format!("{name} is loaded already, and {}", state.as_str());
+            context.console.result(&text)?;
+            return match state {
+                State::Enabled => after(context, &name, args),
+                _ => finish(context, &name, args),
+            };
+        }
+        Start::Replace => match take_out(context, &name, &args.transition)? {
+            Out::Disabled | Out::Before => {
+                removal::remove(&context.system, &name)?;
+                let text = format!("the {name} that was loaded is unloaded, to be replaced");
+                context.console.note(&text);
+            }
+            Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
+        },
+    }
+    let taints = Taints::read(&context.system);
+    let core = insert_core(context, args)?;
+    if let Err(error) = insert(&context.system, &file, &parameters) {
+        if core {
+            context.console.note(&take_core_back(&context.system));
+        }
+        return Err(error);
+    }
+    if patches::state(&context.system, &name)?.is_none() {
+        bail!(
+            "{} was loaded, but enables no patch: there is none in {}",
+            file.path.display(),
+            patches::DIRECTORY
+        );
+    }
+    let taints = Taints::read(&context.system).since(taints);
+    if !taints.is_empty() {
+        context
+            .console
+            .note(&format!("the kernel is tainted now: {}", taints.join(", ")));
+    }
+    finish(context, &name, args)
+}
+
+/// How loading a file begins.
+enum Start {
+    /// By inserting it.
+    Insert,
+    /// It was inserted before, and is enabled, or on the way to that.
+    IsThere(State),
+    /// By unloading the other module of its name.
+    Replace,
+}
+
+/// What can be told before anything is done.
+fn start(system: &System, file: &ModuleFile, args: &Args) -> Result<Start> {
+    let path = file.path.display();
+    if file.is_livepatch() == Some(false) {
+        bail!("{path} does not say that it is a livepatch: 'klp convert' makes one of it, insmod inserts it as the module that it is");
+    }
+    let name = &file.name();
+    let Some(module) = modules::find(system, name)? else {
+        return Ok(Start::Insert);
+    };
+    if !module.is_livepatch() {
+        bail!("a module {name} is loaded that is no livepatch: 'rmmod {name}' removes it");
+    }
+    let (old, new) = (Identity::of_loaded(system, name), Identity::of_file(file));
+    let same = old.is_same(&new);
+    let advice = "--replace-loaded unloads it first, so that none is in effect meanwhile; a livepatch of another name that is marked as .replace takes over without that gap";
+    match patches::state(system, name)? {
+        Some(state @ (State::Enabled | State::Enabling)) if same == Some(true) => {
+            Ok(Start::IsThere(state))
+        }
+        _ if args.replace_loaded => Ok(Start::Replace),
+        Some(State::Enabled | State::Enabling) if same.is_none() => bail!(
+            "{name} is loaded already, and whether {path} is the same cannot be told, without a srcversion or a build ID: {advice}"
+        ),
+        Some(State::Enabled | State::Enabling) => {
+            bail!("another {name} is loaded ({old}; {path} is {new}): {advice}")
+        }
+        Some(State::Disabling) => bail!(
+            "{name} is loaded already, and is being disabled: 'klp enable {name}' keeps it, 'klp wait {name}' waits for the end of that"
+        ),
+        Some(State::Disabled) | None => bail!(
+            "{name} is loaded already, but disabled: 'klp unload {name}' removes it, and with --replace-loaded klp load does"
+        ),
+    }
+}
+
+/// Inserts livepatch.ko where there is nothing to load livepatches. Returns whether it did.
+fn insert_core(context: &mut Context, args: &Args) -> Result<bool> {
+    if Core::detect(&context.system)? != Core::None {
+        return Ok(false);
+    }
+    let path = match &args.core {
+        Some(path) => path.clone(),
+        None => modules::find_core(&context.system)?,
+    };
+    let file = ModuleFile::read(&path)?;
+    file.need_module()?;
+    let name = file.name();
+    if name != support::MODULE {
+        bail!("{} is no livepatch.ko: it is {name}", path.display());
+    }
+    insert(&context.system, &file, &CString::default())?;
+    context
+        .console
+        .note(&format!("inserted {}", path.display()));
+    Ok(true)
+}
+
+/// Removes livepatch.ko, which was inserted for a patch that was refused, and tells it.
+fn take_core_back(system: &System) -> String {
+    match modules::remove(system, support::MODULE) {
+        Ok(()) => "livepatch.ko was removed again, as the patch was refused".to_owned(),
+        Err(error) => format!("livepatch.ko stays, though the patch was refused: {error}"),
+    }
+}
+
+fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()> {
+    let mut log = Log::from_now(system);
+    modules::insert(system, file, parameters)
+        .map_err(|error| refusal::error(system, file, &error, log.read()))
+}
+
+/// Waits for the transition.
+fn finish(context: &mut Context, name: &str, args: &Args) -> Result<Outcome> {
+    let outcome = switch::see_enabled(context, name, &args.transition)?;
+    match outcome {
+        Enabled::Yes => return after(context, name, args),
+        Enabled::NotYet => {}
+        Enabled::Reversed => {
+            removal::remove(&context.system, name)?;
+            context.console.note(&format!("{name} was unloaded again"));
+        }
+    }
+    Ok(outcome.into())
+}
+
+/// Sees to what a patch that is in effect has replaced.
+fn after(context: &mut Context, name: &str, args: &Args) -> Result<Outcome> {
+    let patch = patches::one(&context.system, name)?;
+    if patch.is_none_or(|patch| patch.replace != Some(true)) {
+        return Ok(Outcome::Done);
+    }
+    let replaced = prune::left_over(&context.system)?;
+    if args.prune {
+        return prune::remove(context, &replaced);
+    }
+    if !replaced.is_empty() {
+        context.console.note(&format!(
+            "not in effect any more: {}; 'klp prune' removes their modules",
+            replaced.join(", ")
+        ));
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands.
+//!
+//! Each module has what the command line says (`Args`), and `run`, which does it.
+
+pub mod boot;
+pub mod build;
+pub mod completions;
+pub mod convert;
+pub mod disable;
+pub mod enable;
+pub mod force;
+pub mod inspect;
+pub mod install;
+pub mod installed;
+pub mod lint;
+pub mod list;
+pub mod load;
+pub mod man;
+pub mod new;
+pub mod prune;
+mod report;
+pub mod status;
+pub mod uninstall;
+pub mod unload;
+pub mod wait;
+
+use crate::system::patches::{self, State};
+use crate::system::support::MODULE;
+use crate::system::{modules, System};
+use crate::transition::TransitionArgs;
+use anyhow::{bail, Result};
+use clap::Args;
+
+/// What the statuses mean, for those that wait.
+const STATUS_OF_WAITING: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong \
+arguments; 3 if the time was up, in which case the transition goes on, or was reversed if that was \
+asked for.";
+
+/// What the statuses mean, for those that do not wait.
+const STATUS: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong arguments.";
+
+/// The same, for those that also work on the patches of another system.
+const ROOT: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong arguments.\n\n\
+With --root DIR it works on the system whose root directory is DIR, such as an image.";
+
+/// Which patch is switched over, and how.
+#[derive(Debug, Args)]
+pub struct SwitchArgs {
+    /// The patch, or its file
+    #[arg(value_name = "NAME", add = completions::loaded())]
+    pub patch: String,
+
+    /// How.
+    #[command(flatten)]
+    pub transition: TransitionArgs,
+}
+
+/// What there is under the name of a patch.
+enum Found {
+    /// A patch, in this state.
+    Patch(State),
+    /// The module of a patch that is disabled.
+    Module,
+}
+
+/// # Errors
+///
+/// One that says what there is instead.
+fn find(system: &System, name: &str) -> Result<Found> {
+    if let Some(state) = patches::state(system, name)? {
+        return Ok(Found::Patch(state));
+    }
+    match modules::find(system, name)? {
+        Some(module) if module.is_livepatch() => Ok(Found::Module),
+        Some(_) if name == MODULE => {
+            bail!("livepatch is no patch, but what loads them: rmmod removes it, when no patch is loaded")
+        }
+        Some(_) => bail!("{name} is a module, but no livepatch"),
+        None => {
+            let names = names(system)?;
+            if names.is_empty() {
+                bail!("there is no patch {name}: none is loaded")
+            }
+            bail!("there is no patch {name}; loaded are: {}", names.join(", "))
+        }
+    }
+}
+
+/// The names of all patches, those among them that are disabled.
+fn names(system: &System) -> Result<Vec<String>> {
+    let mut names: Vec<String> = patches::all(system)?
+        .into_iter()
+        .map(|patch| patch.name)
+        .collect();
+    for module in modules::all(system)? {
+        if module.is_livepatch() && !names.contains(&module.name) {
+            names.push(module.name);
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp prune`: removes the modules of patches that are not in effect any more.
+
+use crate::cli::{Context, Outcome};
+use crate::system::patches::{self, State};
+use crate::system::{modules, removal, System};
+use anyhow::Result;
+
+/// Remove the modules of livepatches that are not in effect any more
+///
+/// A livepatch that replaces others takes them out of effect; their modules stay loaded until they
+/// are removed, as do those of livepatches that were disabled. The module of one whose transition
+/// was forced can never be removed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_args: &Args, context: &mut Context) -> Result<Outcome> {
+    context.system.need_root("prune")?;
+    let names = left_over(&context.system)?;
+    if names.is_empty() {
+        context
+            .console
+            .result("there is nothing to remove: no livepatch is loaded that is not in effect")?;
+    }
+    remove(context, &names)
+}
+
+/// Removes the modules, whatever becomes of those before.
+pub(super) fn remove(context: &mut Context, names: &[String]) -> Result<Outcome> {
+    let mut outcome = Outcome::Done;
+    for name in names {
+        match removal::remove(&context.system, name) {
+            Ok(()) => context.console.result(&format!("{name} is removed"))?,
+            Err(error) => {
+                context.console.error(&error);
+                outcome = Outcome::Failed;
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// The modules of livepatches that are not in effect any more.
+pub(super) fn left_over(system: &System) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for module in modules::all(system)? {
+        // While a module is being inserted, its patch is not there yet.
+        if !module.is_livepatch() || !module.is_live {
+            continue;
+        }
+        if let None | Some(State::Disabled) = patches::state(system, &module.name)? {
+            names.push(module.name);
+        }
+    }
+    Ok(names)
+}

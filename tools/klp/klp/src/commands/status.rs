@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp status`: all that is known of livepatches.
+
+use super::list::{state, yes_or_no};
+use super::report::{BlockersReport, PatchReport, Report};
+use super::{completions, find};
+use crate::cli::{Context, Outcome};
+use crate::file::module_file::name_of_argument;
+use anyhow::Result;
+use clap::Args as ClapArgs;
+
+/// Tell all about one livepatch, or about all of them
+///
+/// The core that loads livepatches, the objects and functions of each patch, whether they are
+/// patched, whether a patch in transition is in effect, and which tasks are in the way.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::STATUS)]
+pub struct Args {
+    /// The patch, or its file; all patches, if none is named
+    #[arg(value_name = "NAME", add = completions::loaded())]
+    pub patch: Option<String>,
+
+    /// Say it in JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Tells about livepatches of the system.
+pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    let name = args.patch.as_deref().map(name_of_argument);
+    if let Some(name) = &name {
+        find(&context.system, name)?;
+    }
+    let report = Report::new(&context.system, name.as_deref(), true)?;
+    match args.json {
+        true => context.console.json(&report)?,
+        false => context.console.result(&text(&report))?,
+    }
+    Ok(Outcome::Done)
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = vec![format!("core: {}", report.core_text)];
+    if report.patches.is_empty() {
+        lines.push("no livepatch is loaded".to_owned());
+    }
+    for patch in &report.patches {
+        lines.push(String::new());
+        describe(&mut lines, patch);
+    }
+    lines.join("\n")
+}
+
+fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
+    let mut first = format!("{}: {}", patch.name, state(patch));
+    if let Some(order) = patch.stack_order {
+        first.push_str(&format!(", order {order}"));
+    }
+    if let Some(replace) = patch.replace {
+        first.push_str(&format!(", replace {}", yes_or_no(replace)));
+    }
+    lines.push(first);
+    for object in &patch.objects {
+        let patched = match object.patched {
+            Some(true) => ": patched",
+            Some(false) => ": not patched",
+            None => "",
+        };
+        lines.push(format!("  {}{patched}", object.name));
+        for function in &object.functions {
+            match function.position {
+                Some(position) => lines.push(format!("    {},{position}", function.name)),
+                None => lines.push(format!("    {}", function.name)),
+            }
+        }
+    }
+    if let Some(blockers) = patch.transition.as_ref().and_then(|t| t.blockers.as_ref()) {
+        describe_blockers(lines, blockers);
+    }
+}
+
+fn describe_blockers(lines: &mut Vec<String>, blockers: &BlockersReport) {
+    lines.push(format!("  {}", blockers.text));
+    for task in &blockers.tasks {
+        lines.push(format!("    {} {} {}", task.pid, task.name, task.text));
+    }
+    if blockers.more > 0 {
+        lines.push(format!("    and {} more", blockers.more));
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp wait`: waits for the end of transitions.
+
+use super::{completions, find};
+use crate::cli::{Context, Outcome};
+use crate::file::module_file::name_of_argument;
+use crate::system::patches;
+use crate::transition::watch::{self, End};
+use crate::transition::WaitArgs;
+use anyhow::Result;
+use clap::Args as ClapArgs;
+use std::time::Instant;
+
+/// Wait until a livepatch, or any, is not in transition
+///
+/// While it lasts, it tells whether the patch is in effect, and which tasks are in the way.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = super::STATUS_OF_WAITING)]
+pub struct Args {
+    /// The patch, or its file; any patch, if none is named
+    #[arg(value_name = "NAME", add = completions::loaded())]
+    pub patch: Option<String>,
+
+    /// How to wait.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
+/// Waits for transitions in the system.
+pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    if args.wait.signal {
+        context.system.need_root("wait --signal")?;
+    }
+    let start = Instant::now();
+    let mut how = WaitArgs {
+        timeout: args.wait.timeout,
+        signal: args.wait.signal,
+    };
+    let named = args.patch.as_deref().map(name_of_argument);
+    if let Some(name) = &named {
+        find(&context.system, name)?;
+    }
+    loop {
+        let name = match &named {
+            Some(name) => name.clone(),
+            None => match patches::in_transition(&context.system, "")? {
+                Some(name) => name,
+                None => return Ok(Outcome::Done),
+            },
+        };
+        if let Some(timeout) = args.wait.timeout {
+            how.timeout = Some(timeout.saturating_sub(start.elapsed()));
+        }
+        match watch::wait(context, &name, &how)? {
+            End::TimeIsUp(text) => {
+                context.console.note(&format!(
+                    "the time is up, and the transition goes on: {text}"
+                ));
+                return Ok(Outcome::TimeIsUp);
+            }
+            End::Still(_) | End::Gone if named.is_some() => return Ok(Outcome::Done),
+            End::Still(_) | End::Gone => {}
+        }
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What commands say: results on standard output, all else on standard error. On a terminal the
+//! progress is one line that changes; elsewhere it is a line now and then.
+
+use crate::terminal::Color;
+use anstream::adapter::strip_str;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// How often progress is told where it does not go to a terminal.
+const PERIOD: Duration = Duration::from_secs(10);
+
+/// Where a command says what it does.
+pub struct Console {
+    out: Stream,
+    err: Stream,
+    /// Where answers come from; `None` where nobody is there to give them.
+    answers: Option<Box<dyn BufRead>>,
+    /// The columns of a terminal.
+    width: Option<usize>,
+    told: Option<Instant>,
+    /// Whether there is a line of progress that is to be overwritten.
+    open: bool,
+}
+
+/// Nobody reads results any more, as in `klp list | head -1`.
+#[derive(Debug, Error)]
+#[error("nobody reads the standard output")]
+pub struct Closed;
+
+/// Where text goes.
+struct Stream {
+    to: Box<dyn Write>,
+    /// Whether colours are wanted there.
+    colors: bool,
+}
+
+impl Stream {
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        let text = match self.colors {
+            true => Cow::from(text),
+            false => Cow::from(strip_str(text).to_string()),
+        };
+        self.to.write_all(text.as_bytes())?;
+        self.to.flush()
+    }
+}
+
+impl Console {
+    /// The process's own.
+    pub fn standard(color: Color) -> Self {
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let is_terminal = stderr.is_terminal();
+        let width = is_terminal.then(|| {
+            rustix::termios::tcgetwinsize(&stderr)
+                .ok()
+                .map(|size| usize::from(size.ws_col))
+                .filter(|&columns| columns > 0)
+                .unwrap_or(80)
+        });
+        let stdin = io::stdin();
+        let is_answered = is_terminal && stdin.is_terminal();
+        Console {
+            out: Stream {
+                colors: color.is_for(&stdout),
+                to: Box::new(stdout),
+            },
+            err: Stream {
+                colors: color.is_for(&stderr),
+                to: Box::new(stderr),
+            },
+            answers: is_answered.then(|| Box::new(BufReader::new(stdin)) as _),
+            width,
+            told: None,
+            open: false,
+        }
+    }
+
+    /// Results go to `out`, all else to `err`, a terminal if it has a width; both without colours.
+    pub fn new(out: Box<dyn Write>, err: Box<dyn Write>, width: Option<usize>) -> Self {
+        let plain = |to| Stream { to, colors: false };
+        Console {
+            out: plain(out),
+            err: plain(err),
+            answers: None,
+            width,
+            told: None,
+            open: false,
+        }
+    }
+
+    /// Somebody is there who gives these answers.
+    pub fn with_answers(mut self, answers: Box<dyn BufRead>) -> Self {
+        self.answers = Some(answers);
+        self
+    }
+
+    /// A result, without the end of its last line.
+    pub fn result(&mut self, text: &str) -> Result<()> {
+        self.write(&format!("{text}\n"))
+    }
+
+    /// A result with the ends of all its lines.
+    pub fn write(&mut self, text: &str) -> Result<()> {
+        self.close();
+        match self.out.write(text) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
+            result => result.context("cannot write to the standard output"),
+        }
+    }
+
+    /// The same of what writes it.
+    pub fn write_with(&mut self, text: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> Result<()> {
+        let mut bytes = Vec::new();
+        text(&mut bytes)?;
+        self.write(&String::from_utf8_lossy(&bytes))
+    }
+
+    /// A result that is for programs.
+    pub fn json(&mut self, result: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string_pretty(result).context("cannot be written as JSON")?;
+        self.result(&text)
+    }
+
+    /// Something worth knowing. Who does not listen misses it.
+    pub fn note(&mut self, text: &str) {
+        self.close();
+        let _ = self.err.write(&format!("{text}\n"));
+    }
+
+    /// What went wrong.
+    pub fn error(&mut self, error: &anyhow::Error) {
+        self.note(&format!("error: {error:#}"));
+    }
+
+    /// Asks something, and reads a line; `None` where nobody is there to answer.
+    pub fn ask(&mut self, question: &str) -> Result<Option<String>> {
+        if self.answers.is_none() {
+            return Ok(None);
+        }
+        self.note(question);
+        let mut line = String::new();
+        if let Some(answers) = &mut self.answers {
+            answers
+                .read_line(&mut line)
+                .context("cannot read the answer")?;
+        }
+        Ok(Some(line.trim().to_owned()))
+    }
+
+    /// How far it is. What is new is told at once, elsewhere than on a terminal, too.
+    pub fn progress(&mut self, text: &str, new: bool) {
+        match self.width {
+            Some(width) => {
+                let room = width.saturating_sub(1);
+                let text = if text.chars().count() <= room {
+                    text.to_owned()
+                } else {
+                    let kept: String = text.chars().take(room.saturating_sub(3)).collect();
+                    format!("{kept}...")
+                };
+                let _ = self.control(&format!("\r\x1b[K{text}"));
+                self.open = true;
+            }
+            None if new || self.told.is_none_or(|told| told.elapsed() >= PERIOD) => {
+                self.told = Some(Instant::now());
+                let _ = self.err.write(&format!("{text}\n"));
+            }
+            None => {}
+        }
+    }
+
+    /// Ends the line of progress.
+    fn close(&mut self) {
+        if std::mem::take(&mut self.open) {
+            let _ = self.control("\r\x1b[K");
+        }
+        self.told = None;
+    }
+
+    /// What moves the cursor is no colour.
+    fn control(&mut self, text: &str) -> io::Result<()> {
+        self.err.to.write_all(text.as_bytes())?;
+        self.err.to.flush()
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A time that has passed, for people.
+pub fn elapsed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::elapsed;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_told_in_two_units_at_most() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (61, "1 min 01 s"),
+            (3599, "59 min 59 s"),
+            (7384, "2 h 03 min"),
+        ] {
+            assert_eq!(elapsed(Duration::from_secs(seconds)), text);
+        }
+    }
+}

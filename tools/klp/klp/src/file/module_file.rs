@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A module's file: what it holds, however it is compressed, and what it says of itself.
+
+use anyhow::{anyhow, ensure, Context, Result};
+use livepatch_format::modinfo;
+use livepatch_kernel::unpack::Method;
+use livepatch_kernel::Error;
+use object::elf::ELFMAG;
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// More than any module, also with its debug information.
+const LARGEST: u64 = 1 << 30;
+
+/// A module file, and what it says of itself.
+#[derive(Debug)]
+pub struct ModuleFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it holds, unpacked.
+    pub bytes: Vec<u8>,
+    /// With what it is compressed, as distributions install modules.
+    pub compression: Option<Method>,
+    /// Where it says something of itself.
+    info: Option<Range<usize>>,
+}
+
+impl ModuleFile {
+    /// Reads the file, and unpacks it. It need not be a module: each command says in its words what
+    /// is wrong with one.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is compressed and damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let mut bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+        let compression = Method::of(&bytes);
+        if let Some(method) = compression {
+            bytes = method
+                .unpack(&bytes, LARGEST)
+                .map_err(|error| match error {
+                    Error::Unpack { method, why } => {
+                        anyhow!("cannot unpack {shown} with {method}: {why}")
+                    }
+                    _ => anyhow!("{shown} would be more than {LARGEST} bytes long, unpacked"),
+                })?;
+        }
+        Ok(ModuleFile {
+            path: path.to_owned(),
+            info: modinfo::locate(&bytes).ok().flatten(),
+            bytes,
+            compression,
+        })
+    }
+
+    /// Ends a command that has nothing to do with other files.
+    ///
+    /// # Errors
+    ///
+    /// It is no module. What its contents are is left to the kernel to judge.
+    pub fn need_module(&self) -> Result<()> {
+        ensure!(
+            self.bytes.starts_with(&ELFMAG),
+            "{} is no kernel module: it is no ELF file",
+            self.path.display()
+        );
+        Ok(())
+    }
+
+    /// What it says of itself.
+    fn entries(&self) -> &[u8] {
+        let range = self.info.clone().unwrap_or_default();
+        self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Whether it says anything of itself.
+    pub fn has_info(&self) -> bool {
+        self.info.is_some()
+    }
+
+    /// What it says of itself under `key`.
+    pub fn info(&self, key: &[u8]) -> Option<&[u8]> {
+        modinfo::value(self.entries(), key)
+    }
+
+    /// The same, as text.
+    pub fn text(&self, key: &[u8]) -> Option<String> {
+        Some(String::from_utf8_lossy(self.info(key)?).into_owned())
+    }
+
+    /// The name that the kernel will know it by.
+    pub fn name(&self) -> String {
+        self.text(b"name")
+            .unwrap_or_else(|| name_of_file(&self.path))
+    }
+
+    /// Whether it says that it is a livepatch; `None` where it says nothing of itself.
+    pub fn is_livepatch(&self) -> Option<bool> {
+        self.has_info()
+            .then(|| self.info(modinfo::LIVEPATCH).is_some())
+    }
+
+    /// The parameters that it has.
+    pub fn parameters(&self) -> BTreeSet<String> {
+        // Both are `name:more`; of some there is only one.
+        modinfo::entries(self.entries())
+            .filter(|(key, _)| [&b"parm"[..], b"parmtype"].contains(key))
+            .filter_map(|(_, value)| value.split(|&byte| byte == b':').next())
+            .map(|name| String::from_utf8_lossy(name).into_owned())
+            .collect()
+    }
+}
+
+/// The module that a file of this name holds, if it does not say itself.
+pub(crate) fn name_of_file(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split(".ko").next().unwrap_or_default();
+    module_name(stem)
+}
+
+/// As the kernel writes it.
+fn module_name(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// The module that a user names: by its name, or by the file that it was inserted from.
+pub fn name_of_argument(argument: &str) -> String {
+    let path = Path::new(argument);
+    let is_file = argument.contains('/') || argument.contains(".ko");
+    match ModuleFile::read(path) {
+        Ok(file) if is_file => file.name(),
+        // The file need not be there any more.
+        _ if is_file => name_of_file(path),
+        _ => module_name(argument),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_named_by_its_name_or_its_file() {
+        for (argument, name) in [
+            ("livepatch_cmdline", "livepatch_cmdline"),
+            ("livepatch-cmdline", "livepatch_cmdline"),
+            ("livepatch-cmdline.ko", "livepatch_cmdline"),
+            ("no/such/livepatch-cmdline.ko.gz", "livepatch_cmdline"),
+            ("./livepatch-cmdline", "livepatch_cmdline"),
+        ] {
+            assert_eq!(name_of_argument(argument), name, "{argument}");
+        }
+    }
+}

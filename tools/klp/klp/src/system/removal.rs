@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Removing the module of a patch that is disabled.
+
+use super::{modules, System};
+use anyhow::{anyhow, Result};
+use rustix::io::Errno;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The kernel lets go of a patch's module a moment after the patch is gone from sysfs.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Removes the module of this name. One that is gone already is fine.
+pub fn remove(system: &System, name: &str) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let Err(error) = modules::remove(system, name) else {
+            return Ok(());
+        };
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOENT) => return Ok(()),
+            Some(Errno::AGAIN | Errno::BUSY) if start.elapsed() < PATIENCE => sleep(LOOK),
+            Some(Errno::AGAIN | Errno::BUSY) => {
+                let module = modules::find(system, name)?;
+                let why = module
+                    .and_then(|module| module.in_use())
+                    .unwrap_or_else(|| error.to_string());
+                return Err(anyhow!(
+                    "{name} is disabled, but its module cannot be removed: {why}; that of a patch whose removal was forced stays for good"
+                ));
+            }
+            _ => return Err(anyhow!("the module {name} cannot be removed: {error}")),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Waiting for the end of a transition.
+
+use super::{in_the_way, WaitArgs};
+use crate::cli::Context;
+use crate::console::elapsed;
+use crate::system::blockers;
+use crate::system::patches::{self, State};
+use crate::system::{kmsg, phase, System};
+use anyhow::Result;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How often it is looked whether the transition has ended.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked what is in the way.
+const LOOK_CLOSELY: Duration = Duration::from_secs(1);
+/// Before that nothing is said: most transitions have ended by then.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How often processes are interrupted.
+const INTERRUPT: Duration = Duration::from_secs(5);
+
+/// How the waiting ended.
+pub(crate) enum End {
+    /// The patch is not in transition.
+    Still(State),
+    /// There is no such patch any more.
+    Gone,
+    /// The time was up; this is known of the transition.
+    TimeIsUp(String),
+}
+
+/// Waits until the patch is not in transition.
+pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result<End> {
+    let start = Instant::now();
+    // It may have begun long before.
+    let before = age(&context.system, patch);
+    let mut looked: Option<Instant> = None;
+    let mut interrupted: Option<Instant> = None;
+    let mut told = None;
+    loop {
+        match patches::state(&context.system, patch)? {
+            None => return Ok(End::Gone),
+            Some(state) if !state.is_transition() => return Ok(End::Still(state)),
+            Some(_) => {}
+        }
+        let waited = start.elapsed();
+        let time_is_up = how.timeout.is_some_and(|timeout| waited >= timeout);
+        let look = looked.map_or(waited >= PATIENCE, |looked| {
+            looked.elapsed() >= LOOK_CLOSELY
+        });
+        if look || time_is_up {
+            looked = Some(Instant::now());
+            let Some(current) = patches::one(&context.system, patch)? else {
+                return Ok(End::Gone);
+            };
+            // What has just ended waits for nobody.
+            if !current.state.is_transition() {
+                return Ok(End::Still(current.state));
+            }
+            let phase = phase::of(&context.system, patch);
+            let blockers = blockers::of(&context.system, &current);
+            let time = before.map_or(waited, |before| before.saturating_add(waited));
+            let text = format!(
+                "{patch}: {} for {}, {}",
+                current.state.as_str(),
+                elapsed(time),
+                in_the_way::line(current.state, phase, &blockers)
+            );
+            if time_is_up {
+                return Ok(End::TimeIsUp(text));
+            }
+            context.console.progress(&text, phase != told);
+            told = phase;
+            let again = interrupted.is_none_or(|time| time.elapsed() >= INTERRUPT);
+            if let (true, true, Ok(blockers)) = (how.signal, again, &blockers) {
+                if !blockers::interrupt(&context.system, blockers).is_empty() {
+                    interrupted = Some(Instant::now());
+                }
+            }
+        }
+        sleep(LOOK);
+    }
+}
+
+/// How long the patch has been in transition, where the kernel's log still has the beginning.
+pub(crate) fn age(system: &System, patch: &str) -> Option<Duration> {
+    system
+        .now()?
+        .checked_sub(kmsg::transition_began(system, patch)?)
+}

@@ -1,0 +1,1661 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands that are used where the kernel is patched, with a directory in place of a system
+//! and a kernel that does what it is told.
+
+use assert_cmd::Command;
+use klp::cli::{Context, Outcome};
+use klp::commands::{disable, enable, force, list, load, prune, status, unload, wait, SwitchArgs};
+use klp::console::Console;
+use klp::system::kernel::Kernel;
+use klp::system::System;
+use klp::transition::{TransitionArgs, WaitArgs};
+use livepatch_fixtures::boot_image::Packing;
+use livepatch_fixtures::{Arch, Module};
+use rustix::io::Errno;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::CStr;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// What happens in the system when a module is inserted or removed.
+type Action = Box<dyn Fn(&Tree) -> io::Result<()>>;
+
+/// What a kernel was told, and what it will do.
+#[derive(Default)]
+struct Script {
+    told: Vec<String>,
+    inserts: VecDeque<Action>,
+    removes: VecDeque<Action>,
+}
+
+/// A system's files.
+#[derive(Clone)]
+struct Tree(PathBuf);
+
+struct Fake {
+    tree: Tree,
+    root: bool,
+    script: Rc<RefCell<Script>>,
+}
+
+impl Fake {
+    fn act(&self, told: String, which: fn(&mut Script) -> &mut VecDeque<Action>) -> io::Result<()> {
+        self.script.borrow_mut().told.push(told);
+        let action = which(&mut self.script.borrow_mut()).pop_front();
+        action.map_or(Ok(()), |action| action(&self.tree))
+    }
+}
+
+impl Kernel for Fake {
+    fn is_root(&self) -> bool {
+        self.root
+    }
+
+    fn insert(&self, module: &File, parameters: &CStr, compressed: bool) -> io::Result<()> {
+        let parameters = parameters.to_str().unwrap();
+        assert_ne!(module.metadata().unwrap().len(), 0);
+        self.act(
+            format!(
+                "insert [{parameters}]{}",
+                if compressed { " compressed" } else { "" }
+            ),
+            |script| &mut script.inserts,
+        )
+    }
+
+    fn insert_bytes(&self, module: &[u8], parameters: &CStr) -> io::Result<()> {
+        assert!(module.starts_with(b"\x7fELF"));
+        let parameters = parameters.to_str().unwrap();
+        self.act(format!("insert [{parameters}] unpacked"), |script| {
+            &mut script.inserts
+        })
+    }
+
+    fn remove(&self, name: &CStr) -> io::Result<()> {
+        self.act(format!("remove {}", name.to_str().unwrap()), |script| {
+            &mut script.removes
+        })
+    }
+
+    fn interrupt(&self, task: i32) -> io::Result<()> {
+        self.script
+            .borrow_mut()
+            .told
+            .push(format!("interrupt {task}"));
+        Ok(())
+    }
+
+    fn now(&self) -> Option<Duration> {
+        Some(Duration::from_secs(100))
+    }
+}
+
+impl Tree {
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.0.join(path)).unwrap()
+    }
+
+    fn append(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        let mut file = File::options().append(true).open(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn patch(&self, name: &str, enabled: u8, transition: u8, functions: &[&str]) {
+        let top = format!("sys/kernel/livepatch/{name}");
+        self.write(&format!("{top}/enabled"), &format!("{enabled}\n"));
+        self.write(&format!("{top}/transition"), &format!("{transition}\n"));
+        self.write(&format!("{top}/force"), "");
+        self.write(&format!("{top}/replace"), "0\n");
+        self.write(&format!("{top}/stack_order"), "1\n");
+        for function in functions {
+            let object = function.split('/').next().unwrap();
+            self.write(&format!("{top}/{object}/patched"), "1\n");
+            fs::create_dir_all(self.0.join(&top).join(function)).unwrap();
+        }
+    }
+
+    fn set(&self, name: &str, file: &str, value: &str) {
+        self.write(&format!("sys/kernel/livepatch/{name}/{file}"), value);
+    }
+
+    fn get(&self, name: &str, file: &str) -> String {
+        let text = self.read(&format!("sys/kernel/livepatch/{name}/{file}"));
+        text.trim_end().to_owned()
+    }
+
+    fn remove_patch(&self, name: &str) {
+        fs::remove_dir_all(self.0.join("sys/kernel/livepatch").join(name)).unwrap();
+    }
+
+    fn blockers(&self, name: &str, text: &str) {
+        self.write(&format!("sys/kernel/debug/livepatch/{name}/blockers"), text);
+    }
+
+    fn phase(&self, name: &str, phase: &str) {
+        self.write(
+            &format!("sys/kernel/debug/livepatch/{name}/phase"),
+            &format!("{phase}\n"),
+        );
+    }
+
+    /// A task of mainline's core, with its state and stack.
+    fn task(&self, pid: i32, state: &str, name: &str, stack: &str) {
+        let directory = format!("proc/{pid}/task/{pid}");
+        self.write(&format!("{directory}/patch_state"), &format!("{state}\n"));
+        self.write(&format!("{directory}/comm"), &format!("{name}\n"));
+        self.write(&format!("{directory}/stack"), stack);
+        self.stat(pid, name, 'S', 0x400000);
+    }
+
+    fn stat(&self, pid: i32, name: &str, state: char, flags: u64) {
+        let text = format!("{pid} ({name}) {state} 1 1 1 0 -1 {flags} 0 0\n");
+        self.write(&format!("proc/{pid}/stat"), &text);
+    }
+
+    fn modules(&self, lines: &[&str]) {
+        self.write("proc/modules", &format!("{}\n", lines.join("\n")));
+    }
+
+    /// As mainline's core starts.
+    fn mainline(&self) {
+        fs::create_dir_all(self.0.join("sys/kernel/livepatch")).unwrap();
+    }
+
+    /// Does something in a while.
+    fn soon(&self, action: impl FnOnce(&Tree) + Send + 'static) -> thread::JoinHandle<()> {
+        let tree = self.clone();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(500));
+            action(&tree);
+        })
+    }
+}
+
+/// Text that is written, kept.
+#[derive(Clone, Default)]
+struct Kept(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+/// A system for one test.
+struct Case {
+    _dir: TempDir,
+    tree: Tree,
+    root: bool,
+    script: Rc<RefCell<Script>>,
+    out: Kept,
+    err: Kept,
+    width: Option<usize>,
+}
+
+impl Case {
+    fn new() -> Self {
+        Case::of(true)
+    }
+
+    fn of(root: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree(dir.path().to_owned());
+        tree.write("proc/sys/kernel/osrelease", "7.3.4-test\n");
+        tree.write("proc/sys/kernel/tainted", "0\n");
+        tree.write("proc/uptime", "100.00 50.00\n");
+        tree.write("proc/modules", "");
+        tree.write("dev/kmsg", "6,1,1000000,-;livepatch: of old\n");
+        let script = Rc::new(RefCell::new(Script::default()));
+        Case {
+            root,
+            _dir: dir,
+            tree,
+            script,
+            out: Kept::default(),
+            err: Kept::default(),
+            width: None,
+        }
+    }
+
+    fn console(&self) -> Console {
+        Console::new(
+            Box::new(self.out.clone()),
+            Box::new(self.err.clone()),
+            self.width,
+        )
+    }
+
+    fn context(&self) -> Context {
+        self.with(self.console())
+    }
+
+    fn with(&self, console: Console) -> Context {
+        let kernel = Fake {
+            tree: self.tree.clone(),
+            root: self.root,
+            script: self.script.clone(),
+        };
+        Context {
+            system: System::new(&self.tree.0, Box::new(kernel)),
+            console,
+        }
+    }
+
+    fn on_insert(&self, action: impl Fn(&Tree) -> io::Result<()> + 'static) {
+        self.script.borrow_mut().inserts.push_back(Box::new(action));
+    }
+
+    fn on_remove(&self, action: impl Fn(&Tree) -> io::Result<()> + 'static) {
+        self.script.borrow_mut().removes.push_back(Box::new(action));
+    }
+
+    fn told(&self) -> Vec<String> {
+        self.script.borrow().told.clone()
+    }
+
+    /// A module's file, which may say that it is a livepatch.
+    fn module(&self, name: &str, livepatch: bool) -> PathBuf {
+        self.module_with(name, livepatch, "")
+    }
+
+    /// The same, with more that it says of itself.
+    fn module_with(&self, name: &str, livepatch: bool, more: &str) -> PathBuf {
+        let info = if livepatch {
+            "MODULE_INFO(livepatch, \"Y\");"
+        } else {
+            ""
+        };
+        let text = format!(
+            "MODULE_INFO(vermagic, \"9.9.9 SMP \");
+             MODULE_INFO(parmtype, \"a:int\");
+             MODULE_INFO(parm, \"b_c:what it is for\");
+             {info}{more}"
+        );
+        let bytes = Module::new(Arch::X86_64, name).source("a.c", &text).build();
+        let path = self.tree.0.join(format!("{}.ko", name.replace('_', "-")));
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn load(&self, args: load::Args) -> anyhow::Result<Outcome> {
+        load::run(&args, &mut self.context())
+    }
+
+    fn refuse(&self, args: load::Args) -> String {
+        format!("{:#}", self.load(args).unwrap_err())
+    }
+
+    fn core(&self, place: &str) {
+        let path = self.tree.0.join("lib/modules/7.3.4-test").join(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(self.module("livepatch", false), path).unwrap();
+    }
+}
+
+/// Long enough for everything, but no test waits for ever.
+fn patiently() -> WaitArgs {
+    for_seconds(60.0)
+}
+
+fn load_args(file: &Path) -> load::Args {
+    load::Args {
+        file: file.to_owned(),
+        parameters: Vec::new(),
+        core: None,
+        replace_loaded: false,
+        prune: false,
+        transition: patient_transition(),
+    }
+}
+
+fn patient_transition() -> TransitionArgs {
+    TransitionArgs {
+        wait: patiently(),
+        ..Default::default()
+    }
+}
+
+fn for_seconds(seconds: f64) -> WaitArgs {
+    WaitArgs {
+        timeout: Some(Duration::from_secs_f64(seconds)),
+        signal: false,
+    }
+}
+
+fn switch_args(name: &str) -> SwitchArgs {
+    SwitchArgs {
+        patch: name.to_owned(),
+        transition: patient_transition(),
+    }
+}
+
+fn disable_args(name: &str) -> disable::Args {
+    disable::Args {
+        switch: switch_args(name),
+    }
+}
+
+fn enable_args(name: &str) -> enable::Args {
+    enable::Args {
+        switch: switch_args(name),
+    }
+}
+
+fn unload_args(name: &str) -> unload::Args {
+    unload::Args {
+        switch: switch_args(name),
+    }
+}
+
+fn wait_args(name: Option<&str>, wait: WaitArgs) -> wait::Args {
+    wait::Args {
+        patch: name.map(str::to_owned),
+        wait,
+    }
+}
+
+fn enables(name: &'static str) -> impl Fn(&Tree) -> io::Result<()> {
+    move |tree| {
+        tree.patch(name, 1, 0, &["vmlinux/f,1"]);
+        Ok(())
+    }
+}
+
+fn fails(errno: Errno, log: &'static str) -> impl Fn(&Tree) -> io::Result<()> {
+    move |tree| {
+        tree.append("dev/kmsg", log);
+        Err(errno.into())
+    }
+}
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no '{part}' in: {text}");
+    }
+}
+
+//
+// list and status
+//
+
+/// Three patches: one that is done, one in transition, and one that is disabled.
+fn patched() -> Case {
+    let case = Case::new();
+    let tree = &case.tree;
+    tree.modules(&[
+        "gone_patch 16384 0 - Live 0x0 (OK)",
+        "second 16384 1 - Live 0x0 (OK)",
+        "first 16384 1 - Live 0x0 (OK)",
+        "ordinary 16384 0 - Live 0x0 (O)",
+        "livepatch 16384 3 gone_patch,second,first, Live 0x0 (O)",
+    ]);
+    tree.write("sys/module/livepatch/version", "0.1.0\n");
+    tree.patch(
+        "second",
+        0,
+        1,
+        &["ext4/a,1", "ext4/b.isra.0,2", "vmlinux/c,1"],
+    );
+    tree.set("second", "stack_order", "2\n");
+    tree.set("second", "replace", "1\n");
+    tree.set("second", "ext4/patched", "0\n");
+    tree.patch("first", 1, 0, &["vmlinux/d,1"]);
+    tree.append(
+        "dev/kmsg",
+        "5,7,30000000,-;livepatch: 'second': starting patching transition\n\
+         5,8,35000000,-;livepatch: 'second': starting unpatching transition\n\
+         5,8,35000001,-;livepatch: 'first': starting patching transition\n",
+    );
+    tree.blockers(
+        "second",
+        "12 cat c\n7 a b (unreliable stack)\n8 dog [second]\nand 3 more\n",
+    );
+    tree.phase("second", "switched");
+    case
+}
+
+#[test]
+fn list_is_a_table() {
+    let case = patched();
+    let args = list::Args { json: false };
+    list::run(&args, &mut case.context()).unwrap();
+    let text = case.out.text();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    assert_eq!(
+        lines,
+        [
+            "PATCH       STATE                     ORDER  REPLACE  OBJECTS       FUNCTIONS",
+            "first       enabled                   1      no       vmlinux       1",
+            "second      disabling for 1 min 05 s  2      yes      ext4,vmlinux  3",
+            "gone_patch  disabled                  -      -        -             -",
+        ]
+    );
+    assert!(!text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn list_and_status_in_json_are_as_documented() {
+    let case = patched();
+    let args = list::Args { json: true };
+    list::run(&args, &mut case.context()).unwrap();
+    assert_eq!(case.out.text(), include_str!("golden/list.json"));
+
+    let case = patched();
+    let args = status::Args {
+        patch: None,
+        json: true,
+    };
+    status::run(&args, &mut case.context()).unwrap();
+    let golden = include_str!("golden/status.json");
+    assert_eq!(case.out.text(), golden);
+    let document = include_str!("../../../../Documentation/livepatch/klp-status-json.md");
+    assert!(document.contains(&format!("```json\n{golden}```")));
+}
+
+fn status_text(case: &Case, name: Option<&str>) -> String {
+    let args = status::Args {
+        patch: name.map(str::to_owned),
+        json: false,
+    };
+    status::run(&args, &mut case.context()).unwrap();
+    case.out.text()
+}
+
+#[test]
+fn status_tells_all() {
+    let text = status_text(&patched(), Some("second"));
+    assert_eq!(
+        text,
+        "core: livepatch.ko, version 0.1.0\n\
+         \n\
+         second: disabling for 1 min 05 s, order 2, replace yes\n\
+         \x20 ext4: not patched\n\
+         \x20   a,1\n\
+         \x20   b.isra.0,2\n\
+         \x20 vmlinux: patched\n\
+         \x20   c,1\n\
+         \x20 out of effect, but for 6 tasks:\n\
+         \x20   12 cat in c()\n\
+         \x20   7 a b with a stack that is not reliable\n\
+         \x20   8 dog in the code of second\n\
+         \x20   and 3 more\n"
+    );
+}
+
+#[test]
+fn status_tells_the_phase_and_counts_the_tasks() {
+    let case = Case::new();
+    case.tree.patch("p", 1, 1, &["vmlinux/f,1"]);
+    let status = |enabled, phase, blockers| {
+        case.tree.set("p", "enabled", enabled);
+        case.tree.phase("p", phase);
+        case.tree.blockers("p", blockers);
+        case.out.0.borrow_mut().clear();
+        let text = status_text(&case, Some("p"));
+        let (_, text) = text.split_once("    f,1\n").unwrap();
+        text.to_owned()
+    };
+    let one = "204 cat foo_read\n";
+    let many = "204 cat foo_read\n205 cat foo_read\nand 1998 more\n";
+    let task = "    204 cat in foo_read()\n";
+    let tasks = format!("{task}    205 cat in foo_read()\n    and 1998 more\n");
+    for (enabled, phase, singular, plural) in [
+        (
+            "1",
+            "switched",
+            "in effect, but for 1 task:",
+            "in effect, but for 2000 tasks:",
+        ),
+        (
+            "0",
+            "switched",
+            "out of effect, but for 1 task:",
+            "out of effect, but for 2000 tasks:",
+        ),
+        (
+            "1",
+            "waiting",
+            "not in effect yet, 1 task is in the way:",
+            "not in effect yet, 2000 tasks are in the way:",
+        ),
+        (
+            "0",
+            "waiting",
+            "still in effect, 1 task is in the way:",
+            "still in effect, 2000 tasks are in the way:",
+        ),
+        // The transition begins or ends just now, or it is a word of the future.
+        ("1", "none", "in the way:", "in the way:"),
+        ("0", "else", "in the way:", "in the way:"),
+    ] {
+        assert_eq!(status(enabled, phase, one), format!("  {singular}\n{task}"));
+        assert_eq!(status(enabled, phase, many), format!("  {plural}\n{tasks}"));
+    }
+    assert_eq!(
+        status("1", "switched", ""),
+        "  in effect, no task is seen in the way\n"
+    );
+    assert_eq!(status("1", "none", ""), "  no task is seen in the way\n");
+}
+
+#[test]
+fn without_phases_nothing_is_said_of_them() {
+    let case = patched();
+    let phase = "sys/kernel/debug/livepatch/second/phase";
+    fs::remove_file(case.tree.0.join(phase)).unwrap();
+    let text = status_text(&case, Some("second"));
+    has(
+        &text,
+        &[
+            "\n    c,1\n  in the way:\n    12 cat in c()\n",
+            "and 3 more",
+        ],
+    );
+
+    let list = list::Args { json: true };
+    let status = status::Args {
+        patch: None,
+        json: true,
+    };
+    for closely in [false, true] {
+        case.out.0.borrow_mut().clear();
+        if closely {
+            status::run(&status, &mut case.context()).unwrap();
+        } else {
+            list::run(&list, &mut case.context()).unwrap();
+        }
+        let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+        let transition = &json["patches"][1]["transition"];
+        assert_eq!(transition["seconds"], 65);
+        assert_eq!(transition.get("phase"), Some(&serde_json::Value::Null));
+    }
+}
+
+#[test]
+fn nothing_loaded_is_no_error() {
+    let case = Case::new();
+    has(
+        &status_text(&case, None),
+        &["core: none", "no livepatch is loaded"],
+    );
+    case.tree.mainline();
+    let args = list::Args { json: false };
+    list::run(&args, &mut case.context()).unwrap();
+    has(&case.out.text(), &["mainline's, of Linux 7.3.4-test"]);
+}
+
+#[test]
+fn blockers_that_cannot_be_read_are_said_to_be_unknown() {
+    let case = patched();
+    let directory = case.tree.0.join("sys/kernel/debug/livepatch/second");
+    fs::remove_file(directory.join("blockers")).unwrap();
+    let text = status_text(&case, Some("second"));
+    has(
+        &text,
+        &[
+            "  out of effect, what is in the way is not known: ",
+            "is debugfs mounted?",
+        ],
+    );
+    fs::remove_file(directory.join("phase")).unwrap();
+    let text = status_text(&case, Some("second"));
+    has(
+        &text,
+        &["  what is in the way is not known: ", "is debugfs mounted?"],
+    );
+
+    fs::create_dir(directory.join("blockers")).unwrap();
+    let text = status_text(&case, Some("second"));
+    has(&text, &["in the way is not known", "directory"]);
+}
+
+#[test]
+fn tasks_of_mainline_are_asked_for_their_state_and_stack() {
+    let case = Case::new();
+    let tree = &case.tree;
+    tree.patch("my_patch", 1, 1, &["target/sleeper,1", "vmlinux/f,1"]);
+    let stack = "[<0>] msleep+0x1/0x2\n[<0>] sleeper+0x10/0x20 [target]\n";
+    tree.task(20, "0", "cat", stack);
+    tree.task(21, "1", "done", stack);
+    tree.task(22, "-1", "new", stack);
+    tree.task(3, "0", "running one", "");
+    let text = status_text(&case, Some("my_patch"));
+    has(
+        &text,
+        &["in the way:\n    3 running one not switched yet\n    20 cat in sleeper()\n"],
+    );
+    assert!(!text.contains("done") && !text.contains("new"), "{text}");
+}
+
+#[test]
+fn what_vanishes_while_it_is_read_is_left_out() {
+    let case = Case::new();
+    case.tree.patch("stays", 1, 0, &["vmlinux/f,1"]);
+    // What is being made, or removed: a directory without all of its files.
+    fs::create_dir_all(case.tree.0.join("sys/kernel/livepatch/empty")).unwrap();
+    case.tree.write("sys/kernel/livepatch/half/enabled", "1\n");
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tree, stopped) = (case.tree.clone(), stop.clone());
+    let churn = thread::spawn(move || {
+        let mut rounds = 0;
+        while !stopped.load(Ordering::Relaxed) || rounds < 50 {
+            tree.patch("comes", 1, 1, &["vmlinux/f,1", "vmlinux/g,1"]);
+            tree.task(5, "0", "x", "");
+            tree.remove_patch("comes");
+            fs::remove_dir_all(tree.0.join("proc/5")).unwrap();
+            rounds += 1;
+        }
+    });
+    for _ in 0..200 {
+        let args = status::Args {
+            patch: None,
+            json: true,
+        };
+        case.out.0.borrow_mut().clear();
+        status::run(&args, &mut case.context()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+        let patches = json["patches"].as_array().unwrap();
+        let names: Vec<&str> = patches
+            .iter()
+            .map(|p| p["name"].as_str().unwrap())
+            .collect();
+        assert!(names.contains(&"stays"), "{names:?}");
+        assert!(!names.contains(&"empty") && !names.contains(&"half"));
+    }
+    stop.store(true, Ordering::Relaxed);
+    churn.join().unwrap();
+}
+
+//
+// wait
+//
+
+#[test]
+fn wait_returns_at_once_without_a_transition() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 0, &["vmlinux/f,1"]);
+    for name in [None, Some("first")] {
+        let args = wait_args(name, WaitArgs::default());
+        let outcome = wait::run(&args, &mut case.context());
+        assert_eq!(outcome.unwrap(), Outcome::Done);
+    }
+    assert_eq!(case.err.text(), "");
+    let args = wait_args(Some("other"), WaitArgs::default());
+    let error = wait::run(&args, &mut case.context()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is no patch other; loaded are: first"
+    );
+}
+
+#[test]
+fn wait_ends_with_the_transition() {
+    for name in [None, Some("first")] {
+        let case = Case::new();
+        case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+        case.tree.blockers("first", "12 cat f\n");
+        let end = case
+            .tree
+            .soon(|tree| tree.set("first", "transition", "0\n"));
+        let args = wait_args(name, for_seconds(30.0));
+        let outcome = wait::run(&args, &mut case.context());
+        assert_eq!(outcome.unwrap(), Outcome::Done);
+        end.join().unwrap();
+        // Not a line each time that it looks. On a busy machine seconds may pass.
+        let text = case.err.text();
+        let rest = text.strip_prefix("first: enabling for ").unwrap();
+        let (seconds, rest) = rest.split_once(' ').unwrap();
+        assert!(seconds.parse::<u64>().unwrap() < 30, "{text}");
+        assert_eq!(rest, "s, 1 task is in the way: 12 cat in f()\n");
+    }
+}
+
+/// What a transition comes to each time that something is told of it.
+struct Steps {
+    tree: Tree,
+    kept: Kept,
+    steps: VecDeque<fn(&Tree)>,
+}
+
+impl Write for Steps {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.contains(&b'\n') {
+            if let Some(step) = self.steps.pop_front() {
+                step(&self.tree);
+            }
+        }
+        self.kept.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn wait_tells_the_phase_and_its_change() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.blockers("first", "204 cat foo_read\n");
+    case.tree.phase("first", "waiting");
+    let steps: [fn(&Tree); 2] = [
+        |tree| tree.phase("first", "switched"),
+        |tree| tree.set("first", "transition", "0\n"),
+    ];
+    let err = Steps {
+        tree: case.tree.clone(),
+        kept: case.err.clone(),
+        steps: steps.into(),
+    };
+    let console = Console::new(Box::new(case.out.clone()), Box::new(err), None);
+    let args = wait_args(Some("first"), patiently());
+    let outcome = wait::run(&args, &mut case.with(console));
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let text = case.err.text();
+    let told: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once(" s, ").unwrap().1)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "not in effect yet, 1 task is in the way: 204 cat in foo_read()",
+            "in effect, but for 1 task: 204 cat in foo_read()",
+        ]
+    );
+}
+
+#[test]
+fn wait_ends_with_the_patch() {
+    let case = Case::new();
+    case.tree.patch("first", 0, 1, &["vmlinux/f,1"]);
+    let end = case.tree.soon(|tree| tree.remove_patch("first"));
+    let args = wait_args(Some("first"), for_seconds(30.0));
+    let outcome = wait::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    end.join().unwrap();
+}
+
+#[test]
+fn wait_says_what_is_in_the_way_when_the_time_is_up() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.blockers("first", "12 cat f\n13 dog f\n");
+    let start = Instant::now();
+    let args = wait_args(None, for_seconds(0.2));
+    let outcome = wait::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    has(
+        &case.err.text(),
+        &[
+            "the time is up",
+            "2 tasks are in the way: 12 cat in f(); 13 dog in f()",
+        ],
+    );
+}
+
+#[test]
+fn elsewhere_progress_is_told_now_and_then_and_news_at_once() {
+    let case = Case::new();
+    let mut console = case.console();
+    console.progress("first", false);
+    console.progress("too soon", false);
+    console.progress("news", true);
+    console.progress("too soon", false);
+    assert_eq!(case.err.text(), "first\nnews\n");
+}
+
+#[test]
+fn on_a_terminal_progress_is_one_line_that_fits() {
+    let mut case = Case::new();
+    case.width = Some(40);
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree
+        .blockers("first", "12 cat function_with_a_long_name\n");
+    let args = wait_args(None, for_seconds(2.5));
+    wait::run(&args, &mut case.context()).unwrap();
+    let text = case.err.text();
+    let (progress, rest) = text.split_once("\r\x1b[Kthe time").unwrap_or_else(|| {
+        let at = text.find("the time").unwrap();
+        text.split_at(at)
+    });
+    assert!(!progress.contains('\n'), "{progress:?}");
+    let lines: Vec<&str> = progress
+        .split("\r\x1b[K")
+        .filter(|l| !l.is_empty())
+        .collect();
+    assert!(lines.len() >= 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line.len() < 40), "{lines:?}");
+    assert!(lines[0].ends_with("..."), "{lines:?}");
+    // What stays is not cut.
+    assert!(rest.contains("function_with_a_long_name()"), "{rest}");
+}
+
+#[test]
+fn only_processes_that_can_be_are_interrupted() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    let names = ["cat", "kthread", "stopped", "init", "other now", "a) b"];
+    for (pid, name) in [20, 21, 22, 1, 23, 24].into_iter().zip(names) {
+        case.tree.stat(pid, name, 'S', 0x40_0000);
+    }
+    case.tree.stat(21, "kthread", 'S', 0x20_8040);
+    case.tree.stat(22, "stopped", 'T', 0x40_0000);
+    case.tree.blockers(
+        "first",
+        "20 cat f\n21 kthread f\n22 stopped f\n1 init f\n23 before f\n24 a) b f\n25 gone f\n",
+    );
+    let mut how = for_seconds(2.5);
+    how.signal = true;
+    wait::run(&wait_args(None, how), &mut case.context()).unwrap();
+    // And not each second.
+    assert_eq!(case.told(), ["interrupt 20", "interrupt 24"]);
+}
+
+//
+// enable and disable
+//
+
+#[test]
+fn disable_writes_and_waits() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 1, 0, &["vmlinux/f,1"]);
+    case.tree.set("my_patch", "transition", "1\n");
+    let end = case.tree.soon(|tree| {
+        assert_eq!(tree.get("my_patch", "enabled"), "0");
+        tree.remove_patch("my_patch");
+    });
+    let outcome = disable::run(&disable_args("my-patch.ko"), &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    end.join().unwrap();
+    assert_eq!(case.out.text(), "my_patch is disabled\n");
+}
+
+#[test]
+fn disable_says_what_is_disabled_already() {
+    let case = Case::new();
+    case.tree.modules(&["my_patch 1 0 - Live 0x0 (K)"]);
+    let args = disable_args("my_patch");
+    disable::run(&args, &mut case.context()).unwrap();
+    assert_eq!(case.out.text(), "my_patch was disabled already\n");
+}
+
+#[test]
+fn a_transition_that_takes_too_long_is_reversed_if_asked() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
+    let end = case.tree.soon(|tree| {
+        assert_eq!(tree.get("my_patch", "enabled"), "1");
+        tree.set("my_patch", "transition", "0\n");
+    });
+    let mut args = disable_args("my_patch");
+    args.switch.transition.wait = for_seconds(0.3);
+    args.switch.transition.reverse = true;
+    let outcome = disable::run(&args, &mut case.context());
+    end.join().unwrap();
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+    has(
+        &case.err.text(),
+        &["the time is up", "reverse", "enabled as before"],
+    );
+}
+
+#[test]
+fn enable_reverses_what_is_being_disabled() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
+    let end = case.tree.soon(|tree| {
+        assert_eq!(tree.get("my_patch", "enabled"), "1");
+        tree.set("my_patch", "transition", "0\n");
+    });
+    let args = enable_args("my_patch");
+    let outcome = enable::run(&args, &mut case.context());
+    end.join().unwrap();
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.out.text(), "my_patch is enabled\n");
+}
+
+#[test]
+fn enable_says_how_a_disabled_patch_comes_back() {
+    let case = Case::new();
+    case.tree
+        .modules(&["my_patch 1 0 - Live 0x0 (K)", "plain 1 0 - Live 0x0"]);
+    let enable = |name| {
+        let args = enable_args(name);
+        let error = enable::run(&args, &mut case.context()).unwrap_err();
+        error.to_string()
+    };
+    has(&enable("my_patch"), &["klp unload my_patch", "klp load"]);
+    has(&enable("plain"), &["plain is a module, but no livepatch"]);
+    has(&enable("none"), &["there is no patch none"]);
+}
+
+#[test]
+fn changes_need_root() {
+    let case = Case::of(false);
+    case.tree.patch("p", 1, 1, &["vmlinux/f,1"]);
+    let context = &mut case.context();
+    let file = case.module("x", true);
+    let force_args = force::Args {
+        patch: "p".to_owned(),
+        yes: true,
+    };
+    let mut signal = wait_args(None, WaitArgs::default());
+    signal.wait.signal = true;
+    for (command, result) in [
+        ("load", load::run(&load_args(&file), context)),
+        ("unload", unload::run(&unload_args("p"), context)),
+        ("enable", enable::run(&enable_args("p"), context)),
+        ("disable", disable::run(&disable_args("p"), context)),
+        ("force", force::run(&force_args, context)),
+        ("prune", prune::run(&prune::Args {}, context)),
+        ("wait --signal", wait::run(&signal, context)),
+    ] {
+        let error = result.unwrap_err().to_string();
+        has(&error, &[&format!("klp {command} needs root")]);
+    }
+    assert_eq!(case.told(), [""; 0]);
+    assert_eq!(case.tree.get("p", "enabled"), "1");
+    assert_eq!(case.tree.get("p", "force"), "");
+}
+
+//
+// load
+//
+
+#[test]
+fn load_inserts_and_waits() {
+    let case = Case::new();
+    case.tree.mainline();
+    let file = case.module("my_patch", true);
+    case.on_insert(|tree| {
+        tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+        tree.write("proc/sys/kernel/tainted", "32768\n");
+        tree.soon(|tree| tree.set("my_patch", "transition", "0\n"));
+        Ok(())
+    });
+    let mut args = load_args(&file);
+    args.parameters = vec!["a=1".to_owned(), "b-c=x y".to_owned(), "dyndbg".to_owned()];
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["insert [a=1 b-c=\"x y\" dyndbg]"]);
+    assert_eq!(case.out.text(), "my_patch is enabled\n");
+    has(&case.err.text(), &["tainted now: K (a livepatch)\n"]);
+}
+
+#[test]
+fn load_finds_livepatch_ko_where_modprobe_does() {
+    for place in [
+        "updates/dkms/livepatch.ko",
+        "extra/livepatch.ko",
+        "somewhere/else/livepatch.ko",
+    ] {
+        let case = Case::new();
+        case.core(place);
+        let dep = format!("kernel/livepatch-x.ko:\n{place}: kernel/x.ko\n");
+        let depmod = place.starts_with("somewhere");
+        if depmod {
+            case.tree.write("lib/modules/7.3.4-test/modules.dep", &dep);
+        }
+        let file = case.module("my_patch", true);
+        case.on_insert(|_| Ok(()));
+        case.on_insert(enables("my_patch"));
+        assert_eq!(
+            case.load(load_args(&file)).unwrap(),
+            Outcome::Done,
+            "{place}"
+        );
+        assert_eq!(case.told(), ["insert []", "insert []"]);
+        has(&case.err.text(), &[place]);
+    }
+}
+
+#[test]
+fn load_says_where_it_looked_for_livepatch_ko() {
+    let case = Case::new();
+    let file = case.module("my_patch", true);
+    let error = case.refuse(load_args(&file));
+    has(
+        &error,
+        &["lib/modules/7.3.4-test", "updates/dkms", "--core"],
+    );
+    assert_eq!(case.told(), [""; 0]);
+
+    let mut args = load_args(&file);
+    args.core = Some(file.clone());
+    has(&case.refuse(args), &["is no livepatch.ko: it is my_patch"]);
+}
+
+#[test]
+fn a_refusal_comes_with_what_the_kernel_said_since() {
+    let case = Case::new();
+    let mut args = load_args(&case.module("my_patch", true));
+    args.core = Some(case.module("livepatch", false));
+    case.on_insert(|tree| {
+        tree.append("dev/kmsg", "6,2,2000000,-;livepatch: of the core\n");
+        Ok(())
+    });
+    case.on_insert(fails(
+        Errno::INVAL,
+        "3,3,3000000,-;livepatch: symbol 'x' not found in symbol table\n SUBSYSTEM=x\n\
+         12,4,3000001,-;of a program\n6,5,3000002,-;eth0: of my_patching\n\
+         4,6,3000003,-;my_patch: of the patch\n",
+    ));
+    let error = case.refuse(args);
+    has(
+        &error,
+        &[
+            "my-patch.ko was not loaded: invalid argument",
+            "\n    livepatch: symbol 'x' not found in symbol table\n    my_patch: of the patch",
+        ],
+    );
+    for part in ["of old", "of the core", "SUBSYSTEM", "of a program", "eth0"] {
+        assert!(!error.contains(part), "{error}");
+    }
+    // What came for it goes with it.
+    assert_eq!(case.told(), ["insert []", "insert []", "remove livepatch"]);
+    has(
+        &case.err.text(),
+        &["livepatch.ko was removed again, as the patch was refused\n"],
+    );
+}
+
+#[test]
+fn where_nothing_in_the_log_is_of_the_module_all_is_shown() {
+    let case = Case::new();
+    case.tree.mainline();
+    let file = case.module("my_patch", true);
+    case.on_insert(fails(Errno::INVAL, "6,5,3000002,-;eth0: link is up\n"));
+    has(
+        &case.refuse(load_args(&file)),
+        &["\nThe kernel names no reason. Meanwhile it said:\n    eth0: link is up"],
+    );
+}
+
+#[test]
+fn where_the_log_cannot_be_read_a_refusal_says_so() {
+    let case = Case::new();
+    case.tree.mainline();
+    let file = case.module("my_patch", true);
+    case.on_insert(|_| Err(Errno::INVAL.into()));
+    fs::remove_file(case.tree.0.join("dev/kmsg")).unwrap();
+    let error = case.refuse(load_args(&file));
+    has(
+        &error,
+        &[
+            "my-patch.ko was not loaded: invalid argument",
+            "\nThe kernel's log cannot be read: no such file or directory.",
+        ],
+    );
+}
+
+#[test]
+fn refusals_are_sentences() {
+    for (errno, log, parts) in [
+        (
+            Errno::NOEXEC,
+            "3,3,3,-;my_patch: version magic '9.9.9 SMP ' should be '7.3.4-test SMP '\n",
+            &[
+                "built for another kernel (9.9.9 SMP), this is 7.3.4-test",
+                "version magic",
+            ][..],
+        ),
+        (
+            Errno::KEYREJECTED,
+            "",
+            &["signed with a key that it trusts", "logged nothing"],
+        ),
+        (
+            Errno::NOENT,
+            "3,3,3,-;my_patch: Unknown symbol foo (err -2)\n",
+            &["needs symbols that this kernel does not have", "symbol foo"],
+        ),
+        (Errno::PERM, "", &["not permitted"]),
+        (Errno::NOMEM, "", &["annot allocate memory"]),
+    ] {
+        let case = Case::new();
+        case.tree.mainline();
+        let file = case.module("my_patch", true);
+        case.on_insert(fails(errno, log));
+        let error = case.refuse(load_args(&file));
+        assert!(!error.contains("os error"), "{error}");
+        let lower = error.to_lowercase();
+        let parts: Vec<String> = parts.iter().map(|part| part.to_lowercase()).collect();
+        has(
+            &lower,
+            &parts.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+    }
+}
+
+#[test]
+fn a_kernel_that_takes_no_modules_says_so() {
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.write("proc/sys/kernel/modules_disabled", "1\n");
+    case.on_insert(fails(Errno::PERM, ""));
+    let file = case.module("my_patch", true);
+    has(&case.refuse(load_args(&file)), &["kernel.modules_disabled"]);
+}
+
+#[test]
+fn busy_names_the_patch_in_transition() {
+    let case = Case::new();
+    case.tree.patch("other", 1, 1, &["vmlinux/f,1"]);
+    case.on_insert(fails(Errno::BUSY, ""));
+    let file = case.module("my_patch", true);
+    has(
+        &case.refuse(load_args(&file)),
+        &["other is in transition", "klp wait other"],
+    );
+}
+
+#[test]
+fn what_cannot_be_loaded_is_not_tried() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 1, 0, &["vmlinux/f,1"]);
+    case.tree.modules(&[
+        "my_patch 1 1 - Live 0x0 (K)",
+        "old 1 0 - Live 0x0 (K)",
+        "other 1 0 - Live 0x0 (O)",
+    ]);
+    let error = |name, livepatch| case.refuse(load_args(&case.module(name, livepatch)));
+    has(
+        &error("my_patch", true),
+        &["my_patch is loaded already, and whether"],
+    );
+    has(&error("old", true), &["loaded already", "klp unload old"]);
+    has(
+        &error("other", true),
+        &["other is loaded that is no livepatch", "rmmod other"],
+    );
+    has(
+        &error("plain", false),
+        &["does not say that it is a livepatch", "klp convert"],
+    );
+    let text = case.tree.0.join("text.ko");
+    fs::write(&text, "text").unwrap();
+    has(&case.refuse(load_args(&text)), &["no kernel module"]);
+    let missing = case.tree.0.join("missing.ko");
+    has(
+        &case.refuse(load_args(&missing)),
+        &["cannot read", "No such file"],
+    );
+    let mut args = load_args(&case.module("x", true));
+    args.parameters = vec!["a b=1".to_owned()];
+    has(&case.refuse(args), &["'a b=1' is no parameter"]);
+    let mut args = load_args(&case.module("x", true));
+    args.parameters = vec!["a=1".to_owned(), "aa=1".to_owned()];
+    has(
+        &case.refuse(args),
+        &["x.ko has no parameter 'aa'; it has: a, b_c"],
+    );
+    assert_eq!(case.told(), [""; 0]);
+}
+
+/// A patch that is loaded, and enabled; returns a file of the same build.
+fn loaded(case: &Case) -> PathBuf {
+    case.tree.patch("my_patch", 1, 0, &["vmlinux/f,1"]);
+    case.tree.modules(&["my_patch 1 1 - Live 0x0 (OK)"]);
+    case.tree.write("sys/module/my_patch/version", "1\n");
+    case.tree.write("sys/module/my_patch/srcversion", "ABCD\n");
+    build(case, "1", "ABCD")
+}
+
+fn build(case: &Case, version: &str, srcversion: &str) -> PathBuf {
+    let more =
+        format!("MODULE_INFO(version, \"{version}\"); MODULE_INFO(srcversion, \"{srcversion}\");");
+    case.module_with("my_patch", true, &more)
+}
+
+#[test]
+fn what_is_loaded_is_not_loaded_again() {
+    let case = Case::new();
+    let file = loaded(&case);
+    assert_eq!(case.load(load_args(&file)).unwrap(), Outcome::Done);
+    let text = "my_patch is loaded already, and enabled\n";
+    assert_eq!(case.out.text(), text);
+    // Nor is it replaced.
+    let mut args = load_args(&file);
+    args.replace_loaded = true;
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    assert_eq!(case.told(), [""; 0]);
+
+    // On the way it is waited for.
+    case.tree.set("my_patch", "transition", "1\n");
+    case.out.0.borrow_mut().clear();
+    let end = case
+        .tree
+        .soon(|tree| tree.set("my_patch", "transition", "0\n"));
+    assert_eq!(case.load(load_args(&file)).unwrap(), Outcome::Done);
+    end.join().unwrap();
+    let text = "my_patch is loaded already, and enabling\nmy_patch is enabled\n";
+    assert_eq!(case.out.text(), text);
+    assert_eq!(case.told(), [""; 0]);
+}
+
+#[test]
+fn another_build_of_what_is_loaded_is_refused_with_what_to_do() {
+    let case = Case::new();
+    loaded(&case);
+    for (version, srcversion) in [("2", "ABCD"), ("1", "ABCE")] {
+        let file = build(&case, version, srcversion);
+        has(
+            &case.refuse(load_args(&file)),
+            &[
+                "another my_patch is loaded (version 1, srcversion ABCD; ",
+                &format!("my-patch.ko is version {version}, srcversion {srcversion}"),
+                "--replace-loaded",
+                ".replace",
+            ],
+        );
+    }
+    // What tells nothing of itself may be another one.
+    for file in ["version", "srcversion"] {
+        let path = case.tree.0.join("sys/module/my_patch").join(file);
+        fs::remove_file(path).unwrap();
+    }
+    has(
+        &case.refuse(load_args(&case.module("my_patch", true))),
+        &["cannot be told", "--replace-loaded"],
+    );
+    assert_eq!(case.told(), [""; 0]);
+}
+
+#[test]
+fn another_build_is_replaced_if_asked() {
+    let case = Case::new();
+    loaded(&case);
+    let mut args = load_args(&build(&case, "2", "ABCE"));
+    args.replace_loaded = true;
+    case.tree.set("my_patch", "transition", "1\n");
+    let end = case.tree.soon(|tree| {
+        assert_eq!(tree.get("my_patch", "enabled"), "0");
+        tree.remove_patch("my_patch");
+    });
+    case.on_insert(enables("my_patch"));
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    end.join().unwrap();
+    assert_eq!(case.told(), ["remove my_patch", "insert []"]);
+    assert_eq!(case.out.text(), "my_patch is enabled\n");
+    has(&case.err.text(), &["is unloaded, to be replaced"]);
+}
+
+#[test]
+fn what_stays_in_effect_is_not_replaced() {
+    let case = Case::new();
+    loaded(&case);
+    let mut args = load_args(&build(&case, "2", "ABCE"));
+    args.replace_loaded = true;
+    args.transition.wait = for_seconds(0.0);
+    case.tree.set("my_patch", "transition", "1\n");
+    assert_eq!(case.load(args).unwrap(), Outcome::TimeIsUp);
+    assert_eq!(case.told(), [""; 0]);
+}
+
+/// A patch that replaces another one, whose module stays.
+fn replaces(tree: &Tree) -> io::Result<()> {
+    tree.patch("newer", 1, 0, &["vmlinux/f,1"]);
+    tree.set("newer", "replace", "1\n");
+    tree.modules(&[
+        "older 1 0 - Live 0x0 (OK)",
+        "coming 1 1 - Loading 0x0 (OK)",
+        "plain 1 0 - Live 0x0 (O)",
+        "newer 1 1 - Live 0x0 (OK)",
+    ]);
+    Ok(())
+}
+
+#[test]
+fn what_a_patch_replaces_is_removed_if_asked() {
+    for prune in [false, true] {
+        let case = Case::new();
+        case.tree.mainline();
+        let mut args = load_args(&case.module("newer", true));
+        args.prune = prune;
+        case.on_insert(replaces);
+        assert_eq!(case.load(args).unwrap(), Outcome::Done);
+        let text = "not in effect any more: older; 'klp prune' removes their modules";
+        assert_eq!(case.err.text().contains(text), !prune);
+        match prune {
+            true => {
+                assert_eq!(case.told(), ["insert []", "remove older"]);
+                assert_eq!(case.out.text(), "newer is enabled\nolder is removed\n");
+            }
+            false => assert_eq!(case.told(), ["insert []"]),
+        }
+    }
+}
+
+#[test]
+fn prune_removes_what_is_not_in_effect() {
+    let case = Case::new();
+    replaces(&case.tree).unwrap();
+    let prune = || prune::run(&prune::Args {}, &mut case.context());
+    assert_eq!(prune().unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove older"]);
+    assert_eq!(case.out.text(), "older is removed\n");
+
+    case.tree.modules(&["newer 1 1 - Live 0x0 (OK)"]);
+    assert_eq!(prune().unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove older"]);
+    has(&case.out.text(), &["there is nothing to remove"]);
+}
+
+#[test]
+fn what_cannot_be_removed_keeps_no_other_module() {
+    let case = Case::new();
+    case.tree
+        .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
+    case.on_remove(|_| Err(Errno::PERM.into()));
+    let outcome = prune::run(&prune::Args {}, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    assert_eq!(case.told(), ["remove a", "remove b"]);
+    assert_eq!(case.out.text(), "b is removed\n");
+    has(&case.err.text(), &["error: the module a cannot be removed"]);
+}
+
+#[test]
+fn compressed_modules_are_left_to_a_kernel_that_can() {
+    for (known, how) in [
+        (None, " unpacked"),
+        (Some("xz\n"), " unpacked"),
+        (Some("gzip\n"), " compressed"),
+    ] {
+        let case = Case::new();
+        case.tree.mainline();
+        if let Some(known) = known {
+            case.tree.write("sys/module/compression", known);
+        }
+        let module = fs::read(case.module("name_of_module", true)).unwrap();
+        let file = case.tree.0.join("file-name.ko.gz");
+        fs::write(&file, Packing::Gzip.pack(&module)).unwrap();
+        case.on_insert(enables("name_of_module"));
+        assert_eq!(case.load(load_args(&file)).unwrap(), Outcome::Done);
+        assert_eq!(case.told(), [format!("insert []{how}")]);
+        assert_eq!(case.out.text(), "name_of_module is enabled\n");
+    }
+}
+
+#[test]
+fn a_module_that_enables_nothing_is_an_error() {
+    let case = Case::new();
+    case.tree.mainline();
+    let file = case.module("my_patch", true);
+    has(
+        &case.refuse(load_args(&file)),
+        &["was loaded, but enables no patch"],
+    );
+}
+
+/// Each command that waits says whether the patch is in effect.
+#[test]
+fn those_that_wait_tell_the_phase() {
+    let no_time = || TransitionArgs {
+        wait: for_seconds(0.0),
+        ..Default::default()
+    };
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.blockers("my_patch", "204 cat foo_read\n");
+    case.tree.phase("my_patch", "switched");
+    let mut args = load_args(&case.module("my_patch", true));
+    args.transition = no_time();
+    case.on_insert(|tree| {
+        tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+        Ok(())
+    });
+    assert_eq!(case.load(args).unwrap(), Outcome::TimeIsUp);
+
+    let mut switch = switch_args("my_patch");
+    switch.transition = no_time();
+    let enable = enable::Args { switch };
+    let outcome = enable::run(&enable, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let mut switch = switch_args("my_patch");
+    switch.transition = no_time();
+    let disable = disable::Args { switch };
+    let outcome = disable::run(&disable, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let mut switch = switch_args("my_patch");
+    switch.transition = no_time();
+    let unload = unload::Args { switch };
+    let outcome = unload::run(&unload, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let tail = "effect, but for 1 task: 204 cat in foo_read()";
+    let text = case.err.text();
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once("goes on: ")?.1))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            format!("my_patch: enabling for 0 s, in {tail}"),
+            format!("my_patch: enabling for 0 s, in {tail}"),
+            format!("my_patch: disabling for 0 s, out of {tail}"),
+            format!("my_patch: disabling for 0 s, out of {tail}"),
+        ],
+        "{text}"
+    );
+}
+
+#[test]
+fn the_transition_goes_on_when_the_time_is_up() {
+    let case = Case::new();
+    case.tree.mainline();
+    let mut args = load_args(&case.module("my_patch", true));
+    args.transition.wait = for_seconds(0.0);
+    case.on_insert(|tree| {
+        tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+        tree.blockers("my_patch", "12 cat f\n");
+        Ok(())
+    });
+    assert_eq!(case.load(args).unwrap(), Outcome::TimeIsUp);
+    assert_eq!(case.tree.get("my_patch", "enabled"), "1");
+    has(
+        &case.err.text(),
+        &["the transition goes on", "12 cat in f()"],
+    );
+    assert_eq!(case.out.text(), "");
+}
+
+#[test]
+fn a_load_that_takes_too_long_is_taken_back_if_asked() {
+    let case = Case::new();
+    case.tree.mainline();
+    let mut args = load_args(&case.module("my_patch", true));
+    args.transition.wait = for_seconds(0.3);
+    args.transition.reverse = true;
+    case.on_insert(|tree| {
+        tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+        tree.soon(|tree| {
+            assert_eq!(tree.get("my_patch", "enabled"), "0");
+            tree.remove_patch("my_patch");
+        });
+        Ok(())
+    });
+    assert_eq!(case.load(args).unwrap(), Outcome::TimeIsUp);
+    assert_eq!(case.told(), ["insert []", "remove my_patch"]);
+    has(&case.err.text(), &["my_patch was unloaded again"]);
+}
+
+#[test]
+fn a_patch_that_somebody_else_disables_is_not_loaded() {
+    let case = Case::new();
+    case.tree.mainline();
+    let file = case.module("my_patch", true);
+    case.on_insert(|tree| {
+        tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+        tree.soon(|tree| tree.remove_patch("my_patch"));
+        Ok(())
+    });
+    has(&case.refuse(load_args(&file)), &["by somebody else"]);
+}
+
+//
+// unload and force
+//
+
+#[test]
+fn unload_waits_until_the_kernel_lets_go() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 1, 0, &["vmlinux/f,1"]);
+    case.tree.set("my_patch", "transition", "1\n");
+    let end = case.tree.soon(|tree| tree.remove_patch("my_patch"));
+    case.on_remove(|_| Err(Errno::AGAIN.into()));
+    case.on_remove(|_| Err(Errno::BUSY.into()));
+    let args = unload_args("my_patch");
+    let outcome = unload::run(&args, &mut case.context());
+    end.join().unwrap();
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove my_patch"; 3]);
+    assert_eq!(case.out.text(), "my_patch is unloaded\n");
+}
+
+#[test]
+fn unload_leaves_other_modules_alone() {
+    let case = Case::new();
+    case.tree
+        .modules(&["plain 1 0 - Live 0x0", "livepatch 1 0 - Live 0x0 (O)"]);
+    for (name, part) in [
+        ("plain", "plain is a module, but no livepatch"),
+        ("livepatch", "rmmod"),
+        ("none", "there is no patch none: none is loaded"),
+    ] {
+        let args = unload_args(name);
+        let error = unload::run(&args, &mut case.context()).unwrap_err();
+        has(&error.to_string(), &[part]);
+    }
+    assert_eq!(case.told(), [""; 0]);
+}
+
+#[test]
+fn a_patch_that_is_held_is_not_unloaded() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
+    let mut args = unload_args("my_patch");
+    args.switch.transition.wait = for_seconds(0.1);
+    let outcome = unload::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+    assert_eq!(case.told(), [""; 0]);
+}
+
+#[test]
+fn force_asks_first() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
+    let mut args = force::Args {
+        patch: "my_patch".to_owned(),
+        yes: false,
+    };
+    let run = |args: &force::Args, answer: Option<&'static str>| {
+        let console = match answer {
+            Some(answer) => case.console().with_answers(Box::new(answer.as_bytes())),
+            None => case.console(),
+        };
+        force::run(args, &mut case.with(console))
+    };
+    has(&run(&args, None).unwrap_err().to_string(), &["--yes"]);
+    has(
+        &run(&args, Some("no\n")).unwrap_err().to_string(),
+        &["nothing was done"],
+    );
+    assert_eq!(case.tree.get("my_patch", "force"), "");
+    has(&case.err.text(), &["can never be removed"]);
+
+    for answer in [Some("yes\n"), None] {
+        case.tree.set("my_patch", "force", "");
+        case.tree.set("my_patch", "transition", "1\n");
+        args.yes = answer.is_none();
+        let end = case.tree.soon(|tree| {
+            assert_eq!(tree.get("my_patch", "force"), "1");
+            tree.set("my_patch", "transition", "0\n");
+        });
+        assert_eq!(run(&args, answer).unwrap(), Outcome::Done);
+        end.join().unwrap();
+    }
+
+    case.tree.set("my_patch", "force", "");
+    has(
+        &run(&args, None).unwrap_err().to_string(),
+        &["nothing to force"],
+    );
+    assert_eq!(case.tree.get("my_patch", "force"), "");
+}
+
+//
+// The command
+//
+
+fn klp(case: &Case, arguments: &str) -> assert_cmd::assert::Assert {
+    let mut command = Command::cargo_bin("klp").unwrap();
+    command.args(arguments.split(' '));
+    command.arg("--root").arg(&case.tree.0).assert()
+}
+
+#[test]
+fn the_status_tells_how_it_ended() {
+    let case = patched();
+    klp(&case, "list").code(0);
+    klp(&case, "status first").code(0);
+    klp(&case, "wait first").code(0);
+    klp(&case, "status none").code(1);
+    klp(&case, "wait --timeout 0").code(3);
+    klp(&case, "wait second --timeout 0.1").code(3);
+    klp(&case, "wait --timeout x").code(2);
+    klp(&case, "wait --timeout -1").code(2);
+    klp(&case, "disable second --reverse").code(2);
+    klp(&case, "force second").code(1);
+    klp(&case, "load /nonexistent.ko").code(1);
+}
+
+#[test]
+fn livepatch_ko_has_the_version_of_klp() {
+    let source = include_str!("../../../../rust/exports.c");
+    let version = format!("MODULE_VERSION(\"{}\");", env!("CARGO_PKG_VERSION"));
+    has(source, &[&version]);
+}
+
+#[test]
+fn help_lists_the_statuses() {
+    for command in ["load", "unload", "enable", "disable", "wait"] {
+        let mut klp = Command::cargo_bin("klp").unwrap();
+        let output = klp.args([command, "--help"]).assert().code(0);
+        let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        has(&text, &["Exit status: 0", "3 if the time was up"]);
+        assert!(!text.contains("--root"), "{text}");
+    }
+}
