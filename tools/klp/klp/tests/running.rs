@@ -5,7 +5,9 @@
 
 use assert_cmd::Command;
 use klp::cli::{Context, Outcome};
-use klp::commands::{disable, enable, force, list, load, prune, status, unload, wait, SwitchArgs};
+use klp::commands::{
+    disable, enable, force, list, load, prune, status, unload, wait, OutArgs, SwitchArgs,
+};
 use klp::console::Console;
 use klp::system::kernel::Kernel;
 use klp::system::System;
@@ -355,9 +357,17 @@ fn switch_args(name: &str) -> SwitchArgs {
     }
 }
 
+fn out_args(names: &[&str]) -> OutArgs {
+    OutArgs {
+        patches: names.iter().map(|&name| name.to_owned()).collect(),
+        all: false,
+        transition: patient_transition(),
+    }
+}
+
 fn disable_args(name: &str) -> disable::Args {
     disable::Args {
-        switch: switch_args(name),
+        out: out_args(&[name]),
     }
 }
 
@@ -369,7 +379,7 @@ fn enable_args(name: &str) -> enable::Args {
 
 fn unload_args(name: &str) -> unload::Args {
     unload::Args {
-        switch: switch_args(name),
+        out: out_args(&[name]),
     }
 }
 
@@ -918,8 +928,8 @@ fn a_transition_that_takes_too_long_is_reversed_if_asked() {
         tree.set("my_patch", "transition", "0\n");
     });
     let mut args = disable_args("my_patch");
-    args.switch.transition.wait = for_seconds(0.3);
-    args.switch.transition.reverse = true;
+    args.out.transition.wait = for_seconds(0.3);
+    args.out.transition.reverse = true;
     let outcome = disable::run(&args, &mut case.context());
     end.join().unwrap();
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
@@ -1441,15 +1451,15 @@ fn those_that_wait_tell_the_phase() {
     let outcome = enable::run(&enable, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
 
-    let mut switch = switch_args("my_patch");
-    switch.transition = no_time();
-    let disable = disable::Args { switch };
+    let mut out = out_args(&["my_patch"]);
+    out.transition = no_time();
+    let disable = disable::Args { out };
     let outcome = disable::run(&disable, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
 
-    let mut switch = switch_args("my_patch");
-    switch.transition = no_time();
-    let unload = unload::Args { switch };
+    let mut out = out_args(&["my_patch"]);
+    out.transition = no_time();
+    let unload = unload::Args { out };
     let outcome = unload::run(&unload, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
 
@@ -1544,6 +1554,63 @@ fn unload_waits_until_the_kernel_lets_go() {
     assert_eq!(case.out.text(), "my_patch is unloaded\n");
 }
 
+/// What `klp unload` takes out of a system with two patches and the module of a third, of which the
+/// second holds on to its tasks if told so.
+fn unloaded(names: &[&str], all: bool, held: bool) -> (anyhow::Result<Outcome>, Case) {
+    let case = Case::new();
+    case.tree.modules(&[
+        "gone 1 0 - Live 0x0 (OK)",
+        "second 1 1 - Live 0x0 (OK)",
+        "first 1 1 - Live 0x0 (OK)",
+    ]);
+    for (order, name) in ["1\n", "2\n"].iter().zip(["first", "second"]) {
+        // It is out of effect as soon as it is disabled.
+        let held = held && name == "second";
+        case.tree
+            .patch(name, u8::from(held), u8::from(held), &["vmlinux/f,1"]);
+        case.tree.set(name, "stack_order", order);
+    }
+    let mut out = out_args(names);
+    out.all = all;
+    out.transition.wait = for_seconds(0.0);
+    let outcome = unload::run(&unload::Args { out }, &mut case.context());
+    (outcome, case)
+}
+
+#[test]
+fn several_patches_are_unloaded_in_turn() {
+    let (outcome, case) = unloaded(&["first", "none", "gone.ko"], false, false);
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    assert_eq!(case.told(), ["remove first", "remove gone"]);
+    assert_eq!(case.out.text(), "first is unloaded\ngone is unloaded\n");
+    has(
+        &case.err.text(),
+        &["error: there is no patch none; loaded are: "],
+    );
+}
+
+#[test]
+fn all_patches_are_unloaded_the_last_one_first() {
+    let (outcome, case) = unloaded(&[], true, false);
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(
+        case.told(),
+        ["remove gone", "remove second", "remove first"]
+    );
+
+    // Another one has to wait for the end of a transition.
+    let (outcome, case) = unloaded(&[], true, true);
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+    assert_eq!(case.told(), ["remove gone"]);
+
+    let case = Case::new();
+    let mut out = out_args(&[]);
+    out.all = true;
+    let outcome = unload::run(&unload::Args { out }, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.out.text(), "no livepatch is loaded\n");
+}
+
 #[test]
 fn unload_leaves_other_modules_alone() {
     let case = Case::new();
@@ -1566,7 +1633,7 @@ fn a_patch_that_is_held_is_not_unloaded() {
     let case = Case::new();
     case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
     let mut args = unload_args("my_patch");
-    args.switch.transition.wait = for_seconds(0.1);
+    args.out.transition.wait = for_seconds(0.1);
     let outcome = unload::run(&args, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
     assert_eq!(case.told(), [""; 0]);
@@ -1638,6 +1705,8 @@ fn the_status_tells_how_it_ended() {
     klp(&case, "wait --timeout -1").code(2);
     klp(&case, "disable second --reverse").code(2);
     klp(&case, "force second").code(1);
+    klp(&case, "unload").code(2);
+    klp(&case, "unload first --all").code(2);
     klp(&case, "load /nonexistent.ko").code(1);
 }
 

@@ -122,8 +122,12 @@ upgraded() {
 	says 0 '^livepatch_sample is removed$' load --prune "$SLEEPER" replace=1
 	! is_loaded livepatch_sample || fail "the module is still there"
 	unique 4242
+	says 0 'is enabled' load "$SAMPLE"
+	[ "$(klp unload --all)" = "livepatch_sample is unloaded"$'\n'"$PATCH is unloaded" ] ||
+		fail "klp unload --all has not unloaded both, the last one first"
+	unique 42
 }
-test_case "klp load knows another build, and klp prune removes what was replaced" upgraded
+test_case "klp load knows another build, and klp prune removes what was replaced, klp unload --all the rest" upgraded
 
 compressed_files() {
 	local method file to

@@ -2,37 +2,37 @@
 
 //! `klp disable`: disables a livepatch, which stays loaded.
 
-use super::{find, Found, SwitchArgs};
+use super::{find, Found, OutArgs};
 use crate::cli::{Context, Outcome};
-use crate::file::module_file::name_of_argument;
 use crate::system::patches::State;
 use crate::transition::switch::{self, Ended};
 use crate::transition::{set_enabled, TransitionArgs};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Disable a livepatch and wait until it is in effect for no task any more
+/// Disable livepatches and wait until they are in effect for no task any more
 ///
-/// Its module stays loaded. A patch that is being enabled is reversed.
+/// Their modules stay loaded. A patch that is being enabled is reversed.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// Which patch, and how.
+    /// Which patches, and how.
     #[command(flatten)]
-    pub switch: SwitchArgs,
+    pub out: OutArgs,
 }
 
-/// Disables a livepatch of the system.
+/// Disables livepatches of the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("disable")?;
-    let name = name_of_argument(&args.switch.patch);
-    let text = match take_out(context, &name, &args.switch.transition)? {
-        Out::Disabled => format!("{name} is disabled"),
-        Out::Before => format!("{name} was disabled already"),
-        Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
-    };
-    context.console.result(&text)?;
-    Ok(Outcome::Done)
+    args.out.each(context, |context, name| {
+        let text = match take_out(context, name, &args.out.transition)? {
+            Out::Disabled => format!("{name} is disabled"),
+            Out::Before => format!("{name} was disabled already"),
+            Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
+        };
+        context.console.result(&text)?;
+        Ok(Outcome::Done)
+    })
 }
 
 /// What came of it.

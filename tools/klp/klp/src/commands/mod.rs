@@ -26,6 +26,9 @@ pub mod uninstall;
 pub mod unload;
 pub mod wait;
 
+use crate::cli::{Context, Outcome};
+use crate::console::Closed;
+use crate::file::module_file::name_of_argument;
 use crate::system::patches::{self, State};
 use crate::system::support::MODULE;
 use crate::system::{modules, System};
@@ -55,6 +58,59 @@ pub struct SwitchArgs {
     /// How.
     #[command(flatten)]
     pub transition: TransitionArgs,
+}
+
+/// Which patches are taken out of effect, and how.
+#[derive(Debug, Args)]
+pub struct OutArgs {
+    /// The patches, or their files
+    #[arg(value_name = "NAME", required_unless_present = "all", add = completions::loaded())]
+    pub patches: Vec<String>,
+
+    /// All patches, the last one first
+    #[arg(long, conflicts_with = "patches")]
+    pub all: bool,
+
+    /// How.
+    #[command(flatten)]
+    pub transition: TransitionArgs,
+}
+
+impl OutArgs {
+    /// Does this to each patch. What fails is told, and the rest is gone on with; but while a
+    /// transition goes on, no other patch can be taken out.
+    fn each(
+        &self,
+        context: &mut Context,
+        mut take: impl FnMut(&mut Context, &str) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        let names = match self.all {
+            true => names(&context.system)?.into_iter().rev().collect(),
+            false => self
+                .patches
+                .iter()
+                .map(|one| name_of_argument(one))
+                .collect::<Vec<_>>(),
+        };
+        match &names[..] {
+            [] => context.console.result("no livepatch is loaded")?,
+            [only] => return take(context, only),
+            _ => {}
+        }
+        let mut outcome = Outcome::Done;
+        for name in &names {
+            match take(context, name) {
+                Ok(Outcome::Done) => {}
+                Ok(other) => return Ok(other),
+                Err(error) if error.is::<Closed>() => return Err(error),
+                Err(error) => {
+                    context.console.error(&error);
+                    outcome = Outcome::Failed;
+                }
+            }
+        }
+        Ok(outcome)
+    }
 }
 
 /// What there is under the name of a patch.
