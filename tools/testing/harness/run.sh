@@ -132,6 +132,9 @@ verdict "a name is written as XML wants it" shows 'name="one that is not: 1 &lt;
 verdict "what is counted only is a result" shows 'name="150 results that are counted only"'
 verdict "what ends without results shows its last lines" shows 'error: nothing is there'
 
+# A processor that is not started says nothing.
+stops_early() { BOOT_SILENCE=2 guest 124 --qemu-args -S -- true; }
+
 say "guests that are kept"
 # shellcheck disable=SC2016 # for the guest's shell
 verdict "a guest that pauses is kept" guest 0 --save "$KEPT" -- \
@@ -146,6 +149,9 @@ verdict "a command that does not pause is an error" guest 125 --save "$KEPT.2" -
 verdict "that is told" shows 'error: the command has ended without calling /.vm/pause'
 verdict "what fails before its pause is not kept" guest 7 --save "$KEPT.2" -- 'exit 7'
 verdict "nothing is kept of these" test ! -e "$KEPT.2"
+verdict "a kernel that hangs before its first process" stops_early
+verdict "is started again" shows 'said nothing for 2 s before its first process; it is started again \(twice\)'
+verdict "and given up in the end" shows 'error: the kernel said nothing for 2 s .* three times'
 verdict "a guest that says nothing is stopped" guest 124 --silence 5 -- sleep 50
 verdict "the silence is told" shows 'error: the guest was stopped .* silent for 5 s'
 

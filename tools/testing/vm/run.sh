@@ -30,6 +30,10 @@ usage() {
 		A guest that is kept can be restored any number of times, with the options that
 		it was booted with.
 
+		A kernel that says nothing for BOOT_SILENCE= seconds (120) before its first process
+		is started again, twice at most: emulated timers stop at times where the host has
+		no time for them.
+
 		ACCEL= in the environment is QEMU's -accel (default tcg,thread=multi).
 
 		Exits with COMMAND's status; 124: the time was up, or the silence too long; 125:
@@ -50,6 +54,7 @@ QEMU_ARGS=()
 SILENCE=
 SAVE=
 RESTORE=
+BOOT_SILENCE=${BOOT_SILENCE:-120}
 
 while [ $# -gt 0 ]; do
 	case "$1" in
@@ -223,10 +228,13 @@ fi
 # said TEXT: by the guest's init, or with its token.
 said() { tr -d '\r' <"$WORK/console" | sed -n "s/.*$TOKEN: $1\$/\1/p" | tail -n 1; }
 
+# silence: how long the console has said nothing, in seconds.
+silence() { echo $(($(date +%s) - $(stat -c %Y "$WORK/console"))); }
+
 # watch: until the guest's end, whether it is to be saved, or to be stopped. A guest that has
 # told its status and powers off is gone a moment later; QEMU's of s390 is at times stuck then.
 watch() {
-	local saving='' told='' pause=1
+	local saving='' told='' booted='' pause=1
 	[ -z "$SAVE" ] || pause=0.3
 	while sleep "$pause"; do
 		if [ -z "$told" ] && tail -c 500 "$WORK/console" | grep -aq "$TOKEN: status [0-9]"; then
@@ -243,10 +251,19 @@ watch() {
 			printf '%s\n' 'migrate_set_parameter max-bandwidth 100G' \
 				"migrate file:$WORK/state" quit >"$WORK/monitor.in"
 		fi
-		if [ -n "$SILENCE" ] && [ $(($(date +%s) - $(stat -c %Y "$WORK/console"))) -gt "$SILENCE" ]; then
+		if [ -n "$SILENCE" ] && [ "$(silence)" -gt "$SILENCE" ]; then
 			touch "$WORK/silent"
 			kill "$1"
 			return
+		fi
+		if [ -z "$RESTORE$booted" ]; then
+			if grep -aqs 'Run /init as init process' "$WORK/console"; then
+				booted=1
+			elif [ "$(silence)" -gt "$BOOT_SILENCE" ]; then
+				touch "$WORK/unborn"
+				kill "$1"
+				return
+			fi
 		fi
 	done
 }
@@ -270,20 +287,31 @@ report() {
 # QEMU makes its standard output non-blocking, which would be felt by everyone
 # who shares ours: it gets a pipe to itself.
 mkfifo "$WORK/output"
-: >"$WORK/console"
-start=$SECONDS
-cat "$WORK/output" &
-READER=$!
-timeout --kill-after=10 "$TIMEOUT" "$TOP/scripts/enter" "${QEMU[@]}" \
-	<&4 4>&- >"$WORK/output" 2>"$WORK/qemu" &
-VM=$!
-watch "$VM" 4>&- &
-WATCHER=$!
-ended=0
-wait "$VM" || ended=$?
-VM=
-[ -z "$WATCHER" ] || kill "$WATCHER" 2>/dev/null || true
-wait "$READER" || true
+# boot: until the guest's end; sets $start and $ended.
+boot() {
+	rm -f "$WORK/unborn"
+	: >"$WORK/console"
+	start=$SECONDS
+	cat "$WORK/output" &
+	READER=$!
+	timeout --kill-after=10 "$TIMEOUT" "$TOP/scripts/enter" "${QEMU[@]}" \
+		<&4 4>&- >"$WORK/output" 2>"$WORK/qemu" &
+	VM=$!
+	watch "$VM" 4>&- &
+	WATCHER=$!
+	ended=0
+	wait "$VM" || ended=$?
+	VM=
+	[ -z "$WATCHER" ] || kill "$WATCHER" 2>/dev/null || true
+	wait "$READER" || true
+}
+
+boot
+for again in once twice; do
+	[ -e "$WORK/unborn" ] || break
+	say "the kernel said nothing for $BOOT_SILENCE s before its first process; it is started again ($again)"
+	boot
+done
 if [ -e "$WORK/stuck" ]; then
 	say "the guest did not power off, QEMU was stopped"
 	ended=0
@@ -293,6 +321,9 @@ status=$(said 'status \([0-9]*\)')
 panic=$(tr -d '\r' <"$WORK/console" | grep -a -m 1 'Kernel panic - not syncing' || true)
 if [ "$ended" -eq 124 ] || [ "$ended" -eq 137 ]; then
 	report "the guest was stopped after $TIMEOUT s${status:+ (the command had ended with status $status, but the guest did not power off)}"
+	exit 124
+elif [ -e "$WORK/unborn" ]; then
+	report "the kernel said nothing for $BOOT_SILENCE s before its first process, three times"
 	exit 124
 elif [ -e "$WORK/silent" ]; then
 	report "the guest was stopped after $((SECONDS - start)) s, as its console had been silent for $SILENCE s"
