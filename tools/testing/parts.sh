@@ -5,12 +5,12 @@
 # by a script that has read scripts/lib.sh, and that ends with `totals`. REPORT= names a file,
 # into which all results are written as JUnit has them (XML).
 
-# A line for each part that is done: its name, how many passed and failed, its seconds.
 REPORT_TO=${REPORT:-}
 # A part may be made of parts itself.
 unset REPORT
 # That of an earlier run says nothing of this one, which may end before its own is written.
 [ -z "$REPORT_TO" ] || rm -f "$REPORT_TO"
+# A line for each part that is done: its name, how many passed and failed, its seconds.
 RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
 trap 'rm -f "$RESULTS"' EXIT
 
@@ -44,6 +44,7 @@ what_failed() {
 	(grep -E -A 5 -- "$pattern" "$log" || tail -n 20 "$log") | head -n 60 | sed "s/^/$1: /"
 }
 
+# report: all results, into the file that REPORT= names.
 report() {
 	"$TOP/scripts/enter" python3 "$TOP/tools/testing/report.py" "$RESULTS" "$CACHE/log" >"$REPORT_TO" || return
 	say "the report is $REPORT_TO"
