@@ -5,9 +5,7 @@
 
 use assert_cmd::Command;
 use klp::cli::{Context, Outcome};
-use klp::commands::{
-    disable, enable, force, list, load, prune, status, unload, wait, OutArgs, SwitchArgs,
-};
+use klp::commands::{disable, enable, force, list, load, prune, status, unload, wait, OutArgs};
 use klp::console::Console;
 use klp::system::kernel::Kernel;
 use klp::system::System;
@@ -350,13 +348,6 @@ fn for_seconds(seconds: f64) -> WaitArgs {
     }
 }
 
-fn switch_args(name: &str) -> SwitchArgs {
-    SwitchArgs {
-        patch: name.to_owned(),
-        transition: patient_transition(),
-    }
-}
-
 fn out_args(names: &[&str]) -> OutArgs {
     OutArgs {
         patches: names.iter().map(|&name| name.to_owned()).collect(),
@@ -373,7 +364,8 @@ fn disable_args(name: &str) -> disable::Args {
 
 fn enable_args(name: &str) -> enable::Args {
     enable::Args {
-        switch: switch_args(name),
+        patch: name.to_owned(),
+        transition: patient_transition(),
     }
 }
 
@@ -1445,9 +1437,8 @@ fn those_that_wait_tell_the_phase() {
     });
     assert_eq!(case.load(args).unwrap(), Outcome::TimeIsUp);
 
-    let mut switch = switch_args("my_patch");
-    switch.transition = no_time();
-    let enable = enable::Args { switch };
+    let mut enable = enable_args("my_patch");
+    enable.transition = no_time();
     let outcome = enable::run(&enable, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
 

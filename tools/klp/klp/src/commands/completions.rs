@@ -5,7 +5,7 @@
 
 use crate::cli::{Cli, Context, Outcome};
 use crate::system::store::Store;
-use crate::system::{modules, patches, System};
+use crate::system::System;
 use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap_complete::engine::{
@@ -96,13 +96,8 @@ fn system() -> System {
 
 /// What cannot be read is not completed.
 fn loaded_names(system: &System) -> BTreeSet<String> {
-    let patches = patches::all(system).unwrap_or_default().into_iter();
-    let modules = modules::all(system).unwrap_or_default().into_iter();
-    let modules = modules.filter(modules::Loaded::is_livepatch);
-    patches
-        .map(|patch| patch.name)
-        .chain(modules.map(|module| module.name))
-        .collect()
+    let names = super::names(system).unwrap_or_default();
+    names.into_iter().collect()
 }
 
 fn installed_names(system: &System) -> BTreeSet<String> {

@@ -2,12 +2,12 @@
 
 //! `klp enable`: keeps a livepatch that is being disabled.
 
-use super::{find, Found, SwitchArgs};
+use super::{completions, find, Found};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::State;
-use crate::transition::set_enabled;
 use crate::transition::switch::{self, Enabled};
+use crate::transition::{set_enabled, TransitionArgs};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
@@ -18,15 +18,19 @@ use clap::Args as ClapArgs;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// Which patch, and how.
+    /// The patch, or its file
+    #[arg(value_name = "NAME", add = completions::loaded())]
+    pub patch: String,
+
+    /// How.
     #[command(flatten)]
-    pub switch: SwitchArgs,
+    pub transition: TransitionArgs,
 }
 
 /// Enables a livepatch of the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("enable")?;
-    let name = name_of_argument(&args.switch.patch);
+    let name = name_of_argument(&args.patch);
     match find(&context.system, &name)? {
         Found::Patch(State::Enabled) => {
             context
@@ -42,7 +46,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         }
         Found::Patch(State::Disabled) | Found::Module => return Err(disabled(&name)),
     }
-    let outcome = switch::see_enabled(context, &name, &args.switch.transition)?;
+    let outcome = switch::see_enabled(context, &name, &args.transition)?;
     if outcome == Enabled::Reversed {
         context.console.note(&format!("{name} is disabled"));
     }

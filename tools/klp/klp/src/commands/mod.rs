@@ -48,18 +48,6 @@ const STATUS: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wro
 const ROOT: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong arguments.\n\n\
 With --root DIR it works on the system whose root directory is DIR, such as an image.";
 
-/// Which patch is switched over, and how.
-#[derive(Debug, Args)]
-pub struct SwitchArgs {
-    /// The patch, or its file
-    #[arg(value_name = "NAME", add = completions::loaded())]
-    pub patch: String,
-
-    /// How.
-    #[command(flatten)]
-    pub transition: TransitionArgs,
-}
-
 /// Which patches are taken out of effect, and how.
 #[derive(Debug, Args)]
 pub struct OutArgs {
@@ -77,12 +65,11 @@ pub struct OutArgs {
 }
 
 impl OutArgs {
-    /// Does this to each patch. What fails is told, and the rest is gone on with; but while a
-    /// transition goes on, no other patch can be taken out.
+    /// Does this to each patch, as [`each`] does it.
     fn each(
         &self,
         context: &mut Context,
-        mut take: impl FnMut(&mut Context, &str) -> Result<Outcome>,
+        take: impl FnMut(&mut Context, &str) -> Result<Outcome>,
     ) -> Result<Outcome> {
         let names = match self.all {
             true => names(&context.system)?.into_iter().rev().collect(),
@@ -92,25 +79,36 @@ impl OutArgs {
                 .map(|one| name_of_argument(one))
                 .collect::<Vec<_>>(),
         };
-        match &names[..] {
-            [] => context.console.result("no livepatch is loaded")?,
-            [only] => return take(context, only),
-            _ => {}
+        if names.is_empty() {
+            context.console.result("no livepatch is loaded")?;
         }
-        let mut outcome = Outcome::Done;
-        for name in &names {
-            match take(context, name) {
-                Ok(Outcome::Done) => {}
-                Ok(other) => return Ok(other),
-                Err(error) if error.is::<Closed>() => return Err(error),
-                Err(error) => {
-                    context.console.error(&error);
-                    outcome = Outcome::Failed;
-                }
+        each(context, &names, take)
+    }
+}
+
+/// Does this to each patch. What fails is told, and the rest is gone on with; but while a
+/// transition goes on, no other patch can be taken out.
+fn each(
+    context: &mut Context,
+    names: &[String],
+    mut take: impl FnMut(&mut Context, &str) -> Result<Outcome>,
+) -> Result<Outcome> {
+    if let [only] = names {
+        return take(context, only);
+    }
+    let mut outcome = Outcome::Done;
+    for name in names {
+        match take(context, name) {
+            Ok(Outcome::Done) => {}
+            Ok(other) => return Ok(other),
+            Err(error) if error.is::<Closed>() => return Err(error),
+            Err(error) => {
+                context.console.error(&error);
+                outcome = Outcome::Failed;
             }
         }
-        Ok(outcome)
     }
+    Ok(outcome)
 }
 
 /// What there is under the name of a patch.

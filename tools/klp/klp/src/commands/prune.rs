@@ -30,17 +30,11 @@ pub fn run(_args: &Args, context: &mut Context) -> Result<Outcome> {
 
 /// Removes the modules, whatever becomes of those before.
 pub(super) fn remove(context: &mut Context, names: &[String]) -> Result<Outcome> {
-    let mut outcome = Outcome::Done;
-    for name in names {
-        match removal::remove(&context.system, name) {
-            Ok(()) => context.console.result(&format!("{name} is removed"))?,
-            Err(error) => {
-                context.console.error(&error);
-                outcome = Outcome::Failed;
-            }
-        }
-    }
-    Ok(outcome)
+    super::each(context, names, |context, name| {
+        removal::remove(&context.system, name)?;
+        context.console.result(&format!("{name} is removed"))?;
+        Ok(Outcome::Done)
+    })
 }
 
 /// The modules of livepatches that are not in effect any more.

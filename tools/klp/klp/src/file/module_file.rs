@@ -131,11 +131,13 @@ fn module_name(name: &str) -> String {
 pub fn name_of_argument(argument: &str) -> String {
     let path = Path::new(argument);
     let is_file = argument.contains('/') || argument.contains(".ko");
+    if !is_file {
+        return module_name(argument);
+    }
     match ModuleFile::read(path) {
-        Ok(file) if is_file => file.name(),
+        Ok(file) => file.name(),
         // The file need not be there any more.
-        _ if is_file => name_of_file(path),
-        _ => module_name(argument),
+        Err(_) => name_of_file(path),
     }
 }
 
