@@ -140,7 +140,10 @@ impl Tree {
     }
 
     fn remove_patch(&self, name: &str) {
-        fs::remove_dir_all(self.0.join("sys/kernel/livepatch").join(name)).unwrap();
+        // At once, as sysfs does: who sees a part of it gone may make it anew.
+        let gone = tempfile::tempdir_in(&self.0).unwrap();
+        let patch = self.0.join("sys/kernel/livepatch").join(name);
+        fs::rename(patch, gone.path().join(name)).unwrap();
     }
 
     fn blockers(&self, name: &str, text: &str) {
@@ -183,6 +186,24 @@ impl Tree {
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(500));
             action(&tree);
+        })
+    }
+
+    /// Does something once a patch's file has that value.
+    fn once(
+        &self,
+        (name, file, value): (&'static str, &'static str, &'static str),
+        action: impl FnOnce(&Tree) + Send + 'static,
+    ) -> thread::JoinHandle<()> {
+        let tree = self.clone();
+        thread::spawn(move || {
+            for _ in 0..3000 {
+                if tree.get(name, file) == value {
+                    return action(&tree);
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            panic!("{name}/{file} is not {value} after 30 s");
         })
     }
 }
@@ -892,8 +913,7 @@ fn disable_writes_and_waits() {
     let case = Case::new();
     case.tree.patch("my_patch", 1, 0, &["vmlinux/f,1"]);
     case.tree.set("my_patch", "transition", "1\n");
-    let end = case.tree.soon(|tree| {
-        assert_eq!(tree.get("my_patch", "enabled"), "0");
+    let end = case.tree.once(("my_patch", "enabled", "0"), |tree| {
         tree.remove_patch("my_patch");
     });
     let outcome = disable::run(&disable_args("my-patch.ko"), &mut case.context());
@@ -915,8 +935,7 @@ fn disable_says_what_is_disabled_already() {
 fn a_transition_that_takes_too_long_is_reversed_if_asked() {
     let case = Case::new();
     case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
-    let end = case.tree.soon(|tree| {
-        assert_eq!(tree.get("my_patch", "enabled"), "1");
+    let end = case.tree.once(("my_patch", "enabled", "1"), |tree| {
         tree.set("my_patch", "transition", "0\n");
     });
     let mut args = disable_args("my_patch");
@@ -935,8 +954,7 @@ fn a_transition_that_takes_too_long_is_reversed_if_asked() {
 fn enable_reverses_what_is_being_disabled() {
     let case = Case::new();
     case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
-    let end = case.tree.soon(|tree| {
-        assert_eq!(tree.get("my_patch", "enabled"), "1");
+    let end = case.tree.once(("my_patch", "enabled", "1"), |tree| {
         tree.set("my_patch", "transition", "0\n");
     });
     let args = enable_args("my_patch");
@@ -1299,8 +1317,7 @@ fn another_build_is_replaced_if_asked() {
     let mut args = load_args(&build(&case, "2", "ABCE"));
     args.replace_loaded = true;
     case.tree.set("my_patch", "transition", "1\n");
-    let end = case.tree.soon(|tree| {
-        assert_eq!(tree.get("my_patch", "enabled"), "0");
+    let end = case.tree.once(("my_patch", "enabled", "0"), |tree| {
         tree.remove_patch("my_patch");
     });
     case.on_insert(enables("my_patch"));
@@ -1501,8 +1518,7 @@ fn a_load_that_takes_too_long_is_taken_back_if_asked() {
     args.transition.reverse = true;
     case.on_insert(|tree| {
         tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
-        tree.soon(|tree| {
-            assert_eq!(tree.get("my_patch", "enabled"), "0");
+        tree.once(("my_patch", "enabled", "0"), |tree| {
             tree.remove_patch("my_patch");
         });
         Ok(())
@@ -1657,8 +1673,7 @@ fn force_asks_first() {
         case.tree.set("my_patch", "force", "");
         case.tree.set("my_patch", "transition", "1\n");
         args.yes = answer.is_none();
-        let end = case.tree.soon(|tree| {
-            assert_eq!(tree.get("my_patch", "force"), "1");
+        let end = case.tree.once(("my_patch", "force", "1"), |tree| {
             tree.set("my_patch", "transition", "0\n");
         });
         assert_eq!(run(&args, answer).unwrap(), Outcome::Done);
