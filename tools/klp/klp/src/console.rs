@@ -12,6 +12,10 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+/// The version of all JSON that is printed: `Documentation/livepatch/klp-json.md`. It grows when a
+/// member changes its meaning or goes, not when one is added.
+pub const SCHEMA: u32 = 1;
+
 /// How often progress is told where it does not go to a terminal.
 const PERIOD: Duration = Duration::from_secs(10);
 

@@ -324,6 +324,15 @@ impl Case {
         path
     }
 
+    /// Installs a livepatch for the kernel that runs.
+    fn install(&self, name: &str, more: &str) {
+        let file = self.module_with(name, true, more);
+        let store = self.tree.0.join("var/lib/livepatch-rs/7.3.4-test/patches");
+        fs::create_dir_all(&store).unwrap();
+        let number = fs::read_dir(&store).unwrap().count() + 1;
+        fs::rename(file, store.join(format!("{number:04}-{name}.ko"))).unwrap();
+    }
+
     fn load(&self, args: load::Args) -> anyhow::Result<Outcome> {
         load::run(&args, &mut self.context())
     }
@@ -461,6 +470,17 @@ fn patched() -> Case {
         "12 cat c\n7 a b (unreliable stack)\n8 dog [second]\nand 3 more\n",
     );
     tree.phase("second", "switched");
+    case.install(
+        "first",
+        "MODULE_INFO(description, \"Fixes d\"); MODULE_INFO(version, \"1.2\");
+         MODULE_INFO(srcversion, \"ABCD\");
+         static const char authors[] __attribute__((section(\".modinfo\"), used)) =
+             \"author=A\\0author=B\";",
+    );
+    tree.write("sys/module/first/version", "1.2\n");
+    tree.write("sys/module/first/srcversion", "ABCD\n");
+    tree.write("sys/module/second/srcversion", "1234\n");
+    case.install("spare", "MODULE_INFO(description, \"For later\");");
     case
 }
 
@@ -478,6 +498,7 @@ fn list_is_a_table() {
             "first       enabled                   1      no       vmlinux       1",
             "second      disabling for 1 min 05 s  2      yes      ext4,vmlinux  3",
             "gone_patch  disabled                  -      -        -             -",
+            "spare       installed, not loaded     -      -        -             -",
         ]
     );
     assert!(!text.contains('\x1b'), "{text}");
@@ -498,7 +519,7 @@ fn list_and_status_in_json_are_as_documented() {
     status::run(&args, &mut case.context()).unwrap();
     let golden = include_str!("golden/status.json");
     assert_eq!(case.out.text(), golden);
-    let document = include_str!("../../../../Documentation/livepatch/klp-status-json.md");
+    let document = include_str!("../../../../Documentation/livepatch/klp-json.md");
     assert!(document.contains(&format!("```json\n{golden}```")));
 }
 
@@ -519,11 +540,12 @@ fn status_tells_all() {
         "core: livepatch.ko, version 0.1.0\n\
          \n\
          second: disabling for 1 min 05 s, order 2, replace yes\n\
+         \x20 srcversion: 1234\n\
          \x20 ext4: not patched\n\
-         \x20   a,1\n\
-         \x20   b.isra.0,2\n\
+         \x20   a,1: not in effect\n\
+         \x20   b.isra.0,2: not in effect\n\
          \x20 vmlinux: patched\n\
-         \x20   c,1\n\
+         \x20   c,1: out of effect, but for 6 tasks\n\
          \x20 out of effect, but for 6 tasks:\n\
          \x20   12 cat in c()\n\
          \x20   7 a b with a stack that is not reliable\n\
@@ -542,50 +564,229 @@ fn status_tells_the_phase_and_counts_the_tasks() {
         case.tree.blockers("p", blockers);
         case.out.0.borrow_mut().clear();
         let text = status_text(&case, Some("p"));
-        let (_, text) = text.split_once("    f,1\n").unwrap();
-        text.to_owned()
+        let (_, text) = text.split_once("    f,1: ").unwrap();
+        let (effect, text) = text.split_once('\n').unwrap();
+        (effect.to_owned(), text.to_owned())
     };
     let one = "204 cat foo_read\n";
     let many = "204 cat foo_read\n205 cat foo_read\nand 1998 more\n";
     let task = "    204 cat in foo_read()\n";
     let tasks = format!("{task}    205 cat in foo_read()\n    and 1998 more\n");
-    for (enabled, phase, singular, plural) in [
+    let unknown = "it is not known whether it is in effect";
+    case.tree.modules(&["livepatch 1 0 - Live 0x0 (O)"]);
+    for (enabled, phase, effect, singular, plural) in [
         (
             "1",
             "switched",
+            "in effect, but for 1 task",
             "in effect, but for 1 task:",
             "in effect, but for 2000 tasks:",
         ),
         (
             "0",
             "switched",
+            "out of effect, but for 1 task",
             "out of effect, but for 1 task:",
             "out of effect, but for 2000 tasks:",
         ),
         (
             "1",
             "waiting",
+            "not in effect yet",
             "not in effect yet, 1 task is in the way:",
             "not in effect yet, 2000 tasks are in the way:",
         ),
         (
             "0",
             "waiting",
+            "still in effect",
             "still in effect, 1 task is in the way:",
             "still in effect, 2000 tasks are in the way:",
         ),
         // The transition begins or ends just now, or it is a word of the future.
-        ("1", "none", "in the way:", "in the way:"),
-        ("0", "else", "in the way:", "in the way:"),
+        ("1", "none", unknown, "in the way:", "in the way:"),
+        ("0", "else", unknown, "in the way:", "in the way:"),
     ] {
-        assert_eq!(status(enabled, phase, one), format!("  {singular}\n{task}"));
-        assert_eq!(status(enabled, phase, many), format!("  {plural}\n{tasks}"));
+        let (of_function, text) = status(enabled, phase, one);
+        assert_eq!(text, format!("  {singular}\n{task}"));
+        assert_eq!(of_function, effect);
+        let (_, text) = status(enabled, phase, many);
+        assert_eq!(text, format!("  {plural}\n{tasks}"));
     }
-    assert_eq!(
-        status("1", "switched", ""),
-        "  in effect, no task is seen in the way\n"
+    let (_, text) = status("1", "switched", "");
+    assert_eq!(text, "  in effect, no task is seen in the way\n");
+    let (_, text) = status("1", "none", "");
+    assert_eq!(text, "  no task is seen in the way\n");
+}
+
+/// What status says of `f` in the lower one of two patches, while the upper one is like that.
+fn lower(state: (u8, u8), phase: Option<&str>, replace: bool) -> (String, serde_json::Value) {
+    let case = Case::new();
+    if phase.is_some() {
+        case.tree.modules(&["livepatch 1 0 - Live 0x0 (O)"]);
+    }
+    case.tree.patch("lower", 1, 0, &["vmlinux/f,1"]);
+    let function = if replace {
+        "vmlinux/g,1"
+    } else {
+        "vmlinux/f,1"
+    };
+    case.tree.patch("upper", state.0, state.1, &[function]);
+    case.tree.set("upper", "stack_order", "2\n");
+    case.tree
+        .set("upper", "replace", if replace { "1\n" } else { "0\n" });
+    case.tree.blockers("upper", "204 cat f\n205 cat f\n");
+    if let Some(phase) = phase {
+        case.tree.phase("upper", phase);
+    }
+    let text = status_text(&case, Some("lower"));
+    let (_, text) = text.split_once("    f,1: ").unwrap();
+    case.out.0.borrow_mut().clear();
+    let args = status::Args {
+        patch: Some("lower".to_owned()),
+        json: true,
+    };
+    status::run(&args, &mut case.context()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+    let function = json["patches"][0]["objects"][0]["functions"][0].clone();
+    (text.trim_end().to_owned(), function)
+}
+
+#[test]
+fn status_tells_which_of_two_patches_is_in_effect() {
+    for (state, phase, text, in_effect) in [
+        (
+            (1, 0),
+            Some("none"),
+            "not in effect, overridden by upper",
+            "none",
+        ),
+        ((1, 1), Some("waiting"), "in effect", "all"),
+        (
+            (1, 1),
+            Some("switched"),
+            "in effect for 2 tasks, overridden by upper for the others",
+            "some",
+        ),
+        (
+            (0, 1),
+            Some("waiting"),
+            "not in effect, overridden by upper",
+            "none",
+        ),
+        (
+            (0, 1),
+            Some("switched"),
+            "in effect, but for 2 tasks, overridden by upper for these",
+            "some",
+        ),
+        // Mainline's core has no phases: it moves one task after the other.
+        (
+            (1, 1),
+            None,
+            "in effect for some tasks, overridden by upper for the others",
+            "some",
+        ),
+    ] {
+        for replace in [false, true] {
+            let (said, function) = lower(state, phase, replace);
+            assert_eq!(said, text);
+            assert_eq!(function["in_effect"], in_effect, "{text}");
+            let by = if in_effect == "all" {
+                None
+            } else {
+                Some("upper")
+            };
+            assert_eq!(function["overridden_by"].as_str(), by, "{text}");
+        }
+    }
+}
+
+#[test]
+fn where_the_kernel_does_not_say_the_order_the_modules_do() {
+    let case = Case::new();
+    case.tree
+        .modules(&["a 1 1 - Live 0x0 (K)", "b 1 1 - Live 0x0 (K)"]);
+    for name in ["a", "b"] {
+        case.tree.patch(name, 1, 0, &["vmlinux/f,1"]);
+        let order = format!("sys/kernel/livepatch/{name}/stack_order");
+        fs::remove_file(case.tree.0.join(order)).unwrap();
+    }
+    let text = status_text(&case, None);
+    let (b, a) = text.split_once("\na: ").unwrap();
+    has(b, &["b: enabled", "f,1: not in effect, overridden by a"]);
+    has(a, &["f,1: in effect\n"]);
+}
+
+#[test]
+fn status_tells_what_the_file_of_the_same_build_says() {
+    let case = patched();
+    let text = status_text(&case, Some("first"));
+    has(
+        &text,
+        &["\nfirst: enabled, order 1, replace no, installed\n\
+           \x20 description: Fixes d\n\
+           \x20 version: 1.2\n\
+           \x20 srcversion: ABCD\n\
+           \x20 author: A\n\
+           \x20 author: B\n\
+           \x20 vmlinux: patched\n"],
     );
-    assert_eq!(status("1", "none", ""), "  no task is seen in the way\n");
+    // Another build may say something else.
+    case.tree.write("sys/module/first/srcversion", "ABCE\n");
+    case.out.0.borrow_mut().clear();
+    let text = status_text(&case, Some("first"));
+    has(&text, &["  version: 1.2\n  srcversion: ABCE\n  vmlinux"]);
+
+    // modprobe may know a file of it, under its name.
+    let more = "MODULE_INFO(srcversion, \"1234\"); MODULE_INFO(description, \"Found\");";
+    let file = case.module_with("second", true, more);
+    let packed = Packing::Zstd.pack(&fs::read(file).unwrap());
+    let extra = case.tree.0.join("lib/modules/7.3.4-test/extra");
+    fs::create_dir_all(&extra).unwrap();
+    fs::write(extra.join("second.ko.zst"), packed).unwrap();
+    has(
+        &status_text(&case, Some("second")),
+        &["\n  description: Found\n  srcversion: 1234\n"],
+    );
+}
+
+#[test]
+fn status_tells_what_is_installed_only() {
+    let case = Case::new();
+    case.install("spare", "MODULE_INFO(description, \"For later\");");
+    for name in [None, Some("spare")] {
+        case.out.0.borrow_mut().clear();
+        has(
+            &status_text(&case, name),
+            &["no livepatch is loaded\n\nspare: installed, not loaded\n  description: For later\n"],
+        );
+    }
+    let error = enable::run(&enable_args("spare"), &mut case.context()).unwrap_err();
+    has(
+        &error.to_string(),
+        &["spare is installed, but not loaded", "klp load spare"],
+    );
+}
+
+#[test]
+fn a_store_that_cannot_be_read_hides_no_patch() {
+    let case = Case::new();
+    case.tree.patch("p", 1, 0, &["vmlinux/f,1"]);
+    case.tree
+        .write("var/lib/livepatch-rs/7.3.4-test/patches", "");
+    let args = list::Args { json: true };
+    list::run(&args, &mut case.context()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+    assert_eq!(json["patches"][0]["name"], "p");
+    assert_eq!(
+        json["patches"][0].get("installed"),
+        Some(&serde_json::Value::Null)
+    );
+    has(
+        &case.err.text(),
+        &["which patches are installed is not known"],
+    );
 }
 
 #[test]
@@ -597,7 +798,7 @@ fn without_phases_nothing_is_said_of_them() {
     has(
         &text,
         &[
-            "\n    c,1\n  in the way:\n    12 cat in c()\n",
+            "\n    c,1: it is not known whether it is in effect\n  in the way:\n    12 cat in c()\n",
             "and 3 more",
         ],
     );

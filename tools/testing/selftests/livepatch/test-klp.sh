@@ -63,7 +63,8 @@ loads() {
 	expect_file /proc/cmdline "this has been live patched"
 	says 0 '^ *livepatch_sample +enabled +1 +no +vmlinux +1 *$' list
 	says 0 '^  vmlinux: patched$' status livepatch-sample
-	says 0 '^    cmdline_proc_show,1$' status livepatch_sample
+	says 0 '^    cmdline_proc_show,1: in effect$' status livepatch_sample
+	says 0 '^ +"in_effect": "all",$' status --json
 	says 0 '^ +"name": "cmdline_proc_show",$' status --json
 	says 0 '^ +"transition": null$' list --json
 	says 0 '^livepatch_sample is loaded already, and enabled$' load "$SAMPLE"
@@ -76,6 +77,28 @@ loads() {
 	says 0 'no livepatch is loaded' list
 }
 test_case "klp loads a patch, lists it, tells about it and unloads it" loads
+
+stacked() {
+	local cmdline=$MODULES/livepatch-cmdline.ko
+	core
+	says 0 '^livepatch_cmdline is installed, for kernel' install --no-lint "$cmdline"
+	says 0 '^ *livepatch_cmdline +installed, not loaded ' list
+	says 0 '^livepatch_cmdline: installed, not loaded$' status livepatch_cmdline
+	says 0 'is enabled' load "$cmdline"
+	says 0 '^livepatch_cmdline: enabled, order 1, replace no, installed$' status
+	# The file that is installed is the same build.
+	says 0 '^  description: Livepatch sample: mark /proc/cmdline$' status livepatch_cmdline
+	says 0 '^    cmdline_proc_show,1: in effect$' status livepatch_cmdline
+	says 0 'is enabled' load "$SAMPLE"
+	says 0 '^    cmdline_proc_show,1: not in effect, overridden by livepatch_sample$' status livepatch_cmdline
+	says 0 '^ +"overridden_by": "livepatch_sample"$' list --json
+	says 0 '^    cmdline_proc_show,1: in effect$' status livepatch_sample
+	says 0 'is unloaded' unload livepatch_sample
+	says 0 '^    cmdline_proc_show,1: in effect$' status livepatch_cmdline
+	says 0 'no longer installed' uninstall livepatch_cmdline
+	rm -r "/var/lib/livepatch-rs/$(uname -r)"
+}
+test_case "klp status tells which of two patches is in effect, and what the installed file says" stacked
 
 parameters() {
 	core
@@ -292,12 +315,13 @@ else
 			load --timeout 5 "$SLEEPER" release=0
 		unique 4242
 		says 0 '^  in effect, but for 1 task:$' status $PATCH
+		says 0 '^    klp_test_sleeper,1: in effect, but for 1 task$' status $PATCH
 		says 0 '^    [0-9]+ cat in klp_test_sleeper\(\)$' status $PATCH
 		says 0 '^ +"phase": "switched",$' list --json
 		says 0 '^ +"more": 0$' status --json
 		echo 1 >"$TARGET/release"
 		says 0 "" wait $PATCH
-		never_says 'effect|"phase"' status --json
+		never_says '"phase"' status --json
 
 		# And the other way.
 		cat /proc/klp_test_sleep_deaf >/dev/null &

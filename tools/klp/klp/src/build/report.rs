@@ -2,15 +2,13 @@
 
 //! What came of a build, for people and as JSON.
 
+use crate::console::SCHEMA;
 use crate::terminal::{ERROR, GOOD, HEADING, NOTE, WARNING};
 use klp_diff::model::{CallbackKind, Data, Decision, Patch, ReferBy, WhyTaken};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
-
-/// The version of what the JSON looks like.
-pub const SCHEMA: u32 = 1;
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

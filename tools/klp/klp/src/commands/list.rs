@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `klp list`: the livepatches that are loaded.
+//! `klp list`: the livepatches that are loaded, or installed.
 
-use super::report::{PatchReport, Report};
+use super::report::{PatchReport, Report, NOT_LOADED};
 use crate::cli::{Context, Outcome};
 use crate::console::elapsed;
 use anyhow::Result;
@@ -10,24 +10,27 @@ use clap::Args as ClapArgs;
 use comfy_table::{presets, Table};
 use std::time::Duration;
 
-/// List the livepatches that are loaded
+/// List the livepatches that are loaded, or installed for this kernel
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
-    /// Say it in JSON
+    /// Print JSON, as Documentation/livepatch/klp-json.md describes it
     #[arg(long)]
     pub json: bool,
 }
 
 /// Lists the livepatches of the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
-    let report = Report::new(&context.system, None, false)?;
+    let report = Report::new(context, None, false)?;
     if args.json {
         context.console.json(&report)?;
         return Ok(Outcome::Done);
     }
     let text = if report.patches.is_empty() {
-        format!("no livepatch is loaded (core: {})", report.core_text)
+        format!(
+            "no livepatch is loaded or installed (core: {})",
+            report.core_text
+        )
     } else {
         table(&report.patches)
     };
@@ -65,6 +68,9 @@ fn table(patches: &[PatchReport]) -> String {
 
 /// With how long it has lasted.
 pub(super) fn state(patch: &PatchReport) -> String {
+    if patch.state == NOT_LOADED {
+        return "installed, not loaded".to_owned();
+    }
     match patch
         .transition
         .as_ref()

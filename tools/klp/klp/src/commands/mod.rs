@@ -30,11 +30,13 @@ use crate::cli::{Context, Outcome};
 use crate::console::Closed;
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::{self, State};
+use crate::system::store::{Release, Store};
 use crate::system::support::MODULE;
 use crate::system::{modules, System};
 use crate::transition::TransitionArgs;
 use anyhow::{bail, Result};
 use clap::Args;
+use std::path::PathBuf;
 
 /// What the statuses mean, for those that wait.
 const STATUS_OF_WAITING: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong \
@@ -132,6 +134,9 @@ fn find(system: &System, name: &str) -> Result<Found> {
             bail!("livepatch is no patch, but what loads them: rmmod removes it, when no patch is loaded")
         }
         Some(_) => bail!("{name} is a module, but no livepatch"),
+        None if is_installed(system, name) => {
+            bail!("{name} is installed, but not loaded: 'klp load {name}' loads it")
+        }
         None => {
             let names = names(system)?;
             if names.is_empty() {
@@ -140,6 +145,21 @@ fn find(system: &System, name: &str) -> Result<Found> {
             bail!("there is no patch {name}; loaded are: {}", names.join(", "))
         }
     }
+}
+
+/// Whether a patch of this name is installed for the running kernel.
+fn is_installed(system: &System, name: &str) -> bool {
+    installed_file(system, name).is_some()
+}
+
+/// The file of the patch of this name that is installed for the running kernel.
+fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
+    let release = Release::new(&system.release()?).ok()?;
+    let entries = Store::of(system).entries(&release).ok()?.into_iter();
+    entries
+        .filter(|entry| entry.name.as_str() == name)
+        .map(|entry| entry.path)
+        .next()
 }
 
 /// The names of all patches, those among them that are disabled.

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `klp list` and `klp status` say with `--json`, as `Documentation/livepatch/klp-status-json.md`
-//! defines it.
+//! What `klp list` and `klp status` tell of patches. This is also the JSON:
+//! `Documentation/livepatch/klp-json.md`.
 
-use crate::system::blockers::{self, Place};
-use crate::system::patches::{self, Patch, State};
+use crate::cli::Context;
+use crate::console::SCHEMA;
+use crate::file::module_file::ModuleFile;
+use crate::system::about::About;
+use crate::system::blockers::{self, Blockers, Place};
+use crate::system::effect::{Share, Stack};
+use crate::system::patches::{self, Function, Object, Patch, State};
 use crate::system::phase::{self, Phase};
+use crate::system::store::{Entry, Release, Store};
 use crate::system::support::Core;
 use crate::system::{modules, System};
 use crate::transition::{in_the_way, watch};
@@ -13,17 +19,15 @@ use anyhow::Result;
 use serde::Serialize;
 use std::time::Duration;
 
-/// Of the format. It grows when a member changes its meaning or goes, not when one is added.
-pub const VERSION: u32 = 1;
-
 /// A system and its patches.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// [`VERSION`]
-    pub version: u32,
+    /// [`SCHEMA`]
+    pub schema: u32,
     /// What loads livepatches.
     pub core: CoreReport,
-    /// In the order of their stack, then those whose modules are loaded only.
+    /// In the order of their stack, then those of which only the module is loaded, then those that
+    /// are installed for this kernel and not loaded.
     pub patches: Vec<PatchReport>,
     /// For people.
     #[serde(skip)]
@@ -44,8 +48,18 @@ pub struct CoreReport {
 pub struct PatchReport {
     /// That of its module.
     pub name: String,
-    /// `enabled`, `enabling`, `disabling` or `disabled`
+    /// `enabled`, `enabling`, `disabling`, `disabled` or `not-loaded`
     pub state: &'static str,
+    /// Whether it is loaded at every boot of this kernel; not where that is not known.
+    pub installed: Option<bool>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Its module's version.
+    pub version: Option<String>,
+    /// The digest of its module's sources.
+    pub srcversion: Option<String>,
+    /// Those who wrote it.
+    pub authors: Vec<String>,
     /// Whether it replaces all earlier ones.
     pub replace: Option<bool>,
     /// Its place among the patches, from 1.
@@ -76,6 +90,13 @@ pub struct FunctionReport {
     pub name: String,
     /// Which one of that name, from 1.
     pub position: Option<u64>,
+    /// For which tasks: `all`, `some` or `none`; not where it is not known.
+    pub in_effect: Option<&'static str>,
+    /// The patch that keeps it from being in effect for the others, if one does.
+    pub overridden_by: Option<String>,
+    /// Both, for people.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// A transition.
@@ -121,27 +142,63 @@ pub struct TaskReport {
     pub text: String,
 }
 
+/// The state of a patch that is installed only.
+pub(super) const NOT_LOADED: &str = "not-loaded";
+
+/// A patch as it was found.
+struct Found {
+    patch: Patch,
+    phase: Option<Phase>,
+    /// While it is in transition, and where that was asked for.
+    blockers: Option<Result<Blockers, String>>,
+}
+
 impl Report {
     /// Of all patches, or the one of this name; `closely` also looks what is in the way.
-    pub fn new(system: &System, name: Option<&str>, closely: bool) -> Result<Self> {
+    pub fn new(context: &mut Context, name: Option<&str>, closely: bool) -> Result<Self> {
+        let installed = installed(context);
+        let system = &context.system;
         let core = Core::detect(system)?;
-        let found = match name {
-            Some(name) => patches::one(system, name)?.into_iter().collect(),
-            None => patches::all(system)?,
-        };
-        let mut patches: Vec<PatchReport> = found
+        let found: Vec<Found> = patches::all(system)?
             .into_iter()
-            .map(|patch| PatchReport::new(system, patch, closely))
+            .map(|patch| Found::new(system, patch, closely))
+            .collect();
+        let all = found.iter().map(|found| (&found.patch, found.phase));
+        let stack = Stack::new(all, matches!(core, Core::Mainline { .. }));
+        let mut patches: Vec<PatchReport> = found
+            .iter()
+            .map(|one| PatchReport::new(system, one, &found, &stack))
             .collect();
         for module in modules::all(system)? {
-            let wanted = name.is_none_or(|name| name == module.name);
             let known = patches.iter().any(|patch| patch.name == module.name);
-            if module.is_livepatch() && wanted && !known {
-                patches.push(PatchReport::disabled(module.name));
+            if module.is_livepatch() && !known {
+                let state = State::Disabled.as_str();
+                patches.push(PatchReport::without_patch(module.name, state));
             }
         }
+        for patch in &mut patches {
+            let mut entries = installed.iter().flatten();
+            let entry = entries.find(|entry| entry.name.as_str() == patch.name);
+            let path = entry.map(|entry| entry.path.as_path());
+            patch.installed = installed.as_ref().map(|_| entry.is_some());
+            patch.describe(About::of_loaded(system, &patch.name, path));
+        }
+        for entry in installed.into_iter().flatten() {
+            if patches
+                .iter()
+                .all(|patch| patch.name != entry.name.as_str())
+            {
+                let mut patch = PatchReport::without_patch(entry.name.to_string(), NOT_LOADED);
+                patch.installed = Some(true);
+                let file = ModuleFile::read(&entry.path);
+                patch
+                    .describe(file.map_or_else(|_| About::default(), |file| About::of_file(&file)));
+                patches.push(patch);
+            }
+        }
+        patches.retain(|patch| name.is_none_or(|name| name == patch.name));
         Ok(Report {
-            version: VERSION,
+            schema: SCHEMA,
             core: CoreReport {
                 kind: core.kind(),
                 version: core.version().map(str::to_owned),
@@ -152,34 +209,80 @@ impl Report {
     }
 }
 
-impl PatchReport {
+/// What is installed for the running kernel; `None` where that cannot be read, which is told.
+fn installed(context: &mut Context) -> Option<Vec<Entry>> {
+    let release = Release::new(&context.system.release()?).ok()?;
+    match Store::of(&context.system).entries(&release) {
+        Ok(entries) => Some(entries),
+        Err(error) => {
+            let text = format!("which patches are installed is not known: {error:#}");
+            context.console.note(&text);
+            None
+        }
+    }
+}
+
+impl Found {
     fn new(system: &System, patch: Patch, closely: bool) -> Self {
-        let transition = patch.state.is_transition().then(|| {
-            let phase = phase::of(system, &patch.name);
-            TransitionReport {
-                seconds: watch::age(system, &patch.name)
-                    .as_ref()
-                    .map(Duration::as_secs),
-                phase: phase.map(Phase::as_str),
-                blockers: closely.then(|| BlockersReport::new(system, &patch, phase)),
-            }
-        });
-        PatchReport {
-            state: patch.state.as_str(),
-            replace: patch.replace,
-            stack_order: patch.stack_order,
-            functions: patch.functions(),
-            objects: patch.objects.into_iter().map(ObjectReport::new).collect(),
-            name: patch.name,
-            transition,
+        let is_transition = patch.state.is_transition();
+        Found {
+            phase: match is_transition {
+                true => phase::of(system, &patch.name),
+                false => None,
+            },
+            blockers: (is_transition && closely).then(|| blockers::of(system, &patch)),
+            patch,
         }
     }
 
-    /// Of which nothing but the module is left.
-    fn disabled(name: String) -> Self {
+    /// How many tasks are in the way, where it is known.
+    fn count(&self) -> Option<u64> {
+        Some(self.blockers.as_ref()?.as_ref().ok()?.count())
+    }
+}
+
+impl PatchReport {
+    fn new(system: &System, found: &Found, all: &[Found], stack: &Stack<'_>) -> Self {
+        let patch = &found.patch;
+        let transition = patch.state.is_transition().then(|| TransitionReport {
+            seconds: watch::age(system, &patch.name)
+                .as_ref()
+                .map(Duration::as_secs),
+            phase: found.phase.map(Phase::as_str),
+            blockers: found
+                .blockers
+                .as_ref()
+                .map(|blockers| BlockersReport::new(patch.state, found.phase, blockers)),
+        });
+        let object = |object: &Object| ObjectReport {
+            name: object.name.clone(),
+            patched: object.patched,
+            functions: object
+                .functions
+                .iter()
+                .map(|function| FunctionReport::new(found, object, function, all, stack))
+                .collect(),
+        };
+        PatchReport {
+            replace: patch.replace,
+            stack_order: patch.stack_order,
+            functions: patch.functions(),
+            objects: patch.objects.iter().map(object).collect(),
+            transition,
+            ..PatchReport::without_patch(patch.name.clone(), patch.state.as_str())
+        }
+    }
+
+    /// Of which there is nothing but a module, loaded or not.
+    fn without_patch(name: String, state: &'static str) -> Self {
         PatchReport {
             name,
-            state: patches::State::Disabled.as_str(),
+            state,
+            installed: None,
+            description: None,
+            version: None,
+            srcversion: None,
+            authors: Vec::new(),
             replace: None,
             stack_order: None,
             functions: 0,
@@ -187,42 +290,94 @@ impl PatchReport {
             transition: None,
         }
     }
+
+    fn describe(&mut self, about: About) {
+        self.description = about.description;
+        self.version = about.version;
+        self.srcversion = about.srcversion;
+        self.authors = about.authors;
+    }
 }
 
-impl ObjectReport {
-    fn new(object: patches::Object) -> Self {
-        let functions = object.functions.into_iter();
-        ObjectReport {
-            name: object.name,
-            patched: object.patched,
-            functions: functions
-                .map(|function| FunctionReport {
-                    name: function.name,
-                    position: function.position,
-                })
-                .collect(),
+impl FunctionReport {
+    fn new(
+        found: &Found,
+        object: &Object,
+        function: &Function,
+        all: &[Found],
+        stack: &Stack<'_>,
+    ) -> Self {
+        let (share, by) = match object.patched {
+            Some(false) => (Share::None, None),
+            _ => {
+                let effect = stack.effect(&found.patch, &object.name, function);
+                (effect.share, effect.overridden_by)
+            }
+        };
+        let by = by.and_then(|patch| all.iter().find(|found| found.patch.name == patch.name));
+        FunctionReport {
+            name: function.name.clone(),
+            position: function.position,
+            in_effect: share.as_str(),
+            overridden_by: by.map(|by| by.patch.name.clone()),
+            text: effect(found, share, by),
+        }
+    }
+}
+
+/// Whether a function of a patch is in effect, in words.
+fn effect(found: &Found, share: Share, by: Option<&Found>) -> String {
+    let state = found.patch.state;
+    let Some(by) = by else {
+        return match (share, found.count()) {
+            (Share::All, _) if state == State::Disabling => "still in effect".to_owned(),
+            (Share::All, _) => "in effect".to_owned(),
+            (Share::None, _) if state == State::Enabling => "not in effect yet".to_owned(),
+            (Share::None, _) => "not in effect".to_owned(),
+            (Share::Some, Some(count)) if found.phase.is_some() => {
+                in_the_way::count(state, found.phase, count)
+            }
+            (Share::Some, _) => "in effect for some tasks".to_owned(),
+            (Share::Unknown, _) => "it is not known whether it is in effect".to_owned(),
+        };
+    };
+    let name = &by.patch.name;
+    let count = by.count().filter(|_| by.phase.is_some());
+    match (share, count.map(in_the_way::tasks)) {
+        (Share::None | Share::All, _) => format!("not in effect, overridden by {name}"),
+        (Share::Unknown, _) => {
+            format!("it is not known whether it is in effect, or overridden by {name}")
+        }
+        (Share::Some, Some(tasks)) if by.patch.state == State::Enabling => {
+            format!("in effect for {tasks}, overridden by {name} for the others")
+        }
+        (Share::Some, Some(tasks)) => {
+            format!("in effect, but for {tasks}, overridden by {name} for these")
+        }
+        (Share::Some, None) => {
+            format!("in effect for some tasks, overridden by {name} for the others")
         }
     }
 }
 
 impl BlockersReport {
-    fn new(system: &System, patch: &Patch, phase: Option<Phase>) -> Self {
-        let (blockers, error) = match blockers::of(system, patch) {
+    fn new(state: State, phase: Option<Phase>, blockers: &Result<Blockers, String>) -> Self {
+        let (blockers, error) = match blockers {
             Ok(blockers) => (blockers, None),
-            Err(error) => (blockers::Blockers::default(), Some(error)),
+            Err(error) => (&Blockers::default(), Some(error)),
         };
-        let text = heading(patch.state, phase, blockers.count(), error.as_deref());
-        let tasks = blockers.tasks.into_iter().map(|task| {
+        let text = heading(state, phase, blockers.count(), error.map(String::as_str));
+        let tasks = blockers.tasks.iter().map(|task| {
             let text = in_the_way::whereabouts(&task.place);
-            let (reason, function, module) = match task.place {
-                Place::Function(name) => ("function", Some(name), None),
-                Place::Module(name) => ("module", None, Some(name)),
+            let (reason, function, module) = match &task.place {
+                Place::Function(name) => ("function", Some(name.clone()), None),
+                Place::Module(name) => ("module", None, Some(name.clone())),
                 Place::UnreliableStack => ("unreliable-stack", None, None),
                 Place::Unknown => ("unknown", None, None),
             };
             TaskReport {
                 pid: task.pid,
-                name: task.name,
+                name: task.name.clone(),
                 reason,
                 function,
                 module,
@@ -230,7 +385,7 @@ impl BlockersReport {
             }
         });
         BlockersReport {
-            error,
+            error: error.cloned(),
             tasks: tasks.collect(),
             more: blockers.more,
             text,

@@ -3,7 +3,7 @@
 //! `klp status`: all that is known of livepatches.
 
 use super::list::{state, yes_or_no};
-use super::report::{BlockersReport, PatchReport, Report};
+use super::report::{BlockersReport, PatchReport, Report, NOT_LOADED};
 use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
@@ -12,8 +12,9 @@ use clap::Args as ClapArgs;
 
 /// Tell all about one livepatch, or about all of them
 ///
-/// The core that loads livepatches, the objects and functions of each patch, whether they are
-/// patched, whether a patch in transition is in effect, and which tasks are in the way.
+/// The core that loads livepatches, what each patch says of itself, its objects and functions,
+/// whether each function is in effect or that of which other patch, and of a patch in transition
+/// which tasks are in the way.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
@@ -21,7 +22,7 @@ pub struct Args {
     #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: Option<String>,
 
-    /// Say it in JSON
+    /// Print JSON, as Documentation/livepatch/klp-json.md describes it
     #[arg(long)]
     pub json: bool,
 }
@@ -29,10 +30,10 @@ pub struct Args {
 /// Tells about livepatches of the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let name = args.patch.as_deref().map(name_of_argument);
-    if let Some(name) = &name {
+    let report = Report::new(context, name.as_deref(), true)?;
+    if let (Some(name), []) = (&name, &report.patches[..]) {
         find(&context.system, name)?;
     }
-    let report = Report::new(&context.system, name.as_deref(), true)?;
     match args.json {
         true => context.console.json(&report)?,
         false => context.console.result(&text(&report))?,
@@ -42,7 +43,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 fn text(report: &Report) -> String {
     let mut lines = vec![format!("core: {}", report.core_text)];
-    if report.patches.is_empty() {
+    if report.patches.iter().all(|patch| patch.state == NOT_LOADED) {
         lines.push("no livepatch is loaded".to_owned());
     }
     for patch in &report.patches {
@@ -60,7 +61,11 @@ fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
     if let Some(replace) = patch.replace {
         first.push_str(&format!(", replace {}", yes_or_no(replace)));
     }
+    if patch.installed == Some(true) && patch.state != NOT_LOADED {
+        first.push_str(", installed");
+    }
     lines.push(first);
+    describe_module(lines, patch);
     for object in &patch.objects {
         let patched = match object.patched {
             Some(true) => ": patched",
@@ -69,15 +74,27 @@ fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
         };
         lines.push(format!("  {}{patched}", object.name));
         for function in &object.functions {
-            match function.position {
-                Some(position) => lines.push(format!("    {},{position}", function.name)),
-                None => lines.push(format!("    {}", function.name)),
-            }
+            let position = function.position.map(|position| format!(",{position}"));
+            let position = position.unwrap_or_default();
+            lines.push(format!(
+                "    {}{position}: {}",
+                function.name, function.text
+            ));
         }
     }
     if let Some(blockers) = patch.transition.as_ref().and_then(|t| t.blockers.as_ref()) {
         describe_blockers(lines, blockers);
     }
+}
+
+/// What the module says of itself.
+fn describe_module(lines: &mut Vec<String>, patch: &PatchReport) {
+    let line = |what, value: &String| format!("  {what}: {value}");
+    let description = patch.description.iter().map(|one| line("description", one));
+    let version = patch.version.iter().map(|one| line("version", one));
+    let srcversion = patch.srcversion.iter().map(|one| line("srcversion", one));
+    let authors = patch.authors.iter().map(|one| line("author", one));
+    lines.extend(description.chain(version).chain(srcversion).chain(authors));
 }
 
 fn describe_blockers(lines: &mut Vec<String>, blockers: &BlockersReport) {

@@ -92,6 +92,14 @@ impl ModuleFile {
         Some(String::from_utf8_lossy(self.info(key)?).into_owned())
     }
 
+    /// All that it says of itself under `key`, as text.
+    pub fn texts(&self, key: &[u8]) -> Vec<String> {
+        modinfo::entries(self.entries())
+            .filter(|(other, _)| *other == key)
+            .map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            .collect()
+    }
+
     /// The name that the kernel will know it by.
     pub fn name(&self) -> String {
         self.text(b"name")
@@ -123,7 +131,7 @@ pub(crate) fn name_of_file(path: &Path) -> String {
 }
 
 /// As the kernel writes it.
-fn module_name(name: &str) -> String {
+pub(crate) fn module_name(name: &str) -> String {
     name.replace('-', "_")
 }
 

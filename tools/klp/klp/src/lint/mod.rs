@@ -12,7 +12,7 @@ mod text;
 
 pub use finding::{Finding, Place, Severity};
 
-use crate::console::Console;
+use crate::console::{Console, SCHEMA};
 use crate::file::module::Module;
 use crate::knowledge::Knowledge;
 use crate::object_name::ObjectNameBuf;
@@ -22,9 +22,6 @@ use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::Path;
-
-/// The version of what the JSON looks like.
-pub const SCHEMA: u32 = 1;
 
 /// What was found.
 #[derive(Debug, Serialize)]

@@ -21,8 +21,8 @@ const SHOWN: usize = 6;
 /// module that is linked of finished objects are not in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
-    version: Option<String>,
-    srcversion: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) srcversion: Option<String>,
     build_id: Option<Vec<u8>>,
 }
 

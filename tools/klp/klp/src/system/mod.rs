@@ -9,8 +9,9 @@
 //! | [`support`] | which livepatch core there is |
 //! | [`blockers`] | what a transition waits for |
 //! | [`phase`] | how far it has come |
+//! | [`effect`] | which of several patches is in effect for a function |
 //! | [`modules`], [`removal`], [`refusal`] | what is loaded, inserting and removing, and why not |
-//! | [`identity`] | which build of a module something is |
+//! | [`identity`], [`about`] | which build of a module something is, and what it says of itself |
 //! | [`patch_file`] | livepatches for a kernel |
 //! | [`store`] | patches that are kept for the boot |
 //! | [`kmsg`] | the kernel's log |
@@ -19,7 +20,9 @@
 //! All files are found from a root directory, and all system calls go through one trait, so that
 //! tests can stand in for a kernel.
 
+pub mod about;
 pub mod blockers;
+pub mod effect;
 pub mod identity;
 pub mod kernel;
 pub mod kmsg;

@@ -4,7 +4,7 @@
 
 use super::support::MODULE;
 use super::{read_if_there, System};
-use crate::file::module_file::ModuleFile;
+use crate::file::module_file::{module_name, ModuleFile};
 use anyhow::{bail, Context, Result};
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
@@ -155,55 +155,60 @@ pub fn check_parameters(module: &ModuleFile, arguments: &[String]) -> Result<()>
     Ok(())
 }
 
-/// Where modprobe looks for `livepatch.ko`.
+/// Where depmod may not have been run since a module was put there, below `/lib/modules/RELEASE`.
+const PLACES: [&str; 5] = ["updates/dkms", "updates", "extra", "weak-updates", "misc"];
+
+/// Where modprobe finds `livepatch.ko`.
 ///
 /// # Errors
 ///
 /// One that says where it was looked for.
 pub fn find_core(system: &System) -> Result<PathBuf> {
-    let release = system
-        .release()
+    let directory = directory(system)
         .context("cannot tell which kernel this is: /proc/sys/kernel/osrelease cannot be read")?;
-    let directory = system.path(format!("/lib/modules/{release}"));
-    if let Some(path) = of_depmod(&directory) {
-        return Ok(path);
-    }
-    // depmod may not have been run since it was put there.
-    const PLACES: [&str; 5] = ["updates/dkms", "updates", "extra", "weak-updates", "misc"];
-    for place in PLACES {
-        let mut found: Vec<PathBuf> = match fs::read_dir(directory.join(place)) {
-            Ok(entries) => entries
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| is_core(path))
-                .collect(),
-            Err(_) => continue,
-        };
-        found.sort();
-        if let Some(path) = found.into_iter().next() {
-            return Ok(path);
-        }
-    }
-    bail!(
+    find_in(&directory, MODULE).with_context(|| format!(
         "this kernel needs livepatch.ko to load livepatches, and there is none in {} (not in {}, nor in modules.dep): name it with --core PATH, or install it for this kernel",
         directory.display(),
         PLACES.join(", ")
-    )
+    ))
+}
+
+/// Where modprobe finds the module of this name.
+pub fn find_file(system: &System, name: &str) -> Option<PathBuf> {
+    find_in(&directory(system)?, name)
+}
+
+/// The modules of the kernel that runs.
+fn directory(system: &System) -> Option<PathBuf> {
+    let release = system.release()?;
+    Some(system.path(format!("/lib/modules/{release}")))
+}
+
+fn find_in(directory: &Path, name: &str) -> Option<PathBuf> {
+    if let Some(path) = of_depmod(directory, name) {
+        return Some(path);
+    }
+    PLACES.iter().find_map(|place| {
+        let entries = fs::read_dir(directory.join(place)).ok()?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter(|path| is_file_of(path, name)).min()
+    })
 }
 
 /// What `modules.dep` says, which has of each module the one that counts.
-fn of_depmod(directory: &Path) -> Option<PathBuf> {
+fn of_depmod(directory: &Path, name: &str) -> Option<PathBuf> {
     let text = fs::read_to_string(directory.join("modules.dep")).ok()?;
     text.lines()
         .filter_map(|line| line.split_once(':'))
         .map(|(path, _)| directory.join(path))
-        .find(|path| is_core(path) && path.exists())
+        .find(|path| is_file_of(path, name) && path.exists())
 }
 
-fn is_core(path: &Path) -> bool {
+fn is_file_of(path: &Path, name: &str) -> bool {
     const SUFFIXES: [&str; 4] = ["ko", "ko.gz", "ko.xz", "ko.zst"];
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    name.split_once('.')
-        .is_some_and(|(stem, suffix)| stem == MODULE && SUFFIXES.contains(&suffix))
+    let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    file.split_once('.')
+        .is_some_and(|(stem, suffix)| module_name(stem) == name && SUFFIXES.contains(&suffix))
 }
 
 #[cfg(test)]

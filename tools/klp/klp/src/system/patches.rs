@@ -5,8 +5,9 @@
 //!
 //! A patch can end at any moment. What is gone when it is looked at is left out.
 
-use super::{is_gone, read_if_there, System};
+use super::{is_gone, modules, read_if_there, System};
 use anyhow::{Context, Result};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -81,6 +82,14 @@ pub struct Patch {
 }
 
 impl Patch {
+    /// Whether it has this function of an object.
+    pub fn has(&self, object: &str, function: &Function) -> bool {
+        let objects = self.objects.iter().filter(|one| one.name == object);
+        objects
+            .flat_map(|object| &object.functions)
+            .any(|one| one == function)
+    }
+
     /// How many functions it replaces.
     pub fn functions(&self) -> usize {
         self.objects
@@ -97,6 +106,12 @@ pub fn all(system: &System) -> Result<Vec<Patch>> {
         patches.extend(one(system, &name)?);
     }
     patches.sort_by(|a, b| (a.stack_order, &a.name).cmp(&(b.stack_order, &b.name)));
+    if patches.iter().any(|patch| patch.stack_order.is_none()) {
+        // A module enables its patch while it is inserted, and the newest module is listed first.
+        let modules = modules::all(system)?;
+        let age = |patch: &Patch| modules.iter().position(|module| module.name == patch.name);
+        patches.sort_by_key(|patch| Reverse(age(patch)));
+    }
     Ok(patches)
 }
 

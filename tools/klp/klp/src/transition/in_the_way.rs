@@ -41,10 +41,7 @@ pub(crate) fn line(
 /// For how many tasks the patch is not what it is for the others, or how many keep it from being
 /// so for any.
 pub(crate) fn count(state: State, phase: Option<Phase>, count: u64) -> String {
-    let tasks = match count {
-        1 => "1 task".to_owned(),
-        count => format!("{count} tasks"),
-    };
+    let tasks = tasks(count);
     let text = match (phase, count) {
         (_, 0) => "no task is seen in the way".to_owned(),
         (Some(Phase::Switched), _) => format!("but for {tasks}"),
@@ -52,6 +49,14 @@ pub(crate) fn count(state: State, phase: Option<Phase>, count: u64) -> String {
         _ => format!("{tasks} are in the way"),
     };
     with_effect(state, phase, &text)
+}
+
+/// So many of them.
+pub(crate) fn tasks(count: u64) -> String {
+    match count {
+        1 => "1 task".to_owned(),
+        count => format!("{count} tasks"),
+    }
 }
 
 /// A text that follows what the transition has come to, where that is known.

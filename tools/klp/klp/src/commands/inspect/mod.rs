@@ -5,7 +5,8 @@
 mod report;
 mod text;
 
-pub use report::{Report, SCHEMA};
+pub use crate::console::SCHEMA;
+pub use report::Report;
 
 use super::completions;
 use crate::cli::{Context, Outcome};

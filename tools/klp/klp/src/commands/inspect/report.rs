@@ -10,9 +10,6 @@ use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The version of what the JSON looks like.
-pub const SCHEMA: u32 = 1;
-
 /// A module.
 #[derive(Debug, Serialize)]
 pub struct Report {
