@@ -86,9 +86,10 @@ new_builds() {
 
 kept_for_boot() {
 	klp install /root/in-c/in-c.ko /root/in-rust/in-rust.ko
-	[ "$(klp installed)" = "$RELEASE in_c"$'\n'"$RELEASE in_rust" ]
-	klp uninstall in-c
-	[ "$(klp installed)" = "$RELEASE in_rust" ]
+	# Another kernel runs.
+	[ "$(klp installed --all | cut -d' ' -f1,2)" = "$RELEASE in_c"$'\n'"$RELEASE in_rust" ]
+	klp uninstall --kernel "$RELEASE" in-c
+	[ "$(klp installed --all | cut -d' ' -f1,2)" = "$RELEASE in_rust" ]
 	find "/var/lib/livepatch-rs/$RELEASE/patches" -name '*.ko' | grep -q in_rust
 }
 

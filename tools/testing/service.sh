@@ -55,11 +55,16 @@ boot 'systemctl stop klp.service
 verdict "it succeeds where all patches can be loaded" has ActiveState=active Result=success ExecMainStatus=0
 verdict "they are in effect" has "cmdline is patched" "meminfo is patched"
 verdict "they were before sysinit.target was reached" in_time
-verdict "to run it again changes nothing" has "started again" "again: livepatch_meminfo is enabled already"
+verdict "to run it again changes nothing" has "started again" "again:   livepatch_meminfo: enabled already"
 verdict "systemd understands all of it" has_not "Unknown"
 
-boot 'true' klp.boot=0
+boot 'klp uninstall --all' klp.boot=0
 verdict "with klp.boot=0 it loads nothing" \
 	has ActiveState=active Result=success "cmdline is not patched" "meminfo is not patched"
+
+boot 'true'
+verdict "where only another kernel has patches it says so" \
+	has ConditionResult=yes ActiveState=active Result=success \
+	"journal: no livepatch is installed for kernel $RELEASE, which is running, but 1 for other kernels: 'klp installed --all' lists them"
 
 totals

@@ -2,10 +2,8 @@
 
 //! Patches that come back at boot, on a root directory of their own.
 
-use anyhow::bail;
 use assert_cmd::assert::Assert;
 use assert_cmd::Command;
-use klp::commands::boot::{in_order, Loaded};
 use klp::system::store::{Release, Store};
 use klp::system::System;
 use livepatch_fixtures::{Arch, Module, ARCHES};
@@ -105,9 +103,9 @@ fn what_is_installed_is_kept_for_its_kernel_and_in_its_order() {
     assert_eq!(
         String::from_utf8_lossy(&out.get_output().stdout),
         format!(
-            "second_name is installed, for kernel {OURS}\n\
-             a_first is installed, for kernel {OURS}\n\
-             second_name is installed, for kernel {OTHER}\n"
+            "second_name is installed for kernel {OURS}\n\
+             a_first is installed for kernel {OURS}\n\
+             second_name is installed for kernel {OTHER}\n"
         )
     );
     assert_eq!(
@@ -199,7 +197,7 @@ fn what_is_installed_again_is_replaced_in_its_place() {
     let out = case.klp("install a.ko").success();
     assert_eq!(
         String::from_utf8_lossy(&out.get_output().stdout),
-        format!("a is replaced, for kernel {OURS}\n")
+        format!("a is replaced for kernel {OURS}\n")
     );
     assert_eq!(case.files(OURS), [".lock", "0001-a.ko", "0002-b.ko"]);
     let kept = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
@@ -219,26 +217,159 @@ fn what_comes_after_a_removal_is_last() {
 }
 
 #[test]
-fn uninstall_asks_which_kernel_is_meant() {
+fn in_an_image_uninstall_asks_which_kernel_is_meant() {
     let case = Case::new();
     case.write("a.ko", &patch("the_patch", OURS));
     case.write("b.ko", &patch("the_patch", OTHER));
     case.klp("install a.ko b.ko").success();
-    let error = case.refused("uninstall the-patch");
-    assert!(
-        error.contains(&format!("--kernel ({OURS}, {OTHER})")),
-        "{error}"
-    );
+    for what in ["the-patch", "--all"] {
+        let error = case.refused(&format!("uninstall {what}"));
+        assert!(
+            error.contains(&format!("--kernel ({OURS}, {OTHER})")),
+            "{error}"
+        );
+    }
     case.klp(&format!("uninstall the-patch --kernel {OURS}"))
         .success();
     assert_eq!(case.installed(), format!("{OTHER} the_patch\n"));
     let error = case.refused(&format!("uninstall the_patch --kernel {OURS}"));
-    assert!(error.contains("is not installed for kernel"), "{error}");
+    let advice = format!("for kernel {OURS}, but for others: name one with --kernel ({OTHER})");
+    assert!(error.contains(&advice), "{error}");
     // By its file as well.
     case.klp("uninstall ./b.ko").success();
     let error = case.refused("uninstall the_patch");
     assert!(error.contains("the_patch is not installed"), "{error}");
     assert_eq!(case.installed(), "");
+}
+
+/// Patches for the running kernel, for one that was removed and for one that is there, too.
+fn several_kernels() -> Case {
+    let case = Case::new();
+    case.system("quiet\n");
+    for (file, name, release) in [
+        ("1.ko", "b", OURS),
+        ("2.ko", "a", OURS),
+        ("3.ko", "a", OTHER),
+        ("4.ko", "c", OTHER),
+        ("5.ko", "a", "7.3.6-test"),
+    ] {
+        case.write(file, &patch(name, release));
+    }
+    case.klp("install 1.ko 2.ko 3.ko 4.ko 5.ko").success();
+    // Of one, the package manager has left what is not its own.
+    for directory in ["7.3.5-test/updates/dkms", "7.3.6-test/kernel"] {
+        fs::create_dir_all(case.path("root/lib/modules").join(directory)).unwrap();
+    }
+    case
+}
+
+#[test]
+fn installed_tells_of_the_running_kernel_and_marks_the_others() {
+    let case = several_kernels();
+    assert_eq!(case.installed(), format!("{OURS} b\n{OURS} a\n"));
+    let all = case.klp("installed --all").success();
+    assert_eq!(
+        text(&all.get_output().stdout),
+        format!(
+            "{OURS} b (running)\n\
+             {OURS} a (running)\n\
+             {OTHER} a (kernel removed)\n\
+             {OTHER} c (kernel removed)\n\
+             7.3.6-test a\n"
+        )
+    );
+    // A kernel without modules has an image.
+    fs::create_dir_all(case.path("root/boot")).unwrap();
+    case.write("root/boot/vmlinuz-7.3.5-test", b"");
+    let all = case.klp("installed --all").success();
+    assert!(!text(&all.get_output().stdout).contains("removed"));
+}
+
+#[test]
+fn installed_says_when_only_other_kernels_have_patches() {
+    let case = several_kernels();
+    case.write("root/proc/sys/kernel/osrelease", b"7.4.0-test\n");
+    let said = case.klp("installed").success();
+    assert_eq!(text(&said.get_output().stdout), "");
+    assert_eq!(
+        text(&said.get_output().stderr),
+        "no livepatch is installed for kernel 7.4.0-test, which is running, but 5 for other \
+         kernels: 'klp installed --all' lists them\n"
+    );
+    for release in [OURS, OTHER, "7.3.6-test"] {
+        case.klp(&format!("uninstall --all --kernel {release}"))
+            .success();
+    }
+    let said = case.klp("installed").success();
+    assert_eq!(
+        text(&said.get_output().stderr),
+        "no livepatch is installed\n"
+    );
+}
+
+#[test]
+fn installed_in_json_is_as_documented() {
+    let case = several_kernels();
+    let json = |words: &str| -> serde_json::Value {
+        let output = case.klp(words).success();
+        serde_json::from_slice(&output.get_output().stdout).unwrap()
+    };
+    let file =
+        |release: &str, file: &str| format!("root/var/lib/livepatch-rs/{release}/patches/{file}");
+    let ours = serde_json::json!({
+        "release": OURS,
+        "is_running": true,
+        "is_installed": true,
+        "patches": [
+            { "name": "b", "file": file(OURS, "0001-b.ko") },
+            { "name": "a", "file": file(OURS, "0002-a.ko") },
+        ],
+    });
+    let wanted = serde_json::json!({ "schema": 1, "kernels": [ours] });
+    assert_eq!(json("installed --json"), wanted);
+    let all = json("installed --all --json");
+    assert_eq!(all["kernels"][0], ours);
+    for (index, is_installed) in [(1, false), (2, true)] {
+        let kernel = &all["kernels"][index];
+        assert_eq!(kernel["is_running"], false);
+        assert_eq!(kernel["is_installed"], is_installed);
+    }
+    case.write("root/proc/sys/kernel/osrelease", b"7.4.0-test\n");
+    let none = serde_json::json!({ "schema": 1, "kernels": [] });
+    assert_eq!(json("installed --json"), none);
+}
+
+#[test]
+fn uninstall_takes_the_running_kernels_patches_or_those_of_the_one_that_is_named() {
+    let case = several_kernels();
+    let all = || text(&case.klp("installed --all").get_output().stdout);
+    // All or nothing.
+    let error = case.refused("uninstall a c");
+    let advice = format!("c is not installed for kernel {OURS}, but for others");
+    assert!(error.contains(&advice), "{error}");
+    assert_eq!(all().lines().count(), 5);
+    let out = case.klp("uninstall a b").success();
+    assert_eq!(
+        text(&out.get_output().stdout),
+        format!(
+            "a is no longer installed for kernel {OURS}\n\
+             b is no longer installed for kernel {OURS}\n"
+        )
+    );
+    assert!(!all().contains(OURS));
+    let out = case.klp("uninstall --all").success();
+    assert_eq!(
+        text(&out.get_output().stdout),
+        format!("no livepatch is installed for kernel {OURS}\n")
+    );
+    case.klp(&format!("uninstall --kernel {OTHER} a")).success();
+    assert!(all().contains(&format!("{OTHER} c")));
+    case.klp(&format!("uninstall --kernel {OTHER} --all"))
+        .success();
+    assert_eq!(all(), "7.3.6-test a\n");
+    case.klp("uninstall").failure().code(2);
+    case.klp("uninstall --all a").failure().code(2);
+    case.klp("uninstall --kernel ../x --all").failure().code(1);
 }
 
 #[test]
@@ -337,68 +468,6 @@ fn many_at_once_get_places_of_their_own() {
     assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
 }
 
-/// What is loaded in this order for a kernel, and what fails, each with its message.
-fn in_turn(case: &Case, release: &str, broken: &str) -> (Vec<String>, Vec<String>) {
-    let release = Release::new(release).unwrap();
-    let entries = case.store().entries(&release).unwrap();
-    let mut loaded = Vec::new();
-    let results = in_order(&entries, &release, |entry, patch| {
-        assert_eq!(fs::read(&entry.path).unwrap(), patch.bytes);
-        assert_eq!(patch.depends.len(), 2);
-        loaded.push(patch.name.to_string());
-        match patch.name.as_str() == broken {
-            true => bail!("refused"),
-            false => Ok(Loaded::Now),
-        }
-    });
-    assert_eq!(results.len(), entries.len());
-    let failed = results
-        .into_iter()
-        .filter_map(|(name, result)| Some(format!("{name}: {:#}", result.err()?)))
-        .collect();
-    (loaded, failed)
-}
-
-#[test]
-fn patches_are_loaded_in_order_whatever_becomes_of_those_before() {
-    let case = Case::new();
-    for name in ["c", "a", "b"] {
-        case.write(&format!("{name}.ko"), &patch(name, OURS));
-    }
-    case.write("foreign.ko", &patch("foreign", OTHER));
-    case.klp("install c.ko a.ko b.ko foreign.ko").success();
-    let (loaded, failed) = in_turn(&case, OURS, "a");
-    assert_eq!(loaded, ["c", "a", "b"]);
-    assert_eq!(failed, ["a: refused"]);
-}
-
-#[test]
-fn another_kernels_patch_is_not_loaded_even_where_its_file_is_misplaced() {
-    let case = Case::new();
-    case.write("a.ko", &patch("a", OURS));
-    case.write("b.ko", &patch("b", OURS));
-    case.klp("install a.ko b.ko").success();
-    let file = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
-    case.write(file, &patch("a", OTHER));
-    let (loaded, failed) = in_turn(&case, OURS, "");
-    assert_eq!(loaded, ["b"]);
-    assert_eq!(failed.len(), 1);
-    assert!(failed[0].contains(OTHER), "{failed:?}");
-}
-
-#[test]
-fn a_damaged_file_does_not_keep_the_others_away() {
-    let case = Case::new();
-    case.write("a.ko", &patch("a", OURS));
-    case.write("b.ko", &patch("b", OURS));
-    case.klp("install a.ko b.ko").success();
-    let file = "root/var/lib/livepatch-rs/7.3.4-test/patches/0001-a.ko";
-    case.write(file, b"damaged");
-    let (loaded, failed) = in_turn(&case, OURS, "");
-    assert_eq!(loaded, ["b"]);
-    assert_eq!(failed.len(), 1);
-}
-
 impl Case {
     /// A system that `klp boot` finds files of, but no kernel.
     fn system(&self, command_line: &str) {
@@ -439,12 +508,18 @@ fn boot_says_what_failed_and_goes_on() {
     case.enabled("b");
     let assert = case.klp("boot").failure().code(1);
     let output = assert.get_output();
-    assert_eq!(text(&output.stdout), "b is enabled already\n");
+    assert_eq!(
+        text(&output.stdout),
+        "patches installed for kernel 7.3.4-test: 3\n  \
+           a: not loaded\n  \
+           b: enabled already\n  \
+           c: not loaded\n"
+    );
     let errors = text(&output.stderr);
     for line in [
         "error: a: ",
         "error: c: ",
-        "error: of 3 patches installed for kernel 7.3.4-test, 2 failed",
+        "error: of 3 patches installed for kernel 7.3.4-test, 2 are not enabled",
     ] {
         assert!(errors.contains(line), "{errors}");
     }
@@ -460,7 +535,7 @@ fn boot_is_content_where_all_is_in_effect() {
     let assert = case.klp("boot").success();
     assert_eq!(
         text(&assert.get_output().stdout),
-        "a is enabled already\npatches installed for kernel 7.3.4-test: 1\n"
+        "patches installed for kernel 7.3.4-test: 1\n  a: enabled already\n"
     );
 }
 
@@ -473,7 +548,8 @@ fn boot_does_nothing_where_nothing_is_installed() {
     let assert = case.klp("boot").success();
     assert_eq!(
         text(&assert.get_output().stdout),
-        "patches installed for kernel 7.3.4-test: 0\n"
+        "no livepatch is installed for kernel 7.3.4-test, which is running, but 1 for other \
+         kernels: 'klp installed --all' lists them\n"
     );
 }
 

@@ -90,6 +90,10 @@ fn names_of_patches_and_module_files_are_completed() {
     write("sys/kernel/livepatch/my_patch/enabled", "1\n");
     write("sys/kernel/livepatch/my_patch/transition", "0\n");
     write("var/lib/livepatch-rs/7.3.4/patches/0001-my_kept.ko", "");
+    write(
+        "var/lib/livepatch-rs/7.3.5/patches/0001-my_other_kept.ko",
+        "",
+    );
     for file in ["my-file.ko", "my-packed.ko.zst", "my-text.txt"] {
         write(file, "");
     }
@@ -100,7 +104,14 @@ fn names_of_patches_and_module_files_are_completed() {
         assert_eq!(offered, with(&["my_other", "my_patch"]), "{command}");
     }
     let uninstall = offered(dir.path(), &["--root", ".", "uninstall", "my"]);
-    assert_eq!(uninstall, with(&["my_kept"]));
+    assert_eq!(uninstall, with(&["my_kept", "my_other_kept"]));
+    let kernel = offered(dir.path(), &["--root", ".", "uninstall", "--kernel", "7"]);
+    assert_eq!(kernel, set(&["7.3.4", "7.3.5"]));
+    let words = ["--root", ".", "uninstall", "--kernel", "7.3.5", "my"];
+    assert_eq!(offered(dir.path(), &words), with(&["my_other_kept"]));
+    write("proc/sys/kernel/osrelease", "7.3.5\n");
+    let uninstall = offered(dir.path(), &["--root", ".", "uninstall", "my"]);
+    assert_eq!(uninstall, with(&["my_other_kept"]));
     for command in ["load", "install", "inspect", "lint", "convert"] {
         assert_eq!(
             offered(dir.path(), &[command, "my"]),

@@ -5,7 +5,9 @@
 
 use assert_cmd::Command;
 use klp::cli::{Context, Outcome};
-use klp::commands::{disable, enable, force, list, load, prune, status, unload, wait, OutArgs};
+use klp::commands::{
+    boot, disable, enable, force, list, load, prune, status, unload, wait, OutArgs,
+};
 use klp::console::Console;
 use klp::system::kernel::Kernel;
 use klp::system::System;
@@ -1740,6 +1742,172 @@ fn a_patch_that_somebody_else_disables_is_not_loaded() {
         Ok(())
     });
     has(&case.refuse(load_args(&file)), &["by somebody else"]);
+}
+
+//
+// boot
+//
+
+/// A system with these patches installed for its kernel.
+fn with_installed(names: &[&str]) -> Case {
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.write("proc/cmdline", "quiet\n");
+    for (number, name) in (1..).zip(names) {
+        install(&case, number, name, "7.3.4-test");
+    }
+    case
+}
+
+/// Puts a patch among those for the running kernel, whichever it is made for.
+fn install(case: &Case, number: u32, name: &str, release: &str) -> PathBuf {
+    let infos =
+        format!("MODULE_INFO(livepatch, \"Y\"); MODULE_INFO(vermagic, \"{release} SMP \");");
+    let bytes = Module::new(Arch::X86_64, name)
+        .source("a.c", &infos)
+        .build();
+    let directory = case.tree.0.join("var/lib/livepatch-rs/7.3.4-test/patches");
+    fs::create_dir_all(&directory).unwrap();
+    let path = directory.join(format!("{number:04}-{name}.ko"));
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn boot(case: &Case, timeout: u32, no_reverse: bool) -> Outcome {
+    let args = boot::Args {
+        timeout,
+        no_reverse,
+    };
+    boot::run(&args, &mut case.context()).unwrap()
+}
+
+/// Begins a transition that does not end.
+fn hangs(name: &'static str) -> impl Fn(&Tree) -> io::Result<()> {
+    move |tree| {
+        tree.patch(name, 1, 1, &["vmlinux/f,1"]);
+        Ok(())
+    }
+}
+
+#[test]
+fn boot_loads_patches_in_their_order_whatever_becomes_of_those_before() {
+    let case = with_installed(&["c", "damaged", "a", "foreign", "b"]);
+    install(&case, 4, "foreign", "7.3.5-test");
+    let damaged = install(&case, 2, "damaged", "7.3.4-test");
+    fs::write(damaged, "damaged").unwrap();
+    case.on_insert(enables("c"));
+    case.on_insert(fails(Errno::INVAL, ""));
+    case.on_insert(enables("b"));
+    assert_eq!(boot(&case, 60, false), Outcome::Failed);
+    assert_eq!(case.told(), ["insert []"; 3]);
+    assert_eq!(
+        case.out.text(),
+        "c is enabled\n\
+         b is enabled\n\
+         patches installed for kernel 7.3.4-test: 5\n  \
+           c: enabled\n  \
+           damaged: not loaded\n  \
+           a: not loaded\n  \
+           foreign: not loaded\n  \
+           b: enabled\n"
+    );
+    has(
+        &case.err.text(),
+        &[
+            "error: damaged: ",
+            "error: a: ",
+            "0004-foreign.ko is the patch foreign for kernel 7.3.5-test: install it again",
+            "error: of 5 patches installed for kernel 7.3.4-test, 3 are not enabled",
+        ],
+    );
+}
+
+#[test]
+fn boot_reverses_what_does_not_end_and_goes_on() {
+    let case = with_installed(&["a", "b"]);
+    case.on_insert(|tree| {
+        tree.once(("a", "enabled", "0"), |tree| tree.remove_patch("a"));
+        hangs("a")(tree)
+    });
+    case.on_insert(enables("b"));
+    assert_eq!(boot(&case, 2, false), Outcome::Failed);
+    assert_eq!(case.told(), ["insert []", "remove a", "insert []"]);
+    assert_eq!(
+        case.out.text(),
+        "b is enabled\n\
+         patches installed for kernel 7.3.4-test: 2\n  \
+           a: not loaded: the transition had not ended after 2 s, and was reversed\n  \
+           b: enabled\n"
+    );
+    has(
+        &case.err.text(),
+        &["error: of 2 patches installed for kernel 7.3.4-test, 1 is not enabled"],
+    );
+}
+
+#[test]
+fn boot_says_what_a_transition_that_goes_on_keeps_from_being_loaded() {
+    for (no_reverse, line) in [
+        (true, "  a: enabling: the transition goes on\n"),
+        (
+            false,
+            "  a: disabling: the transition was reversed, and goes on\n",
+        ),
+    ] {
+        let case = with_installed(&["first", "a", "b", "c"]);
+        case.tree.patch("first", 1, 0, &["vmlinux/f,1"]);
+        case.on_insert(hangs("a"));
+        assert_eq!(boot(&case, 0, no_reverse), Outcome::Failed);
+        assert_eq!(case.told(), ["insert []"]);
+        let lines = [
+            "  first: enabled already\n",
+            line,
+            "  b: not loaded, as a was in transition\n",
+            "  c: not loaded, as a was in transition\n",
+        ];
+        has(&case.out.text(), &lines);
+        has(
+            &case.err.text(),
+            &["'klp wait a' waits for its end, and 'klp boot' then loads the others"],
+        );
+    }
+}
+
+#[test]
+fn boot_loads_the_rest_once_the_transition_has_ended() {
+    let case = with_installed(&["a", "b"]);
+    case.on_insert(hangs("a"));
+    assert_eq!(boot(&case, 0, true), Outcome::Failed);
+    case.tree.set("a", "transition", "0\n");
+    case.on_insert(enables("b"));
+    assert_eq!(boot(&case, 0, true), Outcome::Done);
+    let lines = ["  a: enabled already\n", "  b: enabled\n"];
+    has(&case.out.text(), &lines);
+}
+
+#[test]
+fn boot_leaves_alone_what_a_later_patch_replaces() {
+    let case = with_installed(&["older", "newer", "last"]);
+    case.on_insert(enables("older"));
+    case.on_insert(|tree| {
+        tree.remove_patch("older");
+        replaces(tree)
+    });
+    case.on_insert(enables("last"));
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled\n  last: enabled\n";
+    has(&case.out.text(), &[line]);
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled already\n";
+    has(&case.out.text(), &[line]);
+    // As klp prune leaves it.
+    case.tree.modules(&["newer 1 1 - Live 0x0 (OK)"]);
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    has(
+        &case.out.text(),
+        &["  older: not loaded, as newer replaces it\n"],
+    );
+    assert_eq!(case.told(), ["insert []"; 3]);
 }
 
 //

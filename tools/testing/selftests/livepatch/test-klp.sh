@@ -230,6 +230,29 @@ unload_held() {
 }
 test_case "klp unload says what holds it, and klp enable turns round" unload_held
 
+booted() {
+	local late="the transition had not ended after 2 s, and was reversed"
+	begin_sleep klp_test_sleep_deaf
+	says 0 "^$PATCH is installed for kernel $(uname -r)\$" install --no-lint "$SLEEPER" "$SAMPLE"
+	says 1 "^  $PATCH: not loaded: $late\$" boot --timeout 2
+	! is_loaded $PATCH || fail "the module is still there"
+	expect_file /proc/cmdline "this has been live patched"
+	unique 42
+	says 0 'is unloaded' unload livepatch_sample
+	says 1 "^  livepatch_sample: not loaded, as $PATCH was in transition\$" boot --timeout 1 --no-reverse
+	says 0 "^ *$PATCH +enabling" list
+	! is_loaded livepatch_sample || fail "the module is there"
+	echo 1 >"$TARGET/release"
+	says 0 "" wait $PATCH
+	says 0 '^  livepatch_sample: enabled$' boot
+	unique 4242
+	says 0 "^  $PATCH: enabled already\$" boot
+	says 0 "^$(uname -r) $PATCH \(running\)\$" installed --all
+	says 0 "^$PATCH is no longer installed for kernel" uninstall --all
+	says 0 "^no livepatch is installed\$" installed
+}
+test_case "klp boot reverses what does not end, or leaves it, and tells the state of each patch" booted
+
 disabled() {
 	core
 	says 0 'is enabled' load "$SAMPLE"

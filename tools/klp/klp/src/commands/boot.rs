@@ -2,15 +2,16 @@
 
 //! `klp boot`: loads what is installed for the running kernel.
 
-use super::load;
+use super::{installed, load};
 use crate::cli::{Context, Outcome};
+use crate::console::Closed;
 use crate::object_name::ObjectNameBuf;
 use crate::system::patch_file::PatchFile;
 use crate::system::patches::{self, State};
 use crate::system::store::{Entry, Release, Store};
-use crate::system::{modules, support};
+use crate::system::{modules, support, System};
 use crate::transition::{TransitionArgs, WaitArgs};
-use anyhow::{bail, ensure, Context as _, Result};
+use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -21,25 +22,41 @@ const OPT_OUT: &str = "klp.boot=0";
 
 /// Load the livepatches that are installed for the running kernel
 ///
-/// This is what the unit klp.service runs at boot. The patches are loaded in their order, and
-/// each transition is waited for; where the kernel has no livepatch support of its own,
-/// livepatch.ko is loaded first. What fails is said, and the rest is gone on with; the exit
-/// status is then 1. With the word klp.boot=0 on the kernel's command line nothing is loaded.
+/// The unit klp.service runs this command at boot. It loads the patches in their order, and
+/// livepatch.ko first if the kernel has no livepatch support of its own. No patch holds up the
+/// others: one that cannot be loaded is skipped, and one that does not get into effect in time is
+/// disabled and removed again. At the end, the command prints the state of each patch. The exit
+/// status is 1 if one of them is not enabled. With the word klp.boot=0 on the kernel's command
+/// line, it loads nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
-    /// How long to wait for each transition; it goes on after that
+    /// How long to wait for each transition, and as long again if it is reversed
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    timeout: u32,
+    pub timeout: u32,
+
+    /// Let a transition go on when its time is up
+    ///
+    /// The kernel loads no other patch until it has ended, so the patches that come after it are
+    /// not loaded. Run klp boot again after that to load them.
+    #[arg(long)]
+    pub no_reverse: bool,
 }
 
 /// What became of a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loaded {
-    /// It is in effect now.
-    Now,
-    /// It was in effect before.
+enum Fate {
+    /// It was loaded.
+    Loaded,
+    /// It was enabled before.
     Before,
+    /// A patch that is enabled replaces it: it was not loaded.
+    Replaced(ObjectNameBuf),
+    /// Its transition had not ended in time.
+    TimeIsUp,
+    /// Another patch was in transition: it was not loaded.
+    Held(String),
+    /// What went wrong is told.
+    Failed,
 }
 
 /// Runs the command.
@@ -53,67 +70,60 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     context.system.need_root("boot")?;
-    let release = context.system.release();
-    let release = release.context("cannot tell which kernel this is")?;
-    let release = Release::new(&release)?;
-    let entries = Store::of(&context.system).entries(&release)?;
-    let results = in_order(&entries, &release, |entry, patch| {
-        load(context, args.timeout, entry, patch)
-    });
-    let mut failed = 0;
-    for (name, result) in &results {
-        match result {
-            Ok(Loaded::Now) => {}
-            Ok(Loaded::Before) => context
-                .console
-                .result(&format!("{name} is enabled already"))?,
-            Err(error) => {
-                failed += 1;
-                context.console.note(&format!("error: {name}: {error:#}"));
-            }
-        }
-    }
-    let count = results.len();
-    if failed == 0 {
-        context
-            .console
-            .result(&format!("patches installed for kernel {release}: {count}"))?;
+    let release = Release::running(&context.system)?.context("cannot tell which kernel this is")?;
+    let store = Store::of(&context.system);
+    let entries = store.entries(&release)?;
+    if entries.is_empty() {
+        let text = installed::none_for(&store, &release)?;
+        context.console.result(&text)?;
         return Ok(Outcome::Done);
     }
-    context.console.note(&format!(
-        "error: of {count} patches installed for kernel {release}, {failed} failed"
-    ));
-    Ok(Outcome::Failed)
-}
-
-/// Loads patches one after the other, whatever becomes of those before.
-pub fn in_order(
-    entries: &[Entry],
-    release: &Release,
-    mut load: impl FnMut(&Entry, &PatchFile) -> Result<Loaded>,
-) -> Vec<(ObjectNameBuf, Result<Loaded>)> {
-    let mut checked = |entry: &Entry| {
-        let patch = PatchFile::read(&entry.path)?;
-        ensure!(
-            patch.release == *release && patch.name == entry.name,
-            "{}: what it holds is {} for kernel {}",
-            entry.path.display(),
-            patch.name,
-            patch.release
-        );
-        load(entry, &patch)
-    };
-    entries
-        .iter()
-        .map(|entry| (entry.name.clone(), checked(entry)))
-        .collect()
+    let replacing = replacing(&context.system, &entries)?;
+    let mut fates = Vec::new();
+    for (index, entry) in entries.iter().enumerate() {
+        let by = replacing.clone().filter(|(last, _)| index < *last);
+        let fate = match load(args, context, &release, entry, by.map(|(_, name)| name)) {
+            Ok(fate) => fate,
+            // Patches are loaded whether or not anybody reads of it.
+            Err(error) if error.is::<Closed>() => Fate::Loaded,
+            Err(error) => {
+                let error = error.context(entry.name.to_string());
+                context.console.error(&error);
+                Fate::Failed
+            }
+        };
+        fates.push(fate);
+    }
+    summarize(args, context, &release, &entries, fates)
 }
 
 /// Loads a patch as `klp load` does.
-fn load(context: &mut Context, timeout: u32, entry: &Entry, patch: &PatchFile) -> Result<Loaded> {
-    if patches::state(&context.system, patch.name.as_str())? == Some(State::Enabled) {
-        return Ok(Loaded::Before);
+fn load(
+    args: &Args,
+    context: &mut Context,
+    release: &Release,
+    entry: &Entry,
+    replaced: Option<ObjectNameBuf>,
+) -> Result<Fate> {
+    let name = entry.name.as_str();
+    if patches::state(&context.system, name)? == Some(State::Enabled) {
+        return Ok(Fate::Before);
     }
+    // It would take effect over what came after it.
+    if let Some(by) = replaced {
+        return Ok(Fate::Replaced(by));
+    }
+    if let Some(other) = patches::in_transition(&context.system, name)? {
+        return Ok(Fate::Held(other));
+    }
+    let patch = PatchFile::read(&entry.path)?;
+    ensure!(
+        patch.release == *release && patch.name == entry.name,
+        "{} is the patch {} for kernel {}: install it again",
+        entry.path.display(),
+        patch.name,
+        patch.release
+    );
     for module in &patch.depends {
         let name = module.as_str();
         if name != support::MODULE && modules::find(&context.system, name)?.is_none() {
@@ -128,16 +138,16 @@ fn load(context: &mut Context, timeout: u32, entry: &Entry, patch: &PatchFile) -
         prune: false,
         transition: TransitionArgs {
             wait: WaitArgs {
-                timeout: Some(Duration::from_secs(timeout.into())),
+                timeout: Some(Duration::from_secs(args.timeout.into())),
                 signal: false,
             },
-            ..Default::default()
+            reverse: !args.no_reverse,
         },
     };
-    match load::run(&args, context)? {
-        Outcome::Done => Ok(Loaded::Now),
-        _ => bail!("its transition has not ended after {timeout} s"),
-    }
+    Ok(match load::run(&args, context)? {
+        Outcome::Done => Fate::Loaded,
+        _ => Fate::TimeIsUp,
+    })
 }
 
 /// Loads a module that a patch uses.
@@ -150,4 +160,90 @@ fn modprobe(module: &str) -> Result<()> {
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(())
+}
+
+/// The last patch that is enabled and replaces all earlier ones, and its place.
+fn replacing(system: &System, entries: &[Entry]) -> Result<Option<(usize, ObjectNameBuf)>> {
+    for (index, entry) in entries.iter().enumerate().rev() {
+        let patch = patches::one(system, entry.name.as_str())?;
+        if patch.is_some_and(|one| one.state == State::Enabled && one.replace == Some(true)) {
+            return Ok(Some((index, entry.name.clone())));
+        }
+    }
+    Ok(None)
+}
+
+/// Tells the state of each patch.
+fn summarize(
+    args: &Args,
+    context: &mut Context,
+    release: &Release,
+    entries: &[Entry],
+    fates: Vec<Fate>,
+) -> Result<Outcome> {
+    let count = entries.len();
+    let mut lines = vec![format!("patches installed for kernel {release}: {count}")];
+    let replacing = replacing(&context.system, entries)?;
+    let (mut missing, mut in_transition) = (0, None);
+    for (index, (entry, mut fate)) in entries.iter().zip(fates).enumerate() {
+        let state = state(&context.system, entry.name.as_str())?;
+        let is_enabled = state == Some(State::Enabled);
+        if let (Fate::Loaded, false, Some((last, by))) = (&fate, is_enabled, &replacing) {
+            if index < *last {
+                fate = Fate::Replaced(by.clone());
+            }
+        }
+        if !matches!(fate, Fate::Replaced(_)) && (!is_enabled || matches!(fate, Fate::Failed)) {
+            missing += 1;
+        }
+        let word = state.map_or("not loaded", State::as_str);
+        let remark = fate.remark(state, args.timeout);
+        lines.push(format!("  {}: {word}{remark}", entry.name));
+        if let Fate::Held(other) = fate {
+            in_transition = Some(other);
+        }
+    }
+    context.console.result(&lines.join("\n"))?;
+    if missing == 0 {
+        return Ok(Outcome::Done);
+    }
+    if let Some(other) = in_transition {
+        context.console.note(&format!(
+            "the kernel loads no patch during a transition: 'klp wait {other}' waits for its end, and 'klp boot' then loads the others"
+        ));
+    }
+    let are = if missing == 1 { "is" } else { "are" };
+    context.console.note(&format!(
+        "error: of {count} patches installed for kernel {release}, {missing} {are} not enabled"
+    ));
+    Ok(Outcome::Failed)
+}
+
+/// The state of a patch; `None` where it is not loaded.
+fn state(system: &System, name: &str) -> Result<Option<State>> {
+    let state = patches::state(system, name)?;
+    if state.is_none() && modules::find(system, name)?.is_some() {
+        return Ok(Some(State::Disabled));
+    }
+    Ok(state)
+}
+
+impl Fate {
+    /// What there is to say of a patch that is in this state now, after that.
+    fn remark(&self, state: Option<State>, timeout: u32) -> String {
+        match (self, state) {
+            (Fate::Before, Some(State::Enabled)) => " already".to_owned(),
+            (Fate::Replaced(by), _) => format!(", as {by} replaces it"),
+            (Fate::Held(other), _) => format!(", as {other} was in transition"),
+            (Fate::TimeIsUp, Some(State::Enabled)) => String::new(),
+            (Fate::TimeIsUp, Some(State::Enabling)) => ": the transition goes on".to_owned(),
+            (Fate::TimeIsUp, Some(State::Disabling)) => {
+                ": the transition was reversed, and goes on".to_owned()
+            }
+            (Fate::TimeIsUp, Some(State::Disabled) | None) => {
+                format!(": the transition had not ended after {timeout} s, and was reversed")
+            }
+            (Fate::Loaded | Fate::Before | Fate::Failed, _) => String::new(),
+        }
+    }
 }

@@ -15,7 +15,7 @@ use clap_complete::env::Shells;
 use clap_complete::{CompleteEnv, Shell};
 use std::collections::BTreeSet;
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// The variable by which a shell asks.
@@ -60,6 +60,11 @@ pub(super) fn installed() -> ArgValueCompleter {
     names_or_files(installed_names)
 }
 
+/// Completes the kernels that have installed patches.
+pub(super) fn releases() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| names(installed_releases, current))
+}
+
 /// Completes the names of module files.
 pub(super) fn files() -> ArgValueCompleter {
     ArgValueCompleter::new(module_files())
@@ -72,26 +77,34 @@ fn module_files() -> PathCompleter {
     })
 }
 
-fn names_or_files(names: fn(&System) -> BTreeSet<String>) -> ArgValueCompleter {
+fn names_or_files(all: fn(&System) -> BTreeSet<String>) -> ArgValueCompleter {
     ArgValueCompleter::new(move |current: &OsStr| {
-        let begun = current.to_string_lossy();
-        let mut all: Vec<CompletionCandidate> = names(&system())
-            .into_iter()
-            .filter(|name| name.starts_with(&*begun))
-            .map(CompletionCandidate::new)
-            .collect();
+        let mut all = names(all, current);
         all.extend(module_files().complete(current));
         all
     })
 }
 
-/// The system that the command line is about, which is not parsed yet.
+fn names(all: fn(&System) -> BTreeSet<String>, current: &OsStr) -> Vec<CompletionCandidate> {
+    let begun = current.to_string_lossy();
+    all(&system())
+        .into_iter()
+        .filter(|name| name.starts_with(&*begun))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// The system that the command line is about.
 fn system() -> System {
-    let mut words = env::args_os().skip_while(|word| word != "--root").skip(1);
-    match words.next() {
+    match value_of("--root") {
         Some(root) => System::tree(Path::new(&root)),
         None => System::running(),
     }
+}
+
+/// What follows an option on the command line, which is not parsed yet.
+fn value_of(option: &str) -> Option<OsString> {
+    env::args_os().skip_while(|word| word != option).nth(1)
 }
 
 /// What cannot be read is not completed.
@@ -100,9 +113,23 @@ fn loaded_names(system: &System) -> BTreeSet<String> {
     names.into_iter().collect()
 }
 
+/// Those of the kernel that klp uninstall takes: the one that is named, or the running one.
 fn installed_names(system: &System) -> BTreeSet<String> {
+    let kernel = value_of("--kernel")
+        .map(|release| release.to_string_lossy().into_owned())
+        .or_else(|| system.release());
     let all = Store::of(system).all().unwrap_or_default().into_iter();
-    all.flat_map(|(_, entries)| entries)
-        .map(|entry| entry.name.to_string())
-        .collect()
+    all.filter(|(release, _)| {
+        kernel
+            .as_deref()
+            .is_none_or(|kernel| kernel == release.as_str())
+    })
+    .flat_map(|(_, entries)| entries)
+    .map(|entry| entry.name.to_string())
+    .collect()
+}
+
+fn installed_releases(system: &System) -> BTreeSet<String> {
+    let all = Store::of(system).all().unwrap_or_default().into_iter();
+    all.map(|(release, _)| release.to_string()).collect()
 }

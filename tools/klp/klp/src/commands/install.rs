@@ -46,7 +46,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     for patch in &patches {
         let (_, replaced) = store.install(patch)?;
         let how = if replaced { "replaced" } else { "installed" };
-        let text = format!("{} is {how}, for kernel {}", patch.name, patch.release);
+        let text = format!("{} is {how} for kernel {}", patch.name, patch.release);
         context.console.result(&text)?;
     }
     Ok(Outcome::Done)

@@ -154,7 +154,7 @@ fn is_installed(system: &System, name: &str) -> bool {
 
 /// The file of the patch of this name that is installed for the running kernel.
 fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
-    let release = Release::new(&system.release()?).ok()?;
+    let release = Release::running(system).ok()??;
     let entries = Store::of(system).entries(&release).ok()?.into_iter();
     entries
         .filter(|entry| entry.name.as_str() == name)

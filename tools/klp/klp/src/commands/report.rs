@@ -211,7 +211,7 @@ impl Report {
 
 /// What is installed for the running kernel; `None` where that cannot be read, which is told.
 fn installed(context: &mut Context) -> Option<Vec<Entry>> {
-    let release = Release::new(&context.system.release()?).ok()?;
+    let release = Release::running(&context.system).ok()??;
     match Store::of(&context.system).entries(&release) {
         Ok(entries) => Some(entries),
         Err(error) => {

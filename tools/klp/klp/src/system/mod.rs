@@ -90,6 +90,19 @@ impl System {
         Some(text.trim_end().to_owned())
     }
 
+    /// Whether a kernel of this release is installed.
+    pub fn has_kernel(&self, release: &str) -> bool {
+        // The directory alone may stay when a kernel is removed, with what others put there.
+        let modules = format!("/lib/modules/{release}");
+        [
+            format!("{modules}/kernel"),
+            format!("{modules}/modules.builtin"),
+            format!("/boot/vmlinuz-{release}"),
+        ]
+        .iter()
+        .any(|path| self.path(path).exists())
+    }
+
     /// How long it has run, by the clock of the kernel's log.
     pub fn now(&self) -> Option<Duration> {
         self.kernel.now()

@@ -39,6 +39,14 @@ impl Release {
         Ok(Release(text.to_owned()))
     }
 
+    /// That of the running kernel; `None` where no kernel runs, as in an image.
+    pub fn running(system: &System) -> Result<Option<Self>> {
+        system
+            .release()
+            .map(|release| Release::new(&release))
+            .transpose()
+    }
+
     /// It, as text.
     pub fn as_str(&self) -> &str {
         &self.0
