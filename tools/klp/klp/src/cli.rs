@@ -4,11 +4,12 @@
 
 use crate::commands::{
     boot, build, completions, convert, disable, enable, force, inspect, install, installed, lint,
-    list, load, man, new, prune, status, uninstall, unload, wait,
+    list, load, man, new, prune, signal, status, uninstall, unload, wait,
 };
 use crate::console::{Closed, Console};
 use crate::system::System;
 use crate::terminal::Color;
+use crate::transition::interrupt::{self, Interrupted};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -67,6 +68,7 @@ enum Command {
     New(new::Args),
     Build(Box<build::Args>),
     Convert(convert::Args),
+    #[command(visible_alias = "info")]
     Inspect(inspect::Args),
     Lint(lint::Args),
     Load(load::Args),
@@ -76,6 +78,7 @@ enum Command {
     List(list::Args),
     Status(status::Args),
     Wait(wait::Args),
+    Signal(signal::Args),
     Force(force::Args),
     Prune(prune::Args),
     Install(install::Args),
@@ -101,6 +104,7 @@ impl Command {
             Command::List(args) => list::run(args, context),
             Command::Status(args) => status::run(args, context),
             Command::Wait(args) => wait::run(args, context),
+            Command::Signal(args) => signal::run(args, context),
             Command::Force(args) => force::run(args, context),
             Command::Prune(args) => prune::run(args, context),
             Command::Install(args) => install::run(args, context),
@@ -127,6 +131,7 @@ impl Cli {
             Ok(outcome) => outcome.into(),
             // What was read was enough.
             Err(error) if error.is::<Closed>() => ExitCode::SUCCESS,
+            Err(error) if error.is::<Interrupted>() => interrupt::STATUS.into(),
             Err(error) => {
                 context.console.error(&error);
                 ExitCode::FAILURE

@@ -27,6 +27,7 @@ pub mod lint;
 pub mod object_name;
 pub mod reference;
 pub mod resolve;
+mod signals;
 pub mod similar;
 pub mod symbols;
 pub mod symvers;

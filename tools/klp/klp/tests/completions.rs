@@ -69,6 +69,11 @@ fn commands_and_what_their_help_shows_are_completed() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(offered(dir.path(), &["conv"]), set(&["convert"]));
     assert!(offered(dir.path(), &[""]).is_superset(&commands()));
+    // An alias hides no command.
+    let begun = offered(dir.path(), &["in"]);
+    let wanted = set(&["info", "inspect", "install", "installed"]);
+    assert_eq!(begun, wanted);
+    assert!(offered(dir.path(), &["info", "--"]).contains("--json"));
     let options = offered(dir.path(), &["load", "--"]);
     assert!(
         options.is_superset(&set(&["--timeout", "--color"])),
@@ -99,7 +104,9 @@ fn names_of_patches_and_module_files_are_completed() {
     }
     let files = ["my-file.ko", "my-packed.ko.zst"];
     let with = |names: &[&str]| set(&[names, &files].concat());
-    for command in ["unload", "disable", "enable", "status", "wait", "force"] {
+    for command in [
+        "unload", "disable", "enable", "status", "wait", "signal", "force",
+    ] {
         let offered = offered(dir.path(), &["--root", ".", command, "my"]);
         assert_eq!(offered, with(&["my_other", "my_patch"]), "{command}");
     }
@@ -112,12 +119,16 @@ fn names_of_patches_and_module_files_are_completed() {
     write("proc/sys/kernel/osrelease", "7.3.5\n");
     let uninstall = offered(dir.path(), &["--root", ".", "uninstall", "my"]);
     assert_eq!(uninstall, with(&["my_other_kept"]));
-    for command in ["load", "install", "inspect", "lint", "convert"] {
-        assert_eq!(
-            offered(dir.path(), &[command, "my"]),
-            set(&files),
-            "{command}"
-        );
+    for command in ["load", "inspect", "info", "lint"] {
+        let offered = offered(dir.path(), &["--root", ".", command, "my"]);
+        assert_eq!(offered, with(&["my_other_kept"]), "{command}");
+    }
+    // What is given to lint is no release.
+    let words = ["--root", ".", "lint", "--kernel", "vmlinux", "my"];
+    assert_eq!(offered(dir.path(), &words), with(&["my_other_kept"]));
+    for command in ["install", "convert"] {
+        let offered = offered(dir.path(), &["--root", ".", command, "my"]);
+        assert_eq!(offered, set(&files), "{command}");
     }
 }
 

@@ -6,7 +6,7 @@
 use assert_cmd::Command;
 use klp::cli::{Context, Outcome};
 use klp::commands::{
-    boot, disable, enable, force, list, load, prune, status, unload, wait, OutArgs,
+    boot, disable, enable, force, list, load, prune, signal, status, unload, wait, OutArgs,
 };
 use klp::console::Console;
 use klp::system::kernel::Kernel;
@@ -15,12 +15,14 @@ use klp::transition::{TransitionArgs, WaitArgs};
 use livepatch_fixtures::boot_image::Packing;
 use livepatch_fixtures::{Arch, Module};
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -357,7 +359,8 @@ fn patiently() -> WaitArgs {
 
 fn load_args(file: &Path) -> load::Args {
     load::Args {
-        file: file.to_owned(),
+        file: Some(file.to_owned()),
+        all: false,
         parameters: Vec::new(),
         core: None,
         replace_loaded: false,
@@ -410,7 +413,14 @@ fn unload_args(name: &str) -> unload::Args {
 fn wait_args(name: Option<&str>, wait: WaitArgs) -> wait::Args {
     wait::Args {
         patch: name.map(str::to_owned),
+        json: false,
         wait,
+    }
+}
+
+fn signal_args(name: Option<&str>) -> signal::Args {
+    signal::Args {
+        patch: name.map(str::to_owned),
     }
 }
 
@@ -1020,6 +1030,87 @@ fn wait_tells_the_phase_and_its_change() {
 }
 
 #[test]
+fn wait_tells_in_json_what_status_does() {
+    let case = patched();
+    let mut args = wait_args(None, for_seconds(0.0));
+    args.json = true;
+    let outcome = wait::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+    assert_eq!(case.out.text(), include_str!("golden/status.json"));
+
+    case.out.0.borrow_mut().clear();
+    args.patch = Some("first".to_owned());
+    let outcome = wait::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+    let patches = json["patches"].as_array().unwrap();
+    assert_eq!(patches.len(), 1);
+    assert_eq!(patches[0]["name"], "first");
+}
+
+/// Has klp wait, and sends SIGINT when it has said something; returns how it ended, and all that it
+/// has said.
+fn interrupted(case: &Case, disposition: &str, words: &[&str]) -> (Option<i32>, String) {
+    let mut child = std::process::Command::new("env")
+        .arg(disposition)
+        .arg(assert_cmd::cargo::cargo_bin("klp"))
+        .args(words)
+        .arg("--root")
+        .arg(&case.tree.0)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut text = String::new();
+    err.read_line(&mut text).unwrap();
+    let pid = Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    err.read_to_string(&mut text).unwrap();
+    (child.wait().unwrap().code(), text)
+}
+
+#[test]
+fn ctrl_c_ends_the_waiting_and_says_what_goes_on() {
+    for (words, doing, reverse) in [
+        (&["wait"][..], "enabling", "disable"),
+        (&["wait", "first"], "enabling", "disable"),
+        (&["enable", "first"], "enabling", "disable"),
+        (&["disable", "first"], "disabling", "enable"),
+        (&["unload", "first", "second"], "disabling", "enable"),
+        (&["unload", "--all"], "disabling", "enable"),
+    ] {
+        let case = Case::new();
+        case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+        case.tree.blockers("first", "12 cat f\n");
+        let (status, text) = interrupted(&case, "--default-signal=INT", words);
+        assert_eq!(status, Some(130), "{text}");
+        has(
+            &text,
+            &[
+                &format!("interrupted, and the transition goes on: first: {doing} for "),
+                "12 cat in f()",
+                "'klp status first'",
+                &format!("'klp {reverse} first' reverses the transition"),
+            ],
+        );
+        assert!(!text.contains("error"), "{text}");
+        // It is the kernel's.
+        assert_eq!(case.tree.get("first", "transition"), "1");
+    }
+}
+
+#[test]
+fn ctrl_c_is_not_for_what_was_started_without_it() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    let words = ["wait", "--timeout", "2"];
+    let (status, text) = interrupted(&case, "--ignore-signal=INT", &words);
+    assert_eq!(status, Some(3), "{text}");
+    has(&text, &["the time is up"]);
+}
+
+#[test]
 fn wait_ends_with_the_patch() {
     let case = Case::new();
     case.tree.patch("first", 0, 1, &["vmlinux/f,1"]);
@@ -1105,6 +1196,69 @@ fn only_processes_that_can_be_are_interrupted() {
     wait::run(&wait_args(None, how), &mut case.context()).unwrap();
     // And not each second.
     assert_eq!(case.told(), ["interrupt 20", "interrupt 24"]);
+}
+
+//
+// signal
+//
+
+#[test]
+fn signal_interrupts_once_and_says_whom() {
+    for name in [None, Some("first")] {
+        let case = Case::new();
+        case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+        case.tree.stat(20, "cat", 'S', 0x40_0000);
+        case.tree.stat(21, "kthread", 'S', 0x20_8040);
+        case.tree.blockers("first", "20 cat f\n21 kthread f\n");
+        let outcome = signal::run(&signal_args(name), &mut case.context());
+        assert_eq!(outcome.unwrap(), Outcome::Done);
+        assert_eq!(case.told(), ["interrupt 20"]);
+        assert_eq!(case.out.text(), "interrupted: 20 cat in f()\n");
+        has(
+            &case.err.text(),
+            &["cannot be interrupted, as they are threads of the kernel, stopped, or gone: 21 kthread in f()\n"],
+        );
+    }
+}
+
+#[test]
+fn signal_fails_where_it_can_interrupt_none() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.patch("second", 1, 0, &["vmlinux/f,1"]);
+    case.tree.stat(21, "kthread", 'S', 0x20_8040);
+    case.tree.blockers("first", "21 kthread f\n");
+    let run = |name| signal::run(&signal_args(name), &mut case.context());
+    let error = |name| run(name).unwrap_err().to_string();
+    has(
+        &error(None),
+        &["no task in the way of first was interrupted"],
+    );
+    has(&error(Some("second")), &["second is not in transition"]);
+    has(&error(Some("none")), &["there is no patch none"]);
+    assert_eq!(case.told(), [""; 0]);
+
+    case.tree.blockers("first", "");
+    assert_eq!(run(None).unwrap(), Outcome::Done);
+    case.tree.set("first", "transition", "0\n");
+    assert_eq!(run(None).unwrap(), Outcome::Done);
+    assert_eq!(
+        case.out.text(),
+        "no task is seen in the way of first\nno livepatch is in transition\n"
+    );
+}
+
+#[test]
+fn a_kernel_that_interrupts_when_told_is_told() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.set("first", "signal", "");
+    case.tree.task(20, "0", "cat", "");
+    let outcome = signal::run(&signal_args(None), &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.tree.get("first", "signal"), "1");
+    assert_eq!(case.told(), [""; 0]);
+    has(&case.out.text(), &["the kernel has interrupted"]);
 }
 
 //
@@ -1201,6 +1355,7 @@ fn changes_need_root() {
         ("disable", disable::run(&disable_args("p"), context)),
         ("force", force::run(&force_args, context)),
         ("prune", prune::run(&prune::Args {}, context)),
+        ("signal", signal::run(&signal_args(None), context)),
         ("wait --signal", wait::run(&signal, context)),
     ] {
         let error = result.unwrap_err().to_string();
@@ -1543,6 +1698,52 @@ fn what_stays_in_effect_is_not_replaced() {
     assert_eq!(case.told(), [""; 0]);
 }
 
+#[test]
+fn load_all_loads_what_is_installed_and_not_loaded() {
+    let case = with_installed(&["a", "b", "c"]);
+    case.tree.patch("a", 1, 0, &["vmlinux/f,1"]);
+    case.on_insert(hangs("b"));
+    let mut args = load_args(Path::new(""));
+    args.file = None;
+    args.all = true;
+    args.transition.wait = for_seconds(0.0);
+    assert_eq!(case.load(args).unwrap(), Outcome::Failed);
+    assert_eq!(case.told(), ["insert []"]);
+    has(
+        &case.out.text(),
+        &[
+            "  a: enabled already\n",
+            "  b: enabling: the transition goes on\n",
+            "  c: not loaded, as b was in transition\n",
+        ],
+    );
+
+    let case = with_installed(&["a", "b"]);
+    case.tree.patch("a", 1, 0, &["vmlinux/f,1"]);
+    case.on_insert(enables("b"));
+    let mut args = load_args(Path::new(""));
+    args.file = None;
+    args.all = true;
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["insert []"]);
+    has(&case.out.text(), &["b is enabled\n"]);
+}
+
+#[test]
+fn load_takes_the_name_of_what_is_installed() {
+    let case = Case::new();
+    case.tree.mainline();
+    case.install("my_patch", "");
+    case.on_insert(enables("my_patch"));
+    let outcome = case.load(load_args(Path::new("my-patch"))).unwrap();
+    assert_eq!(outcome, Outcome::Done);
+    assert_eq!(case.out.text(), "my_patch is enabled\n");
+    has(
+        &case.refuse(load_args(Path::new("other"))),
+        &["there is no file other, and no patch of that name is installed"],
+    );
+}
+
 /// A patch that replaces another one, whose module stays.
 fn replaces(tree: &Tree) -> io::Result<()> {
     tree.patch("newer", 1, 0, &["vmlinux/f,1"]);
@@ -1674,6 +1875,12 @@ fn those_that_wait_tell_the_phase() {
     let outcome = unload::run(&unload, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
 
+    for reverse in ["disable", "enable"] {
+        let advice = format!(
+            "\nIt ends by itself when no task is in the way any more. 'klp status my_patch' names these tasks, 'klp signal my_patch' interrupts them, 'klp wait my_patch' waits for the end, and 'klp {reverse} my_patch' reverses the transition.\n"
+        );
+        assert_eq!(case.err.text().matches(&advice).count(), 2);
+    }
     let tail = "effect, but for 1 task: 204 cat in foo_read()";
     let text = case.err.text();
     let told: Vec<&str> = text
@@ -2078,7 +2285,12 @@ fn the_status_tells_how_it_ended() {
     klp(&case, "wait second --timeout 0.1").code(3);
     klp(&case, "wait --timeout x").code(2);
     klp(&case, "wait --timeout -1").code(2);
-    klp(&case, "disable second --reverse").code(2);
+    klp(&case, "wait --timeout infinity first").code(0);
+    klp(&case, "disable second --timeout 0 --reverse").code(3);
+    klp(&case, "load").code(2);
+    klp(&case, "load --all x.ko").code(2);
+    klp(&case, "load --all --signal").code(2);
+    klp(&case, "signal first").code(1);
     klp(&case, "force second").code(1);
     klp(&case, "unload").code(2);
     klp(&case, "unload first --all").code(2);
@@ -2099,7 +2311,7 @@ fn help_lists_the_statuses() {
         let output = klp.args([command, "--help"]).assert().code(0);
         let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        has(&text, &["Exit status: 0", "3 if the time was up"]);
+        has(&text, &["Exit status: 0", "3 if the time was up", "130 if"]);
         assert!(!text.contains("--root"), "{text}");
     }
 }

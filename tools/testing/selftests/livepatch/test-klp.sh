@@ -95,10 +95,15 @@ stacked() {
 	says 0 '^    cmdline_proc_show,1: in effect$' status livepatch_sample
 	says 0 'is unloaded' unload livepatch_sample
 	says 0 '^    cmdline_proc_show,1: in effect$' status livepatch_cmdline
+	says 0 'is unloaded' unload livepatch_cmdline
+	says 0 '^  livepatch_cmdline: enabled$' load --all
+	says 0 '^  livepatch_cmdline: enabled already$' load --all
+	says 0 '^livepatch_cmdline is loaded already, and enabled$' load livepatch-cmdline
+	says 0 '^ +name +livepatch_cmdline$' info livepatch-cmdline
 	says 0 'no longer installed' uninstall livepatch_cmdline
 	rm -r "/var/lib/livepatch-rs/$(uname -r)"
 }
-test_case "klp status tells which of two patches is in effect, and what the installed file says" stacked
+test_case "klp status tells which of two patches is in effect, and klp load --all loads what is installed" stacked
 
 parameters() {
 	core
@@ -170,6 +175,8 @@ test_case "klp load takes compressed modules, whether the kernel can or not" com
 held() {
 	begin_sleep klp_test_sleep_deaf
 	says 3 "$(holds klp_test_sleeper)" load --timeout 2 "$SLEEPER"
+	says 3 "^It ends by itself .*'klp disable $PATCH' reverses the transition\.$" wait --timeout 0
+	says 3 '^ +"state": "enabling",$' wait --timeout 0 --json
 	says 3 "the time is up, and the transition goes on: $PATCH: enabling for [0-9]+ s" wait --timeout 1
 	says 0 "^ *$PATCH +enabling for [0-9]+ s" list
 	says 0 '[0-9]+ cat in klp_test_sleeper\(\)$' status
@@ -209,6 +216,40 @@ interrupted() {
 	expect_no_log "signaling remaining tasks"
 }
 test_case "klp wait --signal frees a transition from who can be interrupted" interrupted
+
+signalled() {
+	begin_sleep klp_test_sleep signal_after=60000
+	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
+	says 0 "^interrupted: [0-9]+ cat in klp_test_sleeper\(\)$" signal
+	says 0 "" wait --timeout 9 $PATCH
+	unique 4242
+	says 0 "no livepatch is in transition" signal
+	says 1 "$PATCH is not in transition" signal $PATCH
+	expect_no_log "signaling remaining tasks"
+}
+test_case "klp signal frees a transition from who can be interrupted" signalled
+
+control_c() {
+	local waiting status=0
+	begin_sleep klp_test_sleep_deaf
+	says 3 "" load --timeout 0 "$SLEEPER"
+	# With job control a shell does not have what is in the background ignore SIGINT.
+	set -m
+	klp wait >/tmp/interrupted 2>&1 &
+	waiting=$!
+	set +m
+	wait_for 20 grep -q "$PATCH: enabling" /tmp/interrupted || fail "klp wait has said nothing"
+	kill -INT $waiting
+	wait $waiting || status=$?
+	[ $status = 130 ] || fail "klp wait ended with status $status; it said: $(cat /tmp/interrupted)"
+	grep -q "^interrupted, and the transition goes on: $PATCH: enabling for " /tmp/interrupted ||
+		fail "klp wait said: $(cat /tmp/interrupted)"
+	expect_file "$KLP_SYSFS/$PATCH/transition" 1
+	echo 1 >"$TARGET/release"
+	says 0 "" wait
+	unique 4242
+}
+test_case "Ctrl-C ends the waiting of klp, and not the transition" control_c
 
 unload_held() {
 	core

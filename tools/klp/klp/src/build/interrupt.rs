@@ -6,12 +6,12 @@
 //! fails soon; what it has made on the way goes away as after any other failure. The second one ends
 //! klp at once.
 
+use crate::signals::is_ignored;
 use anyhow::{Context, Result};
 use rustix::process::{kill_process_group, Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
-use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output};
@@ -41,11 +41,9 @@ pub struct Interrupted;
 ///
 /// There can be no handler.
 pub fn watch() -> Result<()> {
-    let ignored = ignored();
     let wanted = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
-        // As nohup does it.
-        .filter(|signal| ignored & (1 << (signal - 1)) == 0);
+        .filter(|&signal| !is_ignored(signal));
     let mut signals = Signals::new(wanted).context("cannot wait for signals")?;
     let wait = move || {
         for signal in signals.forever() {
@@ -63,15 +61,6 @@ pub fn watch() -> Result<()> {
     let builder = thread::Builder::new().name("signals".to_owned());
     builder.spawn(wait).context("cannot start a thread")?;
     Ok(())
-}
-
-/// The signals that klp was started without, as a mask.
-fn ignored() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mut lines = status.lines();
-    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or_default()
 }
 
 /// Sends a signal to all programs that run.

@@ -10,6 +10,7 @@ use crate::system::patch_file::PatchFile;
 use crate::system::patches::{self, State};
 use crate::system::store::{Entry, Release, Store};
 use crate::system::{modules, support, System};
+use crate::transition::interrupt::Interrupted;
 use crate::transition::{TransitionArgs, WaitArgs};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
@@ -86,6 +87,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             Ok(fate) => fate,
             // Patches are loaded whether or not anybody reads of it.
             Err(error) if error.is::<Closed>() => Fate::Loaded,
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
                 let error = error.context(entry.name.to_string());
                 context.console.error(&error);
@@ -131,7 +133,8 @@ fn load(
         }
     }
     let args = load::Args {
-        file: entry.path.clone(),
+        file: Some(entry.path.clone()),
+        all: false,
         parameters: Vec::new(),
         core: None,
         replace_loaded: false,

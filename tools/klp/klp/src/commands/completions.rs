@@ -7,6 +7,7 @@ use crate::cli::{Cli, Context, Outcome};
 use crate::system::store::Store;
 use crate::system::System;
 use anyhow::{Context as _, Result};
+use clap::builder::Resettable;
 use clap::CommandFactory as _;
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
@@ -45,9 +46,25 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 /// Answers a shell that asks, and ends klp; does nothing where none does.
 pub fn answer() {
-    CompleteEnv::with_factory(Cli::command)
-        .var(VARIABLE)
-        .complete();
+    CompleteEnv::with_factory(command).var(VARIABLE).complete();
+}
+
+/// The command line, each alias as a command of its own: clap_complete offers one word for a command,
+/// the first one in the alphabet.
+fn command() -> clap::Command {
+    let klp = Cli::command();
+    let of_alias = |command: &clap::Command| {
+        let aliases = command.get_visible_aliases().map(str::to_owned);
+        let named = |alias: String| {
+            let command = command.clone().visible_alias(Resettable::Reset);
+            // klp ends when it has answered.
+            command.name(&*alias.leak())
+        };
+        aliases.map(named).collect::<Vec<_>>()
+    };
+    let aliases: Vec<_> = klp.get_subcommands().flat_map(of_alias).collect();
+    klp.mut_subcommands(|command| command.visible_alias(Resettable::Reset))
+        .subcommands(aliases)
 }
 
 /// Completes the names of patches that are loaded, and the names of module files.
@@ -58,6 +75,11 @@ pub(super) fn loaded() -> ArgValueCompleter {
 /// Completes the names of patches that are installed, and the names of module files.
 pub(super) fn installed() -> ArgValueCompleter {
     names_or_files(installed_names)
+}
+
+/// Completes the names of module files, and of patches that are installed for the running kernel.
+pub(super) fn files_or_installed() -> ArgValueCompleter {
+    names_or_files(running_names)
 }
 
 /// Completes the kernels that have installed patches.
@@ -118,6 +140,14 @@ fn installed_names(system: &System) -> BTreeSet<String> {
     let kernel = value_of("--kernel")
         .map(|release| release.to_string_lossy().into_owned())
         .or_else(|| system.release());
+    installed_for(system, kernel)
+}
+
+fn running_names(system: &System) -> BTreeSet<String> {
+    installed_for(system, system.release())
+}
+
+fn installed_for(system: &System, kernel: Option<String>) -> BTreeSet<String> {
     let all = Store::of(system).all().unwrap_or_default().into_iter();
     all.filter(|(release, _)| {
         kernel

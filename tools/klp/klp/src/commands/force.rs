@@ -64,7 +64,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     match watch::wait(context, &name, &wait)? {
         End::Still(State::Enabled) => context.console.result(&format!("{name} is enabled"))?,
         End::Still(_) | End::Gone => context.console.result(&format!("{name} is disabled"))?,
-        End::TimeIsUp(text) => bail!("the transition was forced, but has not ended: {text}"),
+        End::TimeIsUp(pending) => bail!(
+            "the transition was forced, but has not ended: {}",
+            pending.text
+        ),
     }
     Ok(Outcome::Done)
 }

@@ -2,7 +2,7 @@
 
 //! `klp lint`: finds what would be refused, before it is loaded.
 
-use super::completions;
+use super::{completions, file_of_argument};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::ModuleFile;
 use crate::knowledge::Knowledge;
@@ -46,8 +46,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// The livepatch
-    #[arg(value_name = "FILE.ko", add = completions::files())]
+    /// The livepatch's file, or the name of one that is installed
+    #[arg(value_name = "FILE.ko", add = completions::files_or_installed())]
     file: PathBuf,
 }
 
@@ -76,7 +76,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 /// Reads everything that is given.
 fn prepare(args: &Args, system: &System) -> Result<(Vec<u8>, Knowledge)> {
-    let data = ModuleFile::read(&args.file)?.bytes;
+    let data = ModuleFile::read(&file_of_argument(system, &args.file)?)?.bytes;
     let mut knowledge = Knowledge::default();
     // What is no module is of no machine; nothing else is needed to say so.
     let machine = Header::parse(&data).and_then(|header| header.machine());

@@ -3,7 +3,7 @@
 //! `klp load`: inserts a livepatch.
 
 use super::disable::{take_out, Out};
-use super::{completions, prune};
+use super::{boot, completions, file_of_argument, prune};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::ModuleFile;
 use crate::system::identity::Identity;
@@ -18,11 +18,13 @@ use anyhow::{bail, Result};
 use clap::Args as ClapArgs;
 use std::ffi::CString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Insert a livepatch and wait until it is in effect for all tasks
 ///
 /// Where the kernel has no livepatch support, livepatch.ko is inserted first. While the transition
-/// lasts, it tells whether the patch is in effect, and which tasks are in the way. If the kernel
+/// lasts, it tells whether the patch is in effect, and which tasks are in the way. After 60 seconds
+/// (--timeout) it ends with status 3, and the transition goes on in the kernel. If the kernel
 /// refuses the patch, its own messages are shown, and livepatch.ko is removed again if it was
 /// inserted for it.
 ///
@@ -31,13 +33,20 @@ use std::path::PathBuf;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// The livepatch, which may be compressed
-    #[arg(add = completions::files())]
-    pub file: PathBuf,
+    /// The livepatch's file, which may be compressed, or the name of one that is installed
+    #[arg(value_name = "FILE", required_unless_present = "all", add = completions::files_or_installed())]
+    pub file: Option<PathBuf>,
 
     /// Parameters of the module, NAME=VALUE
     #[arg(value_name = "PARAM=VALUE")]
     pub parameters: Vec<String>,
+
+    /// All livepatches that are installed for the running kernel and not loaded, in their order
+    ///
+    /// This is what klp boot does at boot, but a transition is reversed with --reverse only. As at
+    /// boot, the word klp.boot=0 on the kernel's command line keeps them from being loaded.
+    #[arg(long, conflicts_with_all = ["file", "parameters", "core", "replace_loaded", "prune", "signal"])]
+    pub all: bool,
 
     /// livepatch.ko, if it is not where modprobe looks for modules
     #[arg(long, value_name = "PATH")]
@@ -62,8 +71,11 @@ pub struct Args {
 /// Inserts a livepatch in the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("load")?;
+    let Some(path) = &args.file else {
+        return load_installed(args, context);
+    };
     let parameters = modules::parameters(&args.parameters)?;
-    let file = ModuleFile::read(&args.file)?;
+    let file = ModuleFile::read(&file_of_argument(&context.system, path)?)?;
     file.need_module()?;
     modules::check_parameters(&file, &args.parameters)?;
     let name = file.name();
@@ -108,6 +120,20 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             .note(&format!("the kernel is tainted now: {}", taints.join(", ")));
     }
     finish(context, &name, args)
+}
+
+/// Loads what is installed, as at boot.
+fn load_installed(args: &Args, context: &mut Context) -> Result<Outcome> {
+    let timeout = args.transition.limited().timeout.unwrap_or(Duration::MAX);
+    let args = boot::Args {
+        timeout: timeout
+            .as_millis()
+            .div_ceil(1000)
+            .try_into()
+            .unwrap_or(u32::MAX),
+        no_reverse: !args.transition.reverse,
+    };
+    boot::run(&args, context)
 }
 
 /// How loading a file begins.

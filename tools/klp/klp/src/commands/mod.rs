@@ -21,6 +21,7 @@ pub mod man;
 pub mod new;
 pub mod prune;
 mod report;
+pub mod signal;
 pub mod status;
 pub mod uninstall;
 pub mod unload;
@@ -28,20 +29,21 @@ pub mod wait;
 
 use crate::cli::{Context, Outcome};
 use crate::console::Closed;
-use crate::file::module_file::name_of_argument;
+use crate::file::module_file::{is_path, module_name, name_of_argument};
 use crate::system::patches::{self, State};
 use crate::system::store::{Release, Store};
 use crate::system::support::MODULE;
 use crate::system::{modules, System};
+use crate::transition::interrupt::Interrupted;
 use crate::transition::TransitionArgs;
-use anyhow::{bail, Result};
+use anyhow::{bail, Context as _, Result};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the statuses mean, for those that wait.
 const STATUS_OF_WAITING: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong \
 arguments; 3 if the time was up, in which case the transition goes on, or was reversed if that was \
-asked for.";
+asked for; 130 if Ctrl-C (SIGINT) ended the waiting, in which case the transition goes on.";
 
 /// What the statuses mean, for those that do not wait.
 const STATUS: &str = "Exit status: 0 if all went well; 1 if it failed; 2 for wrong arguments.";
@@ -103,7 +105,7 @@ fn each(
         match take(context, name) {
             Ok(Outcome::Done) => {}
             Ok(other) => return Ok(other),
-            Err(error) if error.is::<Closed>() => return Err(error),
+            Err(error) if error.is::<Closed>() || error.is::<Interrupted>() => return Err(error),
             Err(error) => {
                 context.console.error(&error);
                 outcome = Outcome::Failed;
@@ -134,7 +136,7 @@ fn find(system: &System, name: &str) -> Result<Found> {
             bail!("livepatch is no patch, but what loads them: rmmod removes it, when no patch is loaded")
         }
         Some(_) => bail!("{name} is a module, but no livepatch"),
-        None if is_installed(system, name) => {
+        None if installed_file(system, name).is_some() => {
             bail!("{name} is installed, but not loaded: 'klp load {name}' loads it")
         }
         None => {
@@ -147,11 +149,6 @@ fn find(system: &System, name: &str) -> Result<Found> {
     }
 }
 
-/// Whether a patch of this name is installed for the running kernel.
-fn is_installed(system: &System, name: &str) -> bool {
-    installed_file(system, name).is_some()
-}
-
 /// The file of the patch of this name that is installed for the running kernel.
 fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
     let release = Release::running(system).ok()??;
@@ -160,6 +157,21 @@ fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
         .filter(|entry| entry.name.as_str() == name)
         .map(|entry| entry.path)
         .next()
+}
+
+/// The file that a user names: by its path, or by the name of a patch that is installed for the
+/// running kernel, or that modprobe finds.
+fn file_of_argument(system: &System, argument: &Path) -> Result<PathBuf> {
+    let text = argument.to_string_lossy();
+    if is_path(&text) || argument.is_file() {
+        return Ok(argument.to_owned());
+    }
+    let name = module_name(&text);
+    installed_file(system, &name)
+        .or_else(|| modules::find_file(system, &name))
+        .with_context(|| {
+            format!("there is no file {text}, and no patch of that name is installed: 'klp installed' lists those that are")
+        })
 }
 
 /// The names of all patches, those among them that are disabled.

@@ -2,6 +2,7 @@
 
 //! `klp wait`: waits for the end of transitions.
 
+use super::report::Report;
 use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
@@ -22,6 +23,10 @@ pub struct Args {
     #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: Option<String>,
 
+    /// At the end, print what klp status --json prints
+    #[arg(long)]
+    pub json: bool,
+
     /// How to wait.
     #[command(flatten)]
     pub wait: WaitArgs,
@@ -32,18 +37,27 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if args.wait.signal {
         context.system.need_root("wait --signal")?;
     }
+    let named = args.patch.as_deref().map(name_of_argument);
+    let outcome = wait(args, named.as_deref(), context)?;
+    if args.json {
+        let report = Report::new(context, named.as_deref(), true)?;
+        context.console.json(&report)?;
+    }
+    Ok(outcome)
+}
+
+fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outcome> {
     let start = Instant::now();
     let mut how = WaitArgs {
         timeout: args.wait.timeout,
         signal: args.wait.signal,
     };
-    let named = args.patch.as_deref().map(name_of_argument);
-    if let Some(name) = &named {
+    if let Some(name) = named {
         find(&context.system, name)?;
     }
     loop {
-        let name = match &named {
-            Some(name) => name.clone(),
+        let name = match named {
+            Some(name) => name.to_owned(),
             None => match patches::in_transition(&context.system, "")? {
                 Some(name) => name,
                 None => return Ok(Outcome::Done),
@@ -53,10 +67,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             how.timeout = Some(timeout.saturating_sub(start.elapsed()));
         }
         match watch::wait(context, &name, &how)? {
-            End::TimeIsUp(text) => {
-                context.console.note(&format!(
-                    "the time is up, and the transition goes on: {text}"
-                ));
+            End::TimeIsUp(pending) => {
+                pending.tell(context, &name, "the time is up");
                 return Ok(Outcome::TimeIsUp);
             }
             End::Still(_) | End::Gone if named.is_some() => return Ok(Outcome::Done),

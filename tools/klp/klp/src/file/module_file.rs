@@ -135,13 +135,17 @@ pub(crate) fn module_name(name: &str) -> String {
     name.replace('-', "_")
 }
 
+/// Whether a user names a file, and not a module.
+pub(crate) fn is_path(argument: &str) -> bool {
+    argument.contains('/') || argument.contains(".ko")
+}
+
 /// The module that a user names: by its name, or by the file that it was inserted from.
 pub fn name_of_argument(argument: &str) -> String {
-    let path = Path::new(argument);
-    let is_file = argument.contains('/') || argument.contains(".ko");
-    if !is_file {
+    if !is_path(argument) {
         return module_name(argument);
     }
+    let path = Path::new(argument);
     match ModuleFile::read(path) {
         Ok(file) => file.name(),
         // The file need not be there any more.

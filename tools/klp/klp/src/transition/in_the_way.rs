@@ -2,7 +2,7 @@
 
 //! What a transition has come to, and which tasks are in the way of the rest, in words.
 
-use crate::system::blockers::{Blockers, Place};
+use crate::system::blockers::{Blocker, Blockers, Place};
 use crate::system::patches::State;
 use crate::system::phase::Phase;
 
@@ -22,12 +22,7 @@ pub(crate) fn line(
             return with_effect(state, phase, &unknown);
         }
     };
-    let tasks: Vec<String> = blockers
-        .tasks
-        .iter()
-        .take(NAMED)
-        .map(|task| format!("{} {} {}", task.pid, task.name, whereabouts(&task.place)))
-        .collect();
+    let tasks: Vec<String> = blockers.tasks.iter().take(NAMED).map(task).collect();
     let mut text = count(state, phase, blockers.count());
     if !tasks.is_empty() {
         text = format!("{text}: {}", tasks.join("; "));
@@ -72,6 +67,11 @@ pub(crate) fn with_effect(state: State, phase: Option<Phase>, text: &str) -> Str
     format!("{effect}, {text}")
 }
 
+/// A task and where it is.
+pub(crate) fn task(task: &Blocker) -> String {
+    format!("{} {} {}", task.pid, task.name, whereabouts(&task.place))
+}
+
 /// Where a task is, after its name.
 pub(crate) fn whereabouts(place: &Place) -> String {
     match place {
@@ -85,7 +85,6 @@ pub(crate) fn whereabouts(place: &Place) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::blockers::Blocker;
 
     fn cat(pid: i32) -> Blocker {
         Blocker {

@@ -3,6 +3,7 @@
 //! Transitions: having patches change over, waiting for that, and what is said of it.
 
 pub mod in_the_way;
+pub mod interrupt;
 pub mod switch;
 pub mod watch;
 
@@ -14,10 +15,17 @@ use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
 
+/// How long a command waits that begins a transition, unless it is told. The kernel itself interrupts
+/// tasks in the way before that: livepatch.ko after 2 seconds, mainline's core after 15.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// How to wait for a transition.
 #[derive(Debug, Default, Args)]
 pub struct WaitArgs {
-    /// Stop waiting after that long, with status 3; 0 looks once
+    /// Stop waiting after that long, with status 3; the transition goes on
+    ///
+    /// 0 does not wait, 'infinity' waits as long as it takes. Without --timeout, klp wait waits as
+    /// long as it takes, and other commands wait for 60 seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 
@@ -41,14 +49,27 @@ pub struct TransitionArgs {
     pub wait: WaitArgs,
 
     /// When the time is up, reverse the transition, and wait for that once as long
-    #[arg(long, requires = "timeout")]
+    #[arg(long)]
     pub reverse: bool,
 }
 
+impl TransitionArgs {
+    /// How to wait, never without a limit that nobody wanted to be without.
+    pub(crate) fn limited(&self) -> WaitArgs {
+        WaitArgs {
+            timeout: Some(self.wait.timeout.unwrap_or(LIMIT)),
+            signal: self.wait.signal,
+        }
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
+    if text == "infinity" {
+        return Ok(Duration::MAX);
+    }
     let seconds: f64 = text
         .parse()
-        .map_err(|_| "it is no number of seconds".to_owned())?;
+        .map_err(|_| "it is neither a number of seconds nor 'infinity'".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
@@ -72,4 +93,43 @@ fn write_refused(system: &System, name: &str, enabled: bool, error: &io::Error) 
         }
     }
     anyhow!("{name} cannot be {verb}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_number_of_seconds_or_infinity() {
+        for (text, limit) in [
+            ("0", Some(Duration::ZERO)),
+            ("1.5", Some(Duration::from_millis(1500))),
+            ("infinity", Some(Duration::MAX)),
+            ("-1", None),
+            ("x", None),
+        ] {
+            assert_eq!(seconds(text).ok(), limit, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_begins_a_transition_waits_for_a_minute_unless_it_is_told() {
+        let limited = |timeout| {
+            let wait = WaitArgs {
+                timeout,
+                signal: true,
+            };
+            let how = TransitionArgs {
+                wait,
+                reverse: false,
+            };
+            let limited = how.limited();
+            assert!(limited.signal);
+            limited.timeout
+        };
+        assert_eq!(limited(None), Some(Duration::from_secs(60)));
+        for told in [Duration::ZERO, Duration::MAX] {
+            assert_eq!(limited(Some(told)), Some(told));
+        }
+    }
 }

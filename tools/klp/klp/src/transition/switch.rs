@@ -2,7 +2,7 @@
 
 //! Seeing a transition through: waiting for its end, and turning it round if it takes too long.
 
-use super::watch::{self, End};
+use super::watch::{self, End, Pending};
 use super::{set_enabled, TransitionArgs};
 use crate::cli::{Context, Outcome};
 use crate::system::patches::State;
@@ -32,8 +32,9 @@ pub(crate) fn see_through(
     enabled: bool,
     how: &TransitionArgs,
 ) -> Result<Ended> {
-    let text = match watch::wait(context, name, &how.wait)? {
-        End::TimeIsUp(text) => text,
+    let wait = how.limited();
+    let pending = match watch::wait(context, name, &wait)? {
+        End::TimeIsUp(pending) => pending,
         end if is_enabled(&end) == enabled => return Ok(Ended::AsWanted),
         _ if enabled => {
             bail!("{name} was disabled, or replaced, by somebody else while it was being enabled")
@@ -41,14 +42,15 @@ pub(crate) fn see_through(
         _ => bail!("{name} was enabled by somebody else while it was being disabled"),
     };
     if !how.reverse {
-        return goes_on(context, &text);
+        return Ok(goes_on(context, name, &pending));
     }
     context.console.note(&format!(
-        "the time is up, and the transition is reversed: {text}"
+        "the time is up, and the transition is reversed: {}",
+        pending.text
     ));
     set_enabled(&context.system, name, !enabled)?;
-    match watch::wait(context, name, &how.wait)? {
-        End::TimeIsUp(text) => goes_on(context, &text),
+    match watch::wait(context, name, &wait)? {
+        End::TimeIsUp(pending) => Ok(goes_on(context, name, &pending)),
         end if is_enabled(&end) == enabled => Ok(Ended::BeforeReversal),
         _ => Ok(Ended::Reversed),
     }
@@ -100,9 +102,7 @@ fn is_enabled(end: &End) -> bool {
     matches!(end, End::Still(State::Enabled))
 }
 
-fn goes_on(context: &mut Context, text: &str) -> Result<Ended> {
-    context.console.note(&format!(
-        "the time is up, and the transition goes on: {text}"
-    ));
-    Ok(Ended::GoesOn)
+fn goes_on(context: &mut Context, name: &str, pending: &Pending) -> Ended {
+    pending.tell(context, name, "the time is up");
+    Ended::GoesOn
 }

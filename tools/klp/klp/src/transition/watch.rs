@@ -2,6 +2,7 @@
 
 //! Waiting for the end of a transition.
 
+use super::interrupt::{Interrupted, Watch};
 use super::{in_the_way, WaitArgs};
 use crate::cli::Context;
 use crate::console::elapsed;
@@ -27,12 +28,39 @@ pub(crate) enum End {
     Still(State),
     /// There is no such patch any more.
     Gone,
-    /// The time was up; this is known of the transition.
-    TimeIsUp(String),
+    /// The time was up.
+    TimeIsUp(Pending),
+}
+
+/// A transition that goes on.
+pub(crate) struct Pending {
+    state: State,
+    /// What is known of it.
+    pub text: String,
+}
+
+impl Pending {
+    /// Says why it is not waited for any longer, what goes on in the kernel, and what can be done.
+    pub(crate) fn tell(&self, context: &mut Context, patch: &str, why: &str) {
+        let text = format!("{why}, and the transition goes on: {}", self.text);
+        context.console.note(&text);
+        let reverse = match self.state {
+            State::Disabling => "enable",
+            _ => "disable",
+        };
+        context.console.note(&format!(
+            "It ends by itself when no task is in the way any more. 'klp status {patch}' names these tasks, 'klp signal {patch}' interrupts them, 'klp wait {patch}' waits for the end, and 'klp {reverse} {patch}' reverses the transition."
+        ));
+    }
 }
 
 /// Waits until the patch is not in transition.
+///
+/// # Errors
+///
+/// [`Interrupted`] where the user does not want to wait any longer.
 pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result<End> {
+    let watch = Watch::begin();
     let start = Instant::now();
     // It may have begun long before.
     let before = age(&context.system, patch);
@@ -47,10 +75,11 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
         }
         let waited = start.elapsed();
         let time_is_up = how.timeout.is_some_and(|timeout| waited >= timeout);
+        let is_interrupted = watch.received();
         let look = looked.map_or(waited >= PATIENCE, |looked| {
             looked.elapsed() >= LOOK_CLOSELY
         });
-        if look || time_is_up {
+        if look || time_is_up || is_interrupted {
             looked = Some(Instant::now());
             let Some(current) = patches::one(&context.system, patch)? else {
                 return Ok(End::Gone);
@@ -68,8 +97,14 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
                 elapsed(time),
                 in_the_way::line(current.state, phase, &blockers)
             );
-            if time_is_up {
-                return Ok(End::TimeIsUp(text));
+            if time_is_up || is_interrupted {
+                let state = current.state;
+                let pending = Pending { state, text };
+                if time_is_up {
+                    return Ok(End::TimeIsUp(pending));
+                }
+                pending.tell(context, patch, "interrupted");
+                return Err(Interrupted.into());
             }
             context.console.progress(&text, phase != told);
             told = phase;

@@ -8,7 +8,7 @@ mod text;
 pub use crate::console::SCHEMA;
 pub use report::Report;
 
-use super::completions;
+use super::{completions, file_of_argument};
 use crate::cli::{Context, Outcome};
 use crate::file::module::{self, Module};
 use crate::file::module_file::ModuleFile;
@@ -30,8 +30,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// The modules
-    #[arg(value_name = "FILE.ko", required = true, add = completions::files())]
+    /// The modules' files, or the names of livepatches that are installed
+    #[arg(value_name = "FILE.ko", required = true, add = completions::files_or_installed())]
     files: Vec<PathBuf>,
 }
 
@@ -50,7 +50,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let mut outcome = Outcome::Done;
     let mut files = Vec::new();
     for path in &args.files {
-        let report = ModuleFile::read(path).and_then(|file| match Module::parse(&file.bytes) {
+        let file = file_of_argument(&context.system, path);
+        let report = file.and_then(|path| ModuleFile::read(&path));
+        let report = report.and_then(|file| match Module::parse(&file.bytes) {
             Ok(module) => Ok(Report::new(path, &module)),
             Err(error) => Err(module::refusal(path, &file.bytes, error)),
         });

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `klp signal`: interrupts the tasks that are in the way of a transition.
+
+use super::{completions, find, Found};
+use crate::cli::{Context, Outcome};
+use crate::file::module_file::name_of_argument;
+use crate::system::patches::{self, State};
+use crate::system::{blockers, is_gone};
+use crate::transition::in_the_way;
+use anyhow::{anyhow, bail, Result};
+
+/// Interrupt the tasks that are in the way of a transition, once
+///
+/// Their processes get SIGSTOP, and SIGCONT right after it, as with --signal of the commands that
+/// wait: a task that sleeps and can be interrupted then leaves the function that it is in. The
+/// kernel does this by itself after some time. Mainline's core of Linux 4.15 to 5.0 does it when klp
+/// writes to the patch's file 'signal', which is done there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS)]
+pub struct Args {
+    /// The patch, or its file; the one that is in transition, if none is named
+    #[arg(value_name = "NAME", add = completions::loaded())]
+    pub patch: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
+    context.system.need_root("signal")?;
+    let name = match &args.patch {
+        Some(patch) => name_of_argument(patch),
+        None => match patches::in_transition(&context.system, "")? {
+            Some(name) => name,
+            None => {
+                context.console.result("no livepatch is in transition")?;
+                return Ok(Outcome::Done);
+            }
+        },
+    };
+    let Found::Patch(State::Enabling | State::Disabling) = find(&context.system, &name)? else {
+        bail!("{name} is not in transition: no task is in the way");
+    };
+    match patches::write(&context.system, &name, "signal", "1") {
+        Ok(()) => {
+            let text = format!("the kernel has interrupted the tasks in the way of {name}");
+            context.console.result(&text)?;
+            return Ok(Outcome::Done);
+        }
+        Err(error) if is_gone(&error) => {}
+        Err(error) => bail!("the kernel does not interrupt the tasks in the way: {error}"),
+    }
+    let patch = patches::one(&context.system, &name)?;
+    let Some(patch) = patch.filter(|patch| patch.state.is_transition()) else {
+        context
+            .console
+            .result(&format!("the transition of {name} has ended"))?;
+        return Ok(Outcome::Done);
+    };
+    let blockers = blockers::of(&context.system, &patch)
+        .map_err(|error| anyhow!("what is in the way of {name} is not known: {error}"))?;
+    if blockers.tasks.is_empty() {
+        context
+            .console
+            .result(&format!("no task is seen in the way of {name}"))?;
+        return Ok(Outcome::Done);
+    }
+    let done = blockers::interrupt(&context.system, &blockers);
+    let told = |is_done: bool| {
+        let tasks = blockers.tasks.iter();
+        let tasks = tasks.filter(|task| done.contains(&task.pid) == is_done);
+        tasks.map(in_the_way::task).collect::<Vec<_>>().join("; ")
+    };
+    if done.len() < blockers.tasks.len() {
+        context.console.note(&format!(
+            "cannot be interrupted, as they are threads of the kernel, stopped, or gone: {}",
+            told(false)
+        ));
+    }
+    if done.is_empty() {
+        bail!("no task in the way of {name} was interrupted");
+    }
+    context
+        .console
+        .result(&format!("interrupted: {}", told(true)))?;
+    Ok(Outcome::Done)
+}

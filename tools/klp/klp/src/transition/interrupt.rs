@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Ctrl-C while klp waits.
+//!
+//! It ends the waiting, and not the transition, which is the kernel's. While klp does not wait, SIGINT
+//! ends it as usual.
+
+use crate::signals::is_ignored;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use thiserror::Error;
+
+/// What a shell makes of a program that SIGINT ended.
+pub const STATUS: u8 = 128 + SIGINT as u8;
+
+/// The user does not want to wait any longer; what there is to say is said.
+#[derive(Debug, Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+struct Flags {
+    /// SIGINT has come while klp waited.
+    received: Arc<AtomicBool>,
+    /// klp does not wait.
+    is_idle: Arc<AtomicBool>,
+}
+
+/// As long as it is there, SIGINT is written down in place of ending klp.
+pub(super) struct Watch(Option<&'static Flags>);
+
+impl Watch {
+    /// Begins. Where there can be no handler, SIGINT ends klp as usual.
+    pub(super) fn begin() -> Self {
+        static FLAGS: OnceLock<Option<Flags>> = OnceLock::new();
+        let flags = FLAGS.get_or_init(|| match is_ignored(SIGINT) {
+            true => None,
+            false => Flags::register().ok(),
+        });
+        if let Some(flags) = flags {
+            flags.is_idle.store(false, Ordering::SeqCst);
+        }
+        Watch(flags.as_ref())
+    }
+
+    /// Whether SIGINT has come.
+    pub(super) fn received(&self) -> bool {
+        self.0
+            .is_some_and(|flags| flags.received.load(Ordering::SeqCst))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(flags) = self.0 {
+            flags.is_idle.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Flags {
+    fn register() -> io::Result<Self> {
+        let flags = Flags {
+            received: Arc::default(),
+            is_idle: Arc::new(AtomicBool::new(true)),
+        };
+        flag::register_conditional_default(SIGINT, flags.is_idle.clone())?;
+        flag::register(SIGINT, flags.received.clone())?;
+        Ok(flags)
+    }
+}
