@@ -12,6 +12,7 @@ use crate::system::patches::{self, State};
 use crate::system::support::{self, Core};
 use crate::system::taint::Taints;
 use crate::system::{modules, refusal, removal, System};
+use crate::transition::interrupt::Watch;
 use crate::transition::switch::{self, Enabled};
 use crate::transition::TransitionArgs;
 use anyhow::{bail, Result};
@@ -213,6 +214,7 @@ fn take_core_back(system: &System) -> String {
 }
 
 fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()> {
+    let _watch = Watch::begin();
     let mut log = Log::from_now(system);
     modules::insert(system, file, parameters)
         .map_err(|error| refusal::error(system, file, &error, log.read()))

@@ -13,9 +13,8 @@ use anyhow::{anyhow, bail, Result};
 /// Interrupt the tasks that are in the way of a transition, once
 ///
 /// Their processes get SIGSTOP, and SIGCONT right after it, as with --signal of the commands that
-/// wait: a task that sleeps and can be interrupted then leaves the function that it is in. The
-/// kernel does this by itself after some time. Mainline's core of Linux 4.15 to 5.0 does it when klp
-/// writes to the patch's file 'signal', which is done there.
+/// wait: a task that sleeps and can be interrupted then leaves the function that it is in. A kernel
+/// whose livepatch core has a file 'signal' for each patch (Linux 4.15 to 5.0) is told to do so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {

@@ -2,8 +2,9 @@
 
 //! Ctrl-C while klp waits.
 //!
-//! It ends the waiting, and not the transition, which is the kernel's. While klp does not wait, SIGINT
-//! ends it as usual.
+//! It ends the waiting, and not the transition, which is the kernel's. So that klp can say so, a
+//! SIGINT that comes while the kernel inserts a patch ends the waiting that follows. At other times it
+//! ends klp as usual.
 
 use crate::signals::is_ignored;
 use signal_hook::consts::SIGINT;
@@ -22,25 +23,25 @@ pub const STATUS: u8 = 128 + SIGINT as u8;
 pub struct Interrupted;
 
 struct Flags {
-    /// SIGINT has come while klp waited.
+    /// SIGINT has come while it did not end klp.
     received: Arc<AtomicBool>,
-    /// klp does not wait.
-    is_idle: Arc<AtomicBool>,
+    /// It ends klp.
+    ends_klp: Arc<AtomicBool>,
 }
 
 /// As long as it is there, SIGINT is written down in place of ending klp.
-pub(super) struct Watch(Option<&'static Flags>);
+pub(crate) struct Watch(Option<&'static Flags>);
 
 impl Watch {
     /// Begins. Where there can be no handler, SIGINT ends klp as usual.
-    pub(super) fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         static FLAGS: OnceLock<Option<Flags>> = OnceLock::new();
         let flags = FLAGS.get_or_init(|| match is_ignored(SIGINT) {
             true => None,
             false => Flags::register().ok(),
         });
         if let Some(flags) = flags {
-            flags.is_idle.store(false, Ordering::SeqCst);
+            flags.ends_klp.store(false, Ordering::SeqCst);
         }
         Watch(flags.as_ref())
     }
@@ -55,7 +56,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(flags) = self.0 {
-            flags.is_idle.store(true, Ordering::SeqCst);
+            flags.ends_klp.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -64,9 +65,9 @@ impl Flags {
     fn register() -> io::Result<Self> {
         let flags = Flags {
             received: Arc::default(),
-            is_idle: Arc::new(AtomicBool::new(true)),
+            ends_klp: Arc::new(AtomicBool::new(true)),
         };
-        flag::register_conditional_default(SIGINT, flags.is_idle.clone())?;
+        flag::register_conditional_default(SIGINT, flags.ends_klp.clone())?;
         flag::register(SIGINT, flags.received.clone())?;
         Ok(flags)
     }

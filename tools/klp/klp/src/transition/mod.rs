@@ -22,10 +22,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How to wait for a transition.
 #[derive(Debug, Default, Args)]
 pub struct WaitArgs {
-    /// Stop waiting after that long, with status 3; the transition goes on
+    /// Stop waiting after that long, with status 3; the transition goes on [default: 60; of klp
+    /// wait: infinity]
     ///
-    /// 0 does not wait, 'infinity' waits as long as it takes. Without --timeout, klp wait waits as
-    /// long as it takes, and other commands wait for 60 seconds.
+    /// 0 does not wait, 'infinity' waits as long as it takes.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
 
@@ -54,7 +54,7 @@ pub struct TransitionArgs {
 }
 
 impl TransitionArgs {
-    /// How to wait, never without a limit that nobody wanted to be without.
+    /// How to wait, with a limit also where none was given.
     pub(crate) fn limited(&self) -> WaitArgs {
         WaitArgs {
             timeout: Some(self.wait.timeout.unwrap_or(LIMIT)),
