@@ -12,7 +12,7 @@ use crate::system::patches::{self, State};
 use crate::system::support::{self, Core};
 use crate::system::taint::Taints;
 use crate::system::{modules, refusal, removal, System};
-use crate::transition::interrupt::Watch;
+use crate::transition::interrupt::{self, Watch};
 use crate::transition::switch::{self, Enabled};
 use crate::transition::TransitionArgs;
 use anyhow::{bail, Result};
@@ -72,6 +72,7 @@ pub struct Args {
 /// Inserts a livepatch in the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("load")?;
+    interrupt::check()?;
     let Some(path) = &args.file else {
         return load_installed(args, context);
     };

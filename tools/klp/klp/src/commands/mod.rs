@@ -34,7 +34,7 @@ use crate::system::patches::{self, State};
 use crate::system::store::{Release, Store};
 use crate::system::support::MODULE;
 use crate::system::{modules, System};
-use crate::transition::interrupt::Interrupted;
+use crate::transition::interrupt::{self, Interrupted};
 use crate::transition::TransitionArgs;
 use anyhow::{bail, Context as _, Result};
 use clap::Args;
@@ -102,6 +102,7 @@ fn each(
     }
     let mut outcome = Outcome::Done;
     for name in names {
+        interrupt::check()?;
         match take(context, name) {
             Ok(Outcome::Done) => {}
             Ok(other) => return Ok(other),

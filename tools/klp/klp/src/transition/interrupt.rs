@@ -29,13 +29,14 @@ struct Flags {
     ends_klp: Arc<AtomicBool>,
 }
 
+static FLAGS: OnceLock<Option<Flags>> = OnceLock::new();
+
 /// As long as it is there, SIGINT is written down in place of ending klp.
 pub(crate) struct Watch(Option<&'static Flags>);
 
 impl Watch {
     /// Begins. Where there can be no handler, SIGINT ends klp as usual.
     pub(crate) fn begin() -> Self {
-        static FLAGS: OnceLock<Option<Flags>> = OnceLock::new();
         let flags = FLAGS.get_or_init(|| match is_ignored(SIGINT) {
             true => None,
             false => Flags::register().ok(),
@@ -45,11 +46,19 @@ impl Watch {
         }
         Watch(flags.as_ref())
     }
+}
 
-    /// Whether SIGINT has come.
-    pub(super) fn received(&self) -> bool {
-        self.0
-            .is_some_and(|flags| flags.received.load(Ordering::SeqCst))
+/// Whether SIGINT has come.
+pub(super) fn received() -> bool {
+    let flags = FLAGS.get().and_then(Option::as_ref);
+    flags.is_some_and(|flags| flags.received.load(Ordering::SeqCst))
+}
+
+/// Keeps klp from beginning anything else where SIGINT has come.
+pub(crate) fn check() -> Result<(), Interrupted> {
+    match received() {
+        true => Err(Interrupted),
+        false => Ok(()),
     }
 }
 

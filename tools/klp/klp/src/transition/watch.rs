@@ -2,7 +2,7 @@
 
 //! Waiting for the end of a transition.
 
-use super::interrupt::{Interrupted, Watch};
+use super::interrupt::{self, Interrupted, Watch};
 use super::{in_the_way, WaitArgs};
 use crate::cli::Context;
 use crate::console::elapsed;
@@ -60,7 +60,7 @@ impl Pending {
 ///
 /// [`Interrupted`] where the user does not want to wait any longer.
 pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result<End> {
-    let watch = Watch::begin();
+    let _watch = Watch::begin();
     let start = Instant::now();
     // It may have begun long before.
     let before = age(&context.system, patch);
@@ -75,7 +75,7 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
         }
         let waited = start.elapsed();
         let time_is_up = how.timeout.is_some_and(|timeout| waited >= timeout);
-        let is_interrupted = watch.received();
+        let is_interrupted = interrupt::received();
         let look = looked.map_or(waited >= PATIENCE, |looked| {
             looked.elapsed() >= LOOK_CLOSELY
         });
