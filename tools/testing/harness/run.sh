@@ -34,7 +34,9 @@ verdict() {
 
 OUTPUT=$(mktemp "$CACHE/tmp/harness.XXXXXX")
 KEPT=$OUTPUT.guest
-trap 'rm -rf "$OUTPUT" "$KEPT"' EXIT
+# Neither in the checkout nor in the cache.
+AWAY=$(mktemp -d)
+trap 'rm -rf "$OUTPUT" "$KEPT" "$AWAY"' EXIT
 
 # selftests ARGUMENT...: into $OUTPUT. What goes wrong is meant to, and of no
 # interest unless it is not what was meant.
@@ -53,6 +55,15 @@ guest() {
 	echo "# run.sh ended with status $status; it said:"
 	sed 's/^/#   /' "$OUTPUT"
 	return 1
+}
+
+# from_away STATUS ARGUMENT...: the same, called in $AWAY.
+from_away() {
+	local status=0
+	cd "$AWAY"
+	guest "$@" || status=1
+	cd "$OLDPWD"
+	return "$status"
 }
 
 # shows REGEX: a line of the last run's output.
@@ -154,5 +165,17 @@ verdict "is started again" shows 'said nothing for 2 s before its first process;
 verdict "and given up in the end" shows 'error: the kernel said nothing for 2 s .* three times'
 verdict "a guest that says nothing is stopped" guest 124 --silence 5 -- sleep 50
 verdict "the silence is told" shows 'error: the guest was stopped .* silent for 5 s'
+
+say "guests from another directory"
+mkdir -p "$AWAY/overlay"
+echo "there" >"$AWAY/overlay/word"
+# shellcheck disable=SC2016 # for the guest's shell
+verdict "a guest is run, and kept, from any directory" \
+	from_away 0 --overlay overlay --console-log console.log --save kept -- 'line=$(/.vm/pause); echo "$line, and $(cat /word)"'
+verdict "the console's log is where it was wanted" grep -q 'Linux version' "$AWAY/console.log"
+verdict "the guest is restored from there" from_away 0 --restore kept -- here
+verdict "it has what the overlay has" shows '^here, and there$'
+verdict "a path that leads nowhere is an error" from_away 1 --kernel no/image -- true
+verdict "it is told in full" shows "^error: no kernel image at $AWAY/no/image\$"
 
 conclude

@@ -27,6 +27,10 @@ usage() {
 		  --restore DIR       go on with a guest that was kept, in place of booting one;
 		                      COMMAND is its line of input, which /.vm/pause prints
 
+		Relative paths are relative to the current directory. QEMU runs in the toolchain
+		tree, so paths in --qemu-args must be absolute, and below the checkout, the cache
+		or a directory in BIND=.
+
 		A guest that is kept can be restored any number of times, with the options that
 		it was booted with.
 
@@ -56,6 +60,9 @@ SAVE=
 RESTORE=
 BOOT_SILENCE=${BOOT_SILENCE:-120}
 
+# absolute PATH: also of what is not there.
+absolute() { realpath -ms -- "$1"; }
+
 while [ $# -gt 0 ]; do
 	case "$1" in
 	--help)
@@ -72,17 +79,17 @@ while [ $# -gt 0 ]; do
 		;;&
 	--variant) VARIANT=$2 ;;
 	--guest) FLAVOUR=$2 ;;
-	--kernel) KERNEL=$2 ;;
-	--overlay) OVERLAYS+=("$2") ;;
+	--kernel) KERNEL=$(absolute "$2") ;;
+	--overlay) OVERLAYS+=("$(absolute "$2")") ;;
 	--timeout) TIMEOUT=$2 ;;
-	--console-log) CONSOLE_LOG=$2 ;;
+	--console-log) CONSOLE_LOG=$(absolute "$2") ;;
 	--mem) MEM=$2 ;;
 	--smp) SMP=$2 ;;
 	--append) APPEND=$2 ;;
 	--qemu-args) read -ra QEMU_ARGS <<<"$2" ;;
 	--silence) SILENCE=$2 ;;
-	--save) SAVE=$2 ;;
-	--restore) RESTORE=$2 ;;
+	--save) SAVE=$(absolute "$2") ;;
+	--restore) RESTORE=$(absolute "$2") ;;
 	*) die "unknown argument: $1 (see --help)" ;;
 	esac
 	shift 2
@@ -90,6 +97,9 @@ done
 [ $# -gt 0 ] || die "no command to run (see --help)"
 [ -z "$SAVE" ] || [ -z "$RESTORE" ] || die "a guest is either saved or restored"
 [ -z "$RESTORE" ] || [ -e "$RESTORE/state" ] || die "no guest is kept in $RESTORE"
+# The toolchain tree may not have the current directory.
+[ -z "${CONFIG:-}" ] || CONFIG=$(absolute "$CONFIG")
+cd "$TOP"
 [ -n "$CONSOLE_LOG" ] || CONSOLE_LOG=$CACHE/log/console-$ARCH-$VARIANT.log
 
 if [ -z "$KERNEL" ]; then
@@ -193,7 +203,11 @@ esac
 
 # What a guest is booted from, and with --save what becomes of it.
 IMAGES=$WORK
-[ -z "$RESTORE" ] || IMAGES=$RESTORE
+if [ -n "$RESTORE" ]; then
+	# Wherever it is: the toolchain tree may not have it.
+	exec 5<"$RESTORE"
+	IMAGES=/proc/self/fd/5
+fi
 
 # shellcheck disable=SC2054 # the commas are QEMU's
 QEMU+=(
@@ -208,7 +222,7 @@ QEMU+=(
 mkfifo "$WORK/input"
 exec 4<>"$WORK/input"
 if [ -n "$RESTORE" ]; then
-	QEMU+=(-incoming "file:$RESTORE/state")
+	QEMU+=(-incoming "file:$IMAGES/state")
 	TOKEN=$(cat "$RESTORE/token")
 	# A port takes what fits into it before its state is loaded, and then forgets it:
 	# these lines are for that.

@@ -23,23 +23,27 @@ const OPT_OUT: &str = "klp.boot=0";
 
 /// Load the livepatches that are installed for the running kernel
 ///
-/// The unit klp.service runs this command at boot. It loads the patches in their order, and
-/// livepatch.ko first if the kernel has no livepatch support of its own. No patch holds up the
-/// others: one that cannot be loaded is skipped, and one that does not get into effect in time is
-/// disabled and removed again. At the end, the command prints the state of each patch. The exit
-/// status is 1 if one of them is not enabled. With the word klp.boot=0 on the kernel's command
-/// line, it loads nothing.
+/// The unit klp.service runs this command at boot. It loads the livepatches in the order in which
+/// they were installed, and before them livepatch.ko if the kernel has no livepatch support of its
+/// own.
+///
+/// No livepatch holds up the others. This command skips one that cannot be loaded. If a transition
+/// does not end in time, it reverses the transition, removes this livepatch again, and goes on with
+/// the next one. At the end it prints the state of each livepatch. The exit status is 1 if one of
+/// them is not enabled.
+///
+/// If the word klp.boot=0 is on the kernel's command line, this command loads nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
-    /// How long to wait for each transition, and as long again if it is reversed
+    /// How long to wait for the end of each transition, and of its reversal
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub timeout: u32,
 
-    /// Let a transition go on when its time is up
+    /// If a transition does not end in time, let it go on
     ///
-    /// The kernel loads no other patch until it has ended, so the patches that come after it are
-    /// not loaded. Run klp boot again after that to load them.
+    /// The kernel loads no other livepatch until the transition has ended, so this command does not
+    /// load those that come after it. Run klp boot again later to load them.
     #[arg(long)]
     pub no_reverse: bool,
 }

@@ -10,9 +10,10 @@ use crate::transition::{set_enabled, TransitionArgs};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Disable livepatches and wait until they are in effect for no task any more
+/// Disable livepatches, and wait until they are in effect for no task
 ///
-/// Their modules stay loaded. A patch that is being enabled is reversed.
+/// Their modules stay loaded until klp unload or klp prune removes them. If a livepatch is being
+/// enabled, this reverses its transition.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {

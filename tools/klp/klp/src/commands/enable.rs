@@ -11,10 +11,10 @@ use crate::transition::{set_enabled, TransitionArgs};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Enable a livepatch again that is being disabled, and wait until it is in effect for all
+/// Enable a livepatch that is being disabled, and wait until it is in effect for all tasks
 ///
-/// A livepatch that is disabled cannot be enabled any more: it has to be unloaded and loaded
-/// again.
+/// This reverses the transition. Once a livepatch is disabled, it cannot be enabled again: unload
+/// it, and load it again.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {

@@ -11,23 +11,23 @@ use crate::system::store::Store;
 use anyhow::{ensure, Result};
 use std::path::{Path, PathBuf};
 
-/// Have livepatches loaded at every boot of the kernel that they were made for
+/// Install livepatches, to be loaded at every boot of the kernel that they were made for
 ///
-/// A copy of each is kept, for the kernel release in its module's vermagic: no other kernel
-/// loads it. Patches are loaded in the order in which they were installed; one that is installed
-/// again is replaced and keeps its place. Nothing is loaded now: klp load does that. At boot it
-/// is done by klp boot, which the unit klp.service runs.
+/// This keeps a copy of each livepatch for the kernel whose release is in its vermagic. No other
+/// kernel loads it. At boot, klp.service runs klp boot, which loads the livepatches in the order
+/// in which they were installed. A livepatch that is installed again replaces its old copy and
+/// keeps its place. Installing loads nothing now: klp load does that.
 ///
-/// Each is checked before, as klp lint does it, those for the running kernel with --running: what
-/// would be refused is not installed.
+/// Before it installs anything, this checks each livepatch as klp lint does, with --running if it
+/// is for the running kernel. If it finds an error in one of them, it installs none.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::ROOT)]
 pub struct Args {
-    /// Do not check them as klp lint does
+    /// Do not check the livepatches first
     #[arg(long)]
     no_lint: bool,
 
-    /// The livepatch modules
+    /// The livepatches, which may be compressed
     #[arg(value_name = "FILE.ko", required = true, add = completions::files())]
     files: Vec<PathBuf>,
 }
@@ -63,7 +63,7 @@ fn lint(context: &mut Context, path: &Path, patch: &PatchFile) -> Result<()> {
     report.note(&mut context.console);
     ensure!(
         report.errors == 0,
-        "{}: not installed, as it would be refused (--no-lint installs it nevertheless)",
+        "{}: not installed, as the kernel would reject it (--no-lint installs it anyway)",
         path.display()
     );
     Ok(())

@@ -9,18 +9,18 @@ use anyhow::Result;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// List the livepatches that are loaded at boot
+/// List the livepatches that are installed for the running kernel
 ///
-/// They are listed in the order in which they are loaded, each with the release of its kernel:
-/// those for the running kernel, or with --all those for all kernels. In a system that does not
-/// run, such as an image, those for all kernels are listed.
+/// Each line has the release of the kernel and the name of a livepatch. They are in the order in
+/// which klp boot loads them. In a system without a running kernel, such as an image, the list has
+/// the livepatches for all kernels.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::ROOT)]
 pub struct Args {
     /// List the livepatches for all kernels
     ///
-    /// Those for the running kernel are marked, and those for kernels that were removed: the
-    /// modules of such a kernel are not in /lib/modules, and its image is not in /boot.
+    /// The list shows which kernel is running, and which kernels were removed: these are neither
+    /// in /lib/modules nor in /boot.
     #[arg(long)]
     all: bool,
 

@@ -59,7 +59,7 @@ pub struct OutArgs {
     #[arg(value_name = "NAME", required_unless_present = "all", add = completions::loaded())]
     pub patches: Vec<String>,
 
-    /// All patches, the last one first
+    /// All patches, beginning with the one that was loaded last
     #[arg(long, conflicts_with = "patches")]
     pub all: bool,
 

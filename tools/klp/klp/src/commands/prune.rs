@@ -7,11 +7,11 @@ use crate::system::patches::{self, State};
 use crate::system::{modules, removal, System};
 use anyhow::Result;
 
-/// Remove the modules of livepatches that are not in effect any more
+/// Remove the modules of livepatches that are no longer in effect
 ///
-/// A livepatch that replaces others takes them out of effect; their modules stay loaded until they
-/// are removed, as do those of livepatches that were disabled. The module of one whose transition
-/// was forced can never be removed.
+/// A livepatch that replaces others takes them out of effect, and klp disable does this to any
+/// livepatch. Their modules stay loaded until this command or klp unload removes them. If the
+/// transition was forced, they can never be removed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {}
@@ -23,7 +23,7 @@ pub fn run(_args: &Args, context: &mut Context) -> Result<Outcome> {
     if names.is_empty() {
         context
             .console
-            .result("there is nothing to remove: no livepatch is loaded that is not in effect")?;
+            .result("there is nothing to remove: no livepatch that is loaded is out of effect")?;
     }
     remove(context, &names)
 }

@@ -10,21 +10,21 @@ use crate::system::store::{Entry, Release, Store};
 use crate::system::System;
 use anyhow::{anyhow, bail, Context as _, Result};
 
-/// No longer load livepatches at boot
+/// Uninstall livepatches, which are then no longer loaded at boot
 ///
-/// A patch that is loaded stays loaded: klp unload removes it from the running kernel.
+/// A livepatch that is loaded stays loaded: klp unload removes it from the running kernel.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::ROOT)]
 pub struct Args {
-    /// The release of the kernel whose patches are meant, if it is not the running one
+    /// Uninstall livepatches for the kernel with this release, not for the running one
     #[arg(long, value_name = "RELEASE", add = completions::releases())]
     kernel: Option<String>,
 
-    /// All patches of the kernel
+    /// All livepatches for this kernel
     #[arg(long, conflicts_with = "names")]
     all: bool,
 
-    /// The patches, as klp installed lists them, or their files
+    /// The livepatches, by their names in the list of klp installed, or their files
     #[arg(value_name = "NAME", required_unless_present = "all", add = completions::installed())]
     names: Vec<String>,
 }

@@ -9,9 +9,9 @@ use crate::system::removal;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Disable livepatches, wait until they are in effect for no task any more, and remove their modules
+/// Disable livepatches, wait until they are in effect for no task, and remove their modules
 ///
-/// livepatch.ko stays; rmmod removes it when no patch is loaded.
+/// livepatch.ko stays loaded. When no livepatch is loaded any more, rmmod livepatch removes it.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {

@@ -157,23 +157,21 @@ impl Store {
         Ok((entry, replaced.is_some()))
     }
 
-    /// Removes a patch for a kernel. Returns whether it was there.
-    pub fn uninstall(&self, release: &Release, name: &ObjectNameBuf) -> Result<bool> {
+    /// Removes a patch for a kernel. One that is gone already is fine.
+    pub fn uninstall(&self, release: &Release, name: &ObjectNameBuf) -> Result<()> {
         let directory = self.directory(release);
         if !directory.exists() {
-            return Ok(false);
+            return Ok(());
         }
         let _lock = lock(&directory)?;
-        let mut found = false;
         for entry in self.entries(release)? {
             if entry.name == *name {
                 fs::remove_file(&entry.path)
                     .with_context(|| format!("cannot remove {}", entry.path.display()))?;
-                found = true;
             }
         }
         File::open(&directory).and_then(|directory| directory.sync_all())?;
-        Ok(found)
+        Ok(())
     }
 }
 
