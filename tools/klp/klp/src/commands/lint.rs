@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// The livepatch's file, or the name of one that is installed
+    /// The file of the livepatch, or the name of an installed livepatch
     #[arg(value_name = "FILE.ko", add = completions::files_or_installed())]
     file: PathBuf,
 }

@@ -21,20 +21,20 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Insert a livepatch and wait until it is in effect for all tasks
+/// Insert a livepatch, and wait until it is in effect for all tasks
 ///
-/// Where the kernel has no livepatch support, livepatch.ko is inserted first. While the transition
-/// lasts, it tells whether the patch is in effect, and which tasks are in the way. After 60 seconds
-/// (--timeout) it ends with status 3, and the transition goes on in the kernel. If the kernel
-/// refuses the patch, its own messages are shown, and livepatch.ko is removed again if it was
-/// inserted for it.
+/// If the kernel has no livepatch support, klp inserts livepatch.ko first. During the transition, klp
+/// shows whether the patch is in effect, and which tasks are in the way. After 60 seconds (--timeout)
+/// it ends with status 3, and the transition goes on in the kernel. If the kernel rejects the patch,
+/// klp shows the kernel's own messages, and removes livepatch.ko again if it inserted it for this
+/// patch.
 ///
-/// What is loaded already is not loaded again. Another build of it, by its version, srcversion and
-/// build ID, is left alone unless --replace-loaded is given.
+/// klp does not load a patch again if the same build of it is loaded: the same version, srcversion and
+/// build ID. If another build is loaded, klp leaves that alone, unless you give --replace-loaded.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// The livepatch's file, which may be compressed, or the name of one that is installed
+    /// The file of the livepatch, which may be compressed, or the name of an installed livepatch
     #[arg(value_name = "FILE", required_unless_present = "all", add = completions::files_or_installed())]
     pub file: Option<PathBuf>,
 
@@ -42,25 +42,25 @@ pub struct Args {
     #[arg(value_name = "PARAM=VALUE")]
     pub parameters: Vec<String>,
 
-    /// All livepatches that are installed for the running kernel and not loaded, in their order
+    /// Load all livepatches that are installed for the running kernel and not loaded
     ///
-    /// This is what klp boot does at boot, but a transition is reversed with --reverse only. As at
-    /// boot, the word klp.boot=0 on the kernel's command line keeps them from being loaded.
+    /// klp boot does the same at boot, but --all reverses a transition only with --reverse. As at
+    /// boot, it loads nothing with the word klp.boot=0 on the kernel's command line.
     #[arg(long, conflicts_with_all = ["file", "parameters", "core", "replace_loaded", "prune", "signal"])]
     pub all: bool,
 
-    /// livepatch.ko, if it is not where modprobe looks for modules
+    /// The file of livepatch.ko, if it is not where modprobe looks for modules
     #[arg(long, value_name = "PATH")]
     pub core: Option<PathBuf>,
 
-    /// If another module of its name is loaded, unload that one first
+    /// If another build of the livepatch is loaded, unload that first
     ///
-    /// Until the new one is in effect, neither is. A livepatch of another name that is marked as
+    /// Neither is in effect until the new one is. A livepatch of another name that is marked as
     /// .replace takes over without that gap.
     #[arg(long)]
     pub replace_loaded: bool,
 
-    /// When it is in effect and replaces others, remove the modules of these
+    /// When the livepatch is in effect and replaces others, remove their modules
     #[arg(long)]
     pub prune: bool,
 

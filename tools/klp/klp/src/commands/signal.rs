@@ -12,13 +12,14 @@ use anyhow::{anyhow, bail, Result};
 
 /// Interrupt the tasks that are in the way of a transition, once
 ///
-/// Their processes get SIGSTOP, and SIGCONT right after it, as with --signal of the commands that
-/// wait: a task that sleeps and can be interrupted then leaves the function that it is in. A kernel
-/// whose livepatch core has a file 'signal' for each patch (Linux 4.15 to 5.0) is told to do so.
+/// klp sends SIGSTOP to their processes, and SIGCONT right after it. A task that sleeps and can be
+/// interrupted then leaves the function that it is in. The option --signal of the commands that wait
+/// does this every 5 seconds. If the kernel offers a file 'signal' for the livepatch (Linux 4.15 to
+/// 5.0), klp writes to that instead, and the kernel interrupts the tasks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
-    /// The patch, or its file; the one that is in transition, if none is named
+    /// The livepatch, or its file; without it, the one that is in transition
     #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: Option<String>,
 }

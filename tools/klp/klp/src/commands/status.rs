@@ -10,15 +10,15 @@ use crate::file::module_file::name_of_argument;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
-/// Tell all about one livepatch, or about all of them
+/// Show the state of one livepatch, or of all of them
 ///
-/// The core that loads livepatches, what each patch says of itself, its objects and functions,
-/// whether each function is in effect or that of which other patch, and of a patch in transition
-/// which tasks are in the way.
+/// klp shows the core that loads livepatches, and of each livepatch the description, version and
+/// author, its objects and functions, and whether each function is in effect or overridden by another
+/// livepatch. During a transition, it shows which tasks are in the way.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
-    /// The patch, or its file; all patches, if none is named
+    /// The livepatch, or its file; without it, all livepatches
     #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: Option<String>,
 

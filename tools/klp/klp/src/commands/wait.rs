@@ -13,13 +13,14 @@ use anyhow::Result;
 use clap::Args as ClapArgs;
 use std::time::Instant;
 
-/// Wait until a livepatch, or any, is not in transition
+/// Wait for the end of a transition
 ///
-/// While it lasts, it tells whether the patch is in effect, and which tasks are in the way.
+/// During the transition, klp shows whether the livepatch is in effect, and which tasks are in the
+/// way.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
-    /// The patch, or its file; any patch, if none is named
+    /// The livepatch, or its file; without it, klp waits until no livepatch is in transition
     #[arg(value_name = "NAME", add = completions::loaded())]
     pub patch: Option<String>,
 

@@ -31,12 +31,11 @@ pub struct WaitArgs {
 
     /// Interrupt the processes in the way, at once and every 5 seconds
     ///
-    /// They get SIGSTOP, and SIGCONT right after it. What sleeps and can be interrupted then
-    /// leaves the function that it is in; most system calls are started again, but some return
-    /// EINTR. A shell may take notice. Threads of the kernel, the first process and processes
-    /// that are stopped are left alone: for the kernel's threads only the kernel itself can do
-    /// something. It does so for all tasks, livepatch.ko after signal_after milliseconds, mainline's
-    /// core after 15 seconds.
+    /// klp sends SIGSTOP, and SIGCONT right after it. A task that sleeps and can be interrupted
+    /// then leaves the function that it is in. The kernel starts most system calls again, but some
+    /// return EINTR, and a shell may take notice. klp leaves kernel threads, the first process and
+    /// stopped processes alone. Only the kernel can interrupt its threads. It interrupts all tasks
+    /// by itself: livepatch.ko after signal_after milliseconds, mainline's core after 15 seconds.
     #[arg(long)]
     pub signal: bool,
 }
@@ -48,7 +47,7 @@ pub struct TransitionArgs {
     #[command(flatten)]
     pub wait: WaitArgs,
 
-    /// When the time is up, reverse the transition, and wait for that once as long
+    /// When the time is up, reverse the transition, and wait as long again
     #[arg(long)]
     pub reverse: bool,
 }

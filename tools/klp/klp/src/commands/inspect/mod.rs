@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 
-    /// The modules' files, or the names of livepatches that are installed
+    /// The files of the modules, or the names of installed livepatches
     #[arg(value_name = "FILE.ko", required = true, add = completions::files_or_installed())]
     files: Vec<PathBuf>,
 }
