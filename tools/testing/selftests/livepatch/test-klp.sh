@@ -81,7 +81,7 @@ test_case "klp loads a patch, lists it, tells about it and unloads it" loads
 stacked() {
 	local cmdline=$MODULES/livepatch-cmdline.ko
 	core
-	says 0 '^livepatch_cmdline is installed, for kernel' install --no-lint "$cmdline"
+	says 0 '^livepatch_cmdline is installed for kernel' install --no-lint "$cmdline"
 	says 0 '^ *livepatch_cmdline +installed, not loaded ' list
 	says 0 '^livepatch_cmdline: installed, not loaded$' status livepatch_cmdline
 	says 0 'is enabled' load "$cmdline"
