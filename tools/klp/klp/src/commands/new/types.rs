@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where the types of functions are looked up: in the files that the command line names, or in
+//! what the running kernel tells of itself.
+
+use super::names::Object;
+use crate::debug_info::DebugInfo;
+use crate::file::module::Module;
+use crate::file::module_file::ModuleFile;
+use crate::prototype::btf::Btf;
+use crate::prototype::{Known, Prototype};
+use crate::system::System;
+use anyhow::{anyhow, bail, ensure, Context as _, Result};
+use object::{Object as _, ObjectSection as _};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where the running kernel has its BTF and that of its modules.
+const RUNNING: &str = "/sys/kernel/btf";
+
+/// Where the type of a function was found, or why it was not.
+pub(super) type Found = Result<(Prototype, PathBuf)>;
+
+/// What the command line names.
+pub(super) struct Types<'a> {
+    system: &'a System,
+    kernel: Option<&'a Path>,
+    modules: Vec<ModuleFile>,
+}
+
+/// A file with types.
+struct Source {
+    path: PathBuf,
+    btf: Option<Btf>,
+    dwarf: Option<Dwarf>,
+}
+
+/// A file with DWARF.
+enum Dwarf {
+    Kernel(Vec<u8>),
+    /// It is not linked yet, so that its debug information has relocations.
+    Module(Vec<u8>),
+}
+
+impl<'a> Types<'a> {
+    /// Reads the modules that are named.
+    pub(super) fn new(
+        system: &'a System,
+        kernel: Option<&'a Path>,
+        modules: &[PathBuf],
+    ) -> Result<Self> {
+        let modules = modules.iter().map(|path| {
+            let module = ModuleFile::read(path)?;
+            module.need_module()?;
+            Ok(module)
+        });
+        Ok(Types {
+            system,
+            kernel,
+            modules: modules.collect::<Result<_>>()?,
+        })
+    }
+
+    /// The file that was given for a module.
+    pub(super) fn module(&self, object: &Object) -> Option<&ModuleFile> {
+        let mut modules = self.modules.iter();
+        modules.find(|module| module.name() == object.as_str())
+    }
+
+    /// The types of functions of an object, in their order.
+    ///
+    /// # Errors
+    ///
+    /// A file that the command line names cannot be read, or has no types.
+    pub(super) fn find(&self, object: &Object, functions: &[&str]) -> Result<Vec<Found>> {
+        let source = match self.source(object) {
+            Ok(source) => source?,
+            Err(why) => {
+                let why = format!("{why:#}");
+                return Ok(functions.iter().map(|_| Err(anyhow!("{why}"))).collect());
+            }
+        };
+        let mut found = source.btf_of(functions);
+        let missing: Vec<&str> = functions
+            .iter()
+            .filter(|&&name| !matches!(found.get(name), Some(Ok(Known::One(_)))))
+            .copied()
+            .collect();
+        if !missing.is_empty() {
+            match source.dwarf_of(&missing) {
+                Ok(known) => found.extend(known.into_iter().map(|(name, known)| (name, Ok(known)))),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    for name in missing {
+                        found.insert(name.to_owned(), Err(anyhow!("{error}")));
+                    }
+                }
+            }
+        }
+        let shown = source.path.display();
+        let each = |name: &&str| match found.remove(*name).unwrap_or(Ok(Known::None)) {
+            Ok(Known::One(prototype)) => Ok((prototype, source.path.clone())),
+            Ok(Known::Several) => bail!("{shown} has functions of that name with other types"),
+            Ok(Known::None) => bail!("{shown} has no type for it"),
+            Err(error) => Err(error.context(shown.to_string())),
+        };
+        Ok(functions.iter().map(each).collect())
+    }
+
+    /// The file that has the types of an object. The inner error is one of a file that is named;
+    /// the outer tells why there is none.
+    fn source(&self, object: &Object) -> Result<Result<Source>> {
+        if object.is_vmlinux() {
+            return match self.kernel {
+                Some(path) => Ok(Source::kernel(path)),
+                None => self.running(object).map(Ok),
+            };
+        }
+        match (self.module(object), self.kernel) {
+            (Some(module), Some(kernel)) => Ok(Source::module(module, || Source::kernel(kernel))),
+            (Some(module), None) => Ok(Source::module(module, || self.running_kernel_of(module))),
+            (None, None) => self.running(object).map(Ok),
+            (None, Some(_)) => bail!("name the file of {object} with --module"),
+        }
+    }
+
+    /// What the running kernel tells, if that is the kernel of a module.
+    fn running_kernel_of(&self, module: &ModuleFile) -> Result<Source> {
+        let vermagic = module.text(b"vermagic").unwrap_or_default();
+        let release = vermagic.split_whitespace().next().unwrap_or_default();
+        ensure!(
+            self.system.release().as_deref() == Some(release),
+            "{} is for the kernel {release}: name the vmlinux of that with --kernel",
+            module.path.display()
+        );
+        self.running(&Object::vmlinux())
+    }
+
+    /// What the running kernel tells.
+    fn running(&self, object: &Object) -> Result<Source> {
+        let read = |object: &Object| {
+            let path = Path::new(RUNNING).join(object.as_str());
+            let data = fs::read(self.system.path(&path)).map_err(|_| {
+                let option = match object.is_vmlinux() {
+                    true => "name a vmlinux with BTF or debug information with --kernel",
+                    false => "name its file with --module",
+                };
+                anyhow!("there is no {}: {option}", path.display())
+            })?;
+            Ok::<_, anyhow::Error>((path, data))
+        };
+        let (path, data) = read(&Object::vmlinux())?;
+        let kernel = Btf::of_kernel(&data).with_context(|| path.display().to_string())?;
+        if object.is_vmlinux() {
+            return Ok(Source {
+                path,
+                btf: Some(kernel),
+                dwarf: None,
+            });
+        }
+        let (path, data) = read(object)?;
+        let module = Btf::of_module(&data, &kernel).with_context(|| path.display().to_string())?;
+        Ok(Source {
+            path,
+            btf: Some(module),
+            dwarf: None,
+        })
+    }
+}
+
+impl Source {
+    /// A vmlinux, or the BTF of one.
+    fn kernel(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let data = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+        if Btf::is_btf(&data) {
+            return Ok(Source {
+                path: path.to_owned(),
+                btf: Some(Btf::of_kernel(&data).with_context(|| shown.to_string())?),
+                dwarf: None,
+            });
+        }
+        let btf = section(&data, ".BTF")
+            .with_context(|| format!("{shown} is no vmlinux, nor BTF"))?
+            .map(Btf::of_kernel)
+            .transpose()
+            .with_context(|| shown.to_string())?;
+        let has_dwarf = section(&data, ".debug_info")?.is_some();
+        ensure!(
+            btf.is_some() || has_dwarf,
+            "{shown} has no types: it was built with neither CONFIG_DEBUG_INFO_BTF nor \
+             CONFIG_DEBUG_INFO"
+        );
+        Ok(Source {
+            path: path.to_owned(),
+            btf,
+            dwarf: has_dwarf.then_some(Dwarf::Kernel(data)),
+        })
+    }
+
+    /// A module. Its BTF refers to that of its kernel, its debug information to nothing.
+    fn module(module: &ModuleFile, kernel: impl FnOnce() -> Result<Source>) -> Result<Self> {
+        let shown = module.path.display();
+        let data = &module.bytes;
+        let in_file = |name| section(data, name).with_context(|| format!("{shown} is damaged"));
+        let (btf, dwarf) = match (in_file(".debug_info")?, in_file(".BTF")?) {
+            (Some(_), _) => (None, Some(Dwarf::Module(data.clone()))),
+            (None, Some(btf)) => {
+                // What was built outside of the kernel's tree brings along what it refers to.
+                let base = match in_file(".BTF.base")? {
+                    Some(base) => Some(Btf::of_kernel(base).with_context(|| shown.to_string())?),
+                    None => kernel()?.btf,
+                };
+                let base = base.with_context(|| {
+                    format!("{shown} has BTF that cannot be read without that of its kernel")
+                })?;
+                let btf = Btf::of_module(btf, &base).with_context(|| shown.to_string())?;
+                (Some(btf), None)
+            }
+            (None, None) => {
+                bail!("{shown} has no types: it has neither BTF nor debug information")
+            }
+        };
+        Ok(Source {
+            path: module.path.clone(),
+            btf,
+            dwarf,
+        })
+    }
+
+    fn btf_of(&self, functions: &[&str]) -> BTreeMap<String, Result<Known>> {
+        let Some(btf) = &self.btf else {
+            return BTreeMap::new();
+        };
+        let each = |name: &&str| (name.to_string(), btf.function(name));
+        functions.iter().map(each).collect()
+    }
+
+    fn dwarf_of(&self, functions: &[&str]) -> Result<BTreeMap<String, Known>> {
+        match &self.dwarf {
+            Some(Dwarf::Kernel(data)) => match DebugInfo::of_vmlinux(data)? {
+                Some(info) => info.functions(functions),
+                None => Ok(BTreeMap::new()),
+            },
+            Some(Dwarf::Module(data)) => {
+                match DebugInfo::of_module(
+                    &Module::parse(data).map_err(|error| anyhow!("{error}"))?,
+                ) {
+                    Some(info) => info.functions(functions),
+                    None => Ok(BTreeMap::new()),
+                }
+            }
+            None => Ok(BTreeMap::new()),
+        }
+    }
+}
+
+/// What a section of an ELF file holds, if there is one of that name with anything in it.
+fn section<'a>(data: &'a [u8], name: &str) -> Result<Option<&'a [u8]>> {
+    let file = object::File::parse(data)?;
+    let Some(section) = file.section_by_name(name) else {
+        return Ok(None);
+    };
+    Ok(Some(section.data()?).filter(|data| !data.is_empty()))
+}
