@@ -134,8 +134,8 @@ fn another_function_does_not_compile_before_it_is_written() {
     let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
     assert_eq!(
         told,
-        "the type of vm_stat() of my_module is not known: there is no /sys/kernel/btf/vmlinux: \
-         name a vmlinux with BTF or debug information with --kernel\n"
+        "vm_stat() of my_module: type unknown: there is no /sys/kernel/btf/vmlinux: give a \
+         vmlinux with BTF or debug information, with --kernel\n"
     );
     let text = fs::read_to_string(dir.path().join("c/c.c")).unwrap();
     has(

@@ -29,6 +29,10 @@ __noinline void call(int (*done)(struct inode *, unsigned), void **pointers, int
 {
 	done(*pointers, **rows);
 }
+__noinline int list(const char *format, __builtin_va_list arguments)
+{
+	return *format + __builtin_va_arg(arguments, int);
+}
 __noinline void print(const char *format, ...) { __asm__ volatile("" : : "r"(format)); }
 static __noinline int twin(int x) { return x * 3; }
 int use(int x) { return twin(x); }
@@ -50,7 +54,7 @@ MODULE_INFO(name, "target");
 MODULE_INFO(vermagic, "7.3.4 SMP mod_unload ");
 "#;
 
-const FUNCTIONS: &str = "long_type nothing flags call";
+const FUNCTIONS: &str = "long_type nothing flags call list";
 
 /// A system, and the files of a kernel and a module.
 struct Machine {
@@ -160,6 +164,7 @@ fn check(machine: &Machine, source: &str) {
             "\nbool flags(enum mode type, union id *const id, volatile int *at,\n\t\tfilldir_t fill);\n",
             "\nvoid call(int (*done)(struct inode *, unsigned int), void **pointers,\n\
              \t\tint (*rows)[3]);\n",
+            "\nint list(const char *format, va_list arguments);\n",
         ],
     );
 }
@@ -226,7 +231,7 @@ fn in_rust_the_types_are_those_that_bindgen_makes() {
     );
     let error = machine.refused("--rust --kernel kernel.btf print");
     assert!(
-        error.contains("print() takes any number of arguments"),
+        error.contains("print() takes a variable number of arguments"),
         "{error}"
     );
     machine.new_patch("--kernel kernel.btf print");
@@ -242,8 +247,8 @@ fn functions_of_one_name_with_several_types_stay_unknown() {
     let told = machine.new_patch("--kernel vmlinux twin,2 same");
     assert_eq!(
         told,
-        "the type of twin() of vmlinux is not known: vmlinux has functions of that name with \
-         other types\n"
+        "twin,2 of vmlinux: type unknown: vmlinux has several functions of this name, with \
+         different types\n"
     );
     let text = machine.read("p/p.c");
     has(
@@ -254,10 +259,7 @@ fn functions_of_one_name_with_several_types_stay_unknown() {
     let told = machine.new_patch("--kernel kernel.btf twin same gone");
     has(
         &told,
-        &[
-            "the type of twin() of vmlinux is not known: kernel.btf has no type for it\n",
-            "the type of gone() of vmlinux is not known: kernel.btf has no type for it\n",
-        ],
+        &["twin(), gone() of vmlinux: type unknown: not in kernel.btf\n"],
     );
     assert!(!told.contains("same"), "{told}");
 }
@@ -290,7 +292,7 @@ fn modules_have_types_of_their_own() {
     let told = machine.new_patch(&format!("--kernel kernel.btf {WORDS}"));
     has(
         &told,
-        &["of_target() of target is not known: name the file of target with --module\n"],
+        &["of_target(), nothing() of target: type unknown: give the file of the module, with --module\n"],
     );
 
     // The running kernel.
@@ -298,7 +300,7 @@ fn modules_have_types_of_their_own() {
     let told = machine.new_patch(WORDS);
     has(
         &told,
-        &["is not known: there is no /sys/kernel/btf/target: name its file with --module\n"],
+        &["type unknown: there is no /sys/kernel/btf/target: give the file of the module, with --module\n"],
     );
     machine.run("cp", "target.btf root/sys/kernel/btf/target");
     assert_eq!(machine.new_patch(WORDS), "");
@@ -313,7 +315,9 @@ fn modules_have_types_of_their_own() {
     machine.write("root/proc/sys/kernel/osrelease", "7.2.1\n");
     let error = machine.refused(&format!("--module target.ko {WORDS}"));
     assert!(
-        error.contains("target.ko is for the kernel 7.3.4: name the vmlinux of that with --kernel"),
+        error.contains(
+            "target.ko is for the kernel 7.3.4: give the vmlinux of that kernel, with --kernel"
+        ),
         "{error}"
     );
 
@@ -340,9 +344,16 @@ fn a_file_without_types_is_refused() {
             "--kernel vmlinux",
             "vmlinux has no types: it was built with neither",
         ),
-        ("--kernel System.map", "System.map is no vmlinux, nor BTF"),
+        (
+            "--kernel System.map",
+            "System.map is neither a vmlinux nor BTF",
+        ),
         ("--kernel bad.btf", "bad.btf: its BTF cannot be read"),
         ("--module System.map", "System.map is no kernel module"),
+        (
+            "--module target.ko",
+            "--module target.ko: the patch replaces no function of target",
+        ),
         (
             "--module target.ko --object target",
             "target.ko has no types: it has neither BTF nor debug information",
@@ -356,7 +367,7 @@ fn a_file_without_types_is_refused() {
     let told = machine.new_patch("nothing");
     has(
         &told,
-        &["nothing() of vmlinux is not known: /sys/kernel/btf/vmlinux: its BTF cannot be read"],
+        &["nothing() of vmlinux: type unknown: /sys/kernel/btf/vmlinux: its BTF cannot be read"],
     );
 }
 

@@ -111,7 +111,7 @@ impl<'a> Reader<'_, 'a> {
             gimli::DW_TAG_union_type => Type::Tagged(Tag::Union, named()?),
             gimli::DW_TAG_enumeration_type => Type::Tagged(Tag::Enum, named()?),
             gimli::DW_TAG_typedef => Type::Typedef(named()?),
-            gimli::DW_TAG_pointer_type => Type::Pointer(Box::new(inner()?)),
+            gimli::DW_TAG_pointer_type => Type::pointer(inner()?),
             gimli::DW_TAG_const_type => Type::Qualified("const", Box::new(inner()?)),
             gimli::DW_TAG_volatile_type => Type::Qualified("volatile", Box::new(inner()?)),
             gimli::DW_TAG_subroutine_type => {

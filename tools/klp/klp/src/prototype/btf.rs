@@ -100,7 +100,7 @@ impl Btf {
             Raw::Void => Type::Void,
             Raw::Int(of) => Type::base(&self.name(of)?),
             Raw::Float(of) => Type::base(&self.name(of)?),
-            Raw::Ptr(of) => Type::Pointer(Box::new(inner(of)?)),
+            Raw::Ptr(of) => Type::pointer(inner(of)?),
             Raw::Array(of) => Type::Array(Box::new(inner(of)?), u64::try_from(of.len()).ok()),
             Raw::Struct(of) => tagged(Tag::Struct, of)?,
             Raw::Union(of) => tagged(Tag::Union, of)?,

@@ -83,6 +83,16 @@ impl Tag {
 }
 
 impl Type {
+    /// A pointer. A `va_list` that is a parameter is one to what only the compiler has a name for.
+    pub(crate) fn pointer(to: Type) -> Self {
+        match to {
+            Type::Tagged(Tag::Struct, name) if name == "__va_list_tag" => {
+                Type::Typedef("va_list".to_owned())
+            }
+            to => Type::Pointer(Box::new(to)),
+        }
+    }
+
     /// A type of C's own by any of its names: compilers put the words in another order than
     /// people do, and say `int` where these leave it out.
     pub fn base(name: &str) -> Self {

@@ -4,6 +4,7 @@
 
 use super::patch::{Patch, Patched, Replaced};
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// How long a line may be.
 const LINE: usize = 80;
@@ -35,14 +36,13 @@ fn replacement(patch: &str, object: &str, function: &Replaced) -> String {
     let write = format!("#error \"{patch}.c: write {new}(), then remove this line\"");
     let mut text = match &function.kind {
         Ok((prototype, path)) => format!(
-            "\n/* {shown} of {object}, as {} has it. */\n\
-             {};\n\
+            "\n{}{};\n\
              \n\
              {}\n\
              {{\n\
              {write}\n\
              }}\n",
-            path.display(),
+            comment(&shown, object, path),
             wrap(&prototype.c(identifier)),
             wrap(&format!("static {}", prototype.c_definition(&new))),
         ),
@@ -61,9 +61,19 @@ fn replacement(patch: &str, object: &str, function: &Replaced) -> String {
     text
 }
 
+/// Says which function is declared, and whence.
+pub(super) fn comment(shown: &str, object: &str, source: &Path) -> String {
+    let source = source.display();
+    let line = format!("/* {shown} of {object}, as {source} has it. */\n");
+    match line.trim_end().len() > LINE {
+        true => format!("/*\n * {shown} of {object}, as this file has it:\n * {source}\n */\n"),
+        false => line,
+    }
+}
+
 /// A declaration in lines that are not longer than the kernel's style has them, if its commas
 /// let it.
-fn wrap(declaration: &str) -> String {
+pub(super) fn wrap(declaration: &str) -> String {
     let mut text = String::new();
     let mut column = 0;
     for (number, part) in declaration.split_inclusive(", ").enumerate() {

@@ -16,7 +16,7 @@ use crate::cli::{Context, Outcome};
 use anyhow::{bail, ensure, Context as _, Result};
 use names::{FunctionArg, Object, PatchName};
 use patch::Patch;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,11 +26,12 @@ use types::Types;
 /// never changed.
 const DEFAULT_FUNCTION: &str = "cmdline_proc_show";
 
-/// Begin a livepatch: a directory with its source and a Makefile
+/// Start a livepatch: write a directory with its source and a Makefile
 ///
-/// Without FUNCTION, the patch works as it is: it replaces the function behind /proc/cmdline. With
-/// FUNCTION, it does not compile until you write the new functions. klp fills in the type of a
-/// function where the kernel's BTF or debug information has it. It never overwrites files.
+/// Without FUNCTION, the patch works at once: it replaces the function behind /proc/cmdline. With
+/// FUNCTION, the patch does not compile until you write the new functions. klp fills in the types
+/// of the functions that it finds in the kernel's BTF or debug information. Files that exist are
+/// never overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
@@ -38,30 +39,30 @@ pub struct Args {
     #[arg(value_name = "NAME")]
     name: PatchName,
 
-    /// The functions to replace: FUNCTION for one of the kernel, MODULE:FUNCTION for one of a
-    /// module. If the kernel or the module has several functions of that name, FUNCTION,N is the
-    /// N-th of them in the order of /proc/kallsyms
-    #[arg(value_name = "[MODULE:]FUNCTION[,N]")]
+    /// A function to replace: FUNCTION in the kernel, or MODULE:FUNCTION in a module, such as
+    /// meminfo_proc_show or ext4:ext4_readdir. If several functions have this name, FUNCTION,N is
+    /// the N-th in the order of /proc/kallsyms
+    #[arg(value_name = "FUNCTION")]
     functions: Vec<FunctionArg>,
 
     /// A function to replace, like the argument
     #[arg(
         long = "function",
-        value_name = "[MODULE:]FUNCTION[,N]",
+        value_name = "FUNCTION",
         hide = true,
         conflicts_with = "functions"
     )]
     function_options: Vec<FunctionArg>,
 
-    /// The object of every FUNCTION that does not name one: vmlinux, the kernel, or a module
+    /// Where a FUNCTION without a module is: in vmlinux (the kernel) or in this module
     #[arg(long, value_name = "vmlinux|MODULE", default_value = "vmlinux")]
     object: Object,
 
-    /// The position of the only FUNCTION, like FUNCTION,N
+    /// The same as FUNCTION,N, for a single FUNCTION
     #[arg(long, value_name = "N")]
     position: Option<u32>,
 
-    /// Make the patch replace all patches that were loaded earlier
+    /// Let the patch replace all patches that were loaded earlier
     #[arg(long)]
     replace: bool,
 
@@ -69,22 +70,22 @@ pub struct Args {
     #[arg(long)]
     rust: bool,
 
-    /// Where to look up the types of functions: a vmlinux with BTF or debug information, or BTF
-    /// alone; the default is the running kernel, /sys/kernel/btf
+    /// Look up the types of functions in this vmlinux, which has BTF or debug information, or in
+    /// this file of BTF; the default is the running kernel's BTF, /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "VMLINUX")]
     kernel: Option<PathBuf>,
 
-    /// The file of a module: where to look up the types of its functions, and what to build the
-    /// patch with; the default for the types is the running kernel, /sys/kernel/btf
-    #[arg(long, value_name = "MODULE.ko")]
+    /// Look up the types of functions in the file of this module, and name the file in the Makefile;
+    /// the default is the BTF that the running kernel has of the module
+    #[arg(long, value_name = "TARGET.ko")]
     module: Vec<PathBuf>,
 
     /// The directory to write to; the default is the name of the patch
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// The directory that has scripts/Makefile.livepatch, installed or in a checkout; the default
-    /// is the one that belongs to this klp
+    /// The directory that contains scripts/Makefile.livepatch, installed or in a checkout; the
+    /// default is the one that belongs to this klp
     #[arg(long, value_name = "DIR")]
     livepatch: Option<PathBuf>,
 }
@@ -97,7 +98,7 @@ impl Args {
         if functions.is_empty() {
             ensure!(
                 self.object.is_vmlinux() && self.position.is_none(),
-                "--object and --position need a FUNCTION"
+                "--object and --position need a FUNCTION: name one"
             );
             functions.push(DEFAULT_FUNCTION.parse()?);
         }
@@ -115,31 +116,14 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let functions = args.functions()?;
-    if args.rust {
-        args.name.check_rust()?;
-        let objects = functions.iter().filter_map(|one| one.object.as_ref());
-        for object in objects.chain([&args.object]) {
-            object.check_rust()?;
-        }
-    }
     let livepatch = for_make(&authors::find(args.livepatch.as_deref())?)?;
     let types = Types::new(&context.system, args.kernel.as_deref(), &args.module)?;
     let name = args.name.as_str();
     let patch = Patch::new(name, args.replace, &functions, &args.object, &types)?;
-
+    types.check_used(&patch)?;
     if args.rust {
-        for (_, function) in patch.functions() {
-            let is_variadic = function
-                .kind
-                .as_ref()
-                .is_ok_and(|(kind, _)| kind.is_variadic);
-            ensure!(
-                !is_variadic,
-                "{} takes any number of arguments, which no function in Rust does: write the \
-                 patch in C",
-                function.shown()
-            );
-        }
+        args.name.check_rust()?;
+        patch.check_rust()?;
     }
 
     let mut files = vec![("Makefile".to_owned(), makefile(&patch, &types, &livepatch)?)];
@@ -159,21 +143,34 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if patch.is_default() {
         return Ok(Outcome::Done);
     }
-    for (object, function) in patch.functions() {
-        if let Err(why) = &function.kind {
-            let name = &function.name;
-            let text = format!("the type of {name}() of {object} is not known: {why:#}");
-            context.console.note(&text);
-        }
-    }
+    tell_unknown(&patch, context);
     let bindings = match args.rust && patch.functions().any(|(_, one)| one.kind.is_err()) {
         true => "bindings.h and ",
         false => "",
     };
     let suffix = if args.rust { "rs" } else { "c" };
-    let text = format!("to be filled in before it compiles: {bindings}{name}.{suffix}");
+    let text = format!("edit before you build: {bindings}{name}.{suffix}");
     context.console.result(&text)?;
     Ok(Outcome::Done)
+}
+
+/// Tells which types the author has to find, and why.
+fn tell_unknown(patch: &Patch, context: &mut Context) {
+    for patched in &patch.objects {
+        // Most often, one reason is that of all.
+        let mut unknown: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for function in &patched.functions {
+            if let Err(why) = &function.kind {
+                let names = unknown.entry(format!("{why:#}")).or_default();
+                names.push(function.shown());
+            }
+        }
+        for (why, names) in unknown {
+            let (names, object) = (names.join(", "), &patched.object);
+            let text = format!("{names} of {object}: type unknown: {why}");
+            context.console.note(&text);
+        }
+    }
 }
 
 fn makefile(patch: &Patch, types: &Types<'_>, livepatch: &str) -> Result<String> {

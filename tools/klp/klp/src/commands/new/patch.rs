@@ -81,6 +81,20 @@ impl Patch {
         Ok(patch)
     }
 
+    /// Whether it can be written in Rust.
+    pub(super) fn check_rust(&self) -> Result<()> {
+        for (object, function) in self.functions() {
+            object.check_rust()?;
+            ensure!(
+                !matches!(&function.kind, Ok((kind, _)) if kind.is_variadic),
+                "{} takes a variable number of arguments, which no function in Rust can: write \
+                 the patch in C",
+                function.shown()
+            );
+        }
+        Ok(())
+    }
+
     /// All functions, with their objects.
     pub(super) fn functions(&self) -> impl Iterator<Item = (&Object, &Replaced)> {
         self.objects.iter().flat_map(|patched| {

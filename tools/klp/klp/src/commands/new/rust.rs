@@ -2,6 +2,7 @@
 
 //! The source of a patch in Rust, and the declarations that it needs.
 
+use super::c;
 use super::patch::{Patch, Replaced};
 use std::fmt::Write as _;
 
@@ -57,9 +58,9 @@ pub(super) fn bindings(patch: &Patch) -> String {
         let _ = match &function.kind {
             Ok((prototype, path)) => writeln!(
                 text,
-                "\n/* {shown} of {object}, as {} has it. */\n{};",
-                path.display(),
-                prototype.c(identifier)
+                "\n{}{};",
+                c::comment(&shown, object.as_str(), path),
+                c::wrap(&prototype.c(identifier))
             ),
             Err(_) => writeln!(
                 text,

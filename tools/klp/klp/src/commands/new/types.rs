@@ -4,6 +4,7 @@
 //! what the running kernel tells of itself.
 
 use super::names::Object;
+use super::patch::Patch;
 use crate::debug_info::DebugInfo;
 use crate::file::module::Module;
 use crate::file::module_file::ModuleFile;
@@ -68,6 +69,19 @@ impl<'a> Types<'a> {
         modules.find(|module| module.name() == object.as_str())
     }
 
+    /// Ends a command that names a module for nothing.
+    pub(super) fn check_used(&self, patch: &Patch) -> Result<()> {
+        for module in &self.modules {
+            let name = module.name();
+            ensure!(
+                patch.objects.iter().any(|one| one.object.as_str() == name),
+                "--module {}: the patch replaces no function of {name}",
+                module.path.display()
+            );
+        }
+        Ok(())
+    }
+
     /// The types of functions of an object, in their order.
     ///
     /// # Errors
@@ -101,8 +115,10 @@ impl<'a> Types<'a> {
         let shown = source.path.display();
         let each = |name: &&str| match found.remove(*name).unwrap_or(Ok(Known::None)) {
             Ok(Known::One(prototype)) => Ok((prototype, source.path.clone())),
-            Ok(Known::Several) => bail!("{shown} has functions of that name with other types"),
-            Ok(Known::None) => bail!("{shown} has no type for it"),
+            Ok(Known::Several) => {
+                bail!("{shown} has several functions of this name, with different types")
+            }
+            Ok(Known::None) => bail!("not in {shown}"),
             Err(error) => Err(error.context(shown.to_string())),
         };
         Ok(functions.iter().map(each).collect())
@@ -121,7 +137,7 @@ impl<'a> Types<'a> {
             (Some(module), Some(kernel)) => Ok(Source::module(module, || Source::kernel(kernel))),
             (Some(module), None) => Ok(Source::module(module, || self.running_kernel_of(module))),
             (None, None) => self.running(object).map(Ok),
-            (None, Some(_)) => bail!("name the file of {object} with --module"),
+            (None, Some(_)) => bail!("give the file of the module, with --module"),
         }
     }
 
@@ -131,7 +147,7 @@ impl<'a> Types<'a> {
         let release = vermagic.split_whitespace().next().unwrap_or_default();
         ensure!(
             self.system.release().as_deref() == Some(release),
-            "{} is for the kernel {release}: name the vmlinux of that with --kernel",
+            "{} is for the kernel {release}: give the vmlinux of that kernel, with --kernel",
             module.path.display()
         );
         self.running(&Object::vmlinux())
@@ -143,8 +159,8 @@ impl<'a> Types<'a> {
             let path = Path::new(RUNNING).join(object.as_str());
             let data = fs::read(self.system.path(&path)).map_err(|_| {
                 let option = match object.is_vmlinux() {
-                    true => "name a vmlinux with BTF or debug information with --kernel",
-                    false => "name its file with --module",
+                    true => "give a vmlinux with BTF or debug information, with --kernel",
+                    false => "give the file of the module, with --module",
                 };
                 anyhow!("there is no {}: {option}", path.display())
             })?;
@@ -182,7 +198,7 @@ impl Source {
             });
         }
         let btf = section(&data, ".BTF")
-            .with_context(|| format!("{shown} is no vmlinux, nor BTF"))?
+            .with_context(|| format!("{shown} is neither a vmlinux nor BTF"))?
             .map(Btf::of_kernel)
             .transpose()
             .with_context(|| shown.to_string())?;
