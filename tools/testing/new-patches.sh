@@ -81,17 +81,18 @@ cd "$OUT"
 author "$TESTS/test_modules_types" MO="$OUT/types" modules
 pahole --btf_encode_detached="$OUT/types/vmlinux.btf" "$OUT/types/klp_test_version.o"
 author "$TESTS/test_modules" MO="$OUT/types/target" obj-m=klp_test_target.o KCFLAGS=-g
-TYPES=(--kernel "$OUT/types/vmlinux.btf" --module "$OUT/types/target/klp_test_target.ko")
+OF_KERNEL=(--kernel "$OUT/types/vmlinux.btf")
+OF_TARGET=(--module "$OUT/types/target/klp_test_target.ko")
 
 new klp_new_replace --replace
 author klp_new_replace
 new klp_new_replace_rust --replace --rust
 author klp_new_replace_rust
 
-new klp_new_c "${FUNCTIONS[@]}" --replace "${TYPES[@]}"
+new klp_new_c "${FUNCTIONS[@]}" --replace "${OF_KERNEL[@]}" "${OF_TARGET[@]}"
 in_c klp_new_c/klp_new_c.c
 author klp_new_c
-new klp_new_rust "${FUNCTIONS[@]}" --replace --rust "${TYPES[@]}"
+new klp_new_rust "${FUNCTIONS[@]}" --replace --rust "${OF_KERNEL[@]}" "${OF_TARGET[@]}"
 include linux/seq_file.h klp_new_rust/bindings.h
 in_rust klp_new_rust/klp_new_rust.rs
 author klp_new_rust
@@ -116,7 +117,7 @@ sed -i -e 's/version_proc_show() =>/version_proc_show(_, _) =>/' \
 author klp_new_bare_rust
 
 # With a header that only the kernel's source has, as authoring.md says.
-new klp_new_private version_proc_show "${TYPES[@]}"
+new klp_new_private version_proc_show "${OF_KERNEL[@]}"
 sed -i 's/^# ccflags-y/ccflags-y/' klp_new_private/Makefile
 sed -i '/^#include <linux\/module.h>/a \
 #include <linux/proc_fs.h>\
@@ -130,7 +131,7 @@ write version_proc_show '	struct proc_dir_entry *entry = PDE(file_inode(m->file)
 	return 0;' klp_new_private/klp_new_private.c
 author klp_new_private
 
-new klp_new_private_rust version_proc_show --rust "${TYPES[@]}"
+new klp_new_private_rust version_proc_show --rust "${OF_KERNEL[@]}"
 sed -i -e 's/^# ccflags-y/ccflags-y/' \
 	-e '/^obj-m/a KLP_BINDINGS := proc_dir_entry proc_ops proc_op proc_write_t' klp_new_private_rust/Makefile
 sed -i '/^#include <linux\/types.h>/a \
@@ -146,12 +147,12 @@ write version_proc_show '    if let Some(m) = m {
 author klp_new_private_rust
 
 # What is written with another type than the declaration has.
-new klp_new_wrong version_proc_show "${TYPES[@]}"
+new klp_new_wrong version_proc_show "${OF_KERNEL[@]}"
 sed -i 's/^static int new_version_proc_show(.*)/static long new_version_proc_show(struct seq_file *m, void *v)/' \
 	klp_new_wrong/klp_new_wrong.c
 write version_proc_show '	return 0;' klp_new_wrong/klp_new_wrong.c
 refuses_another_type klp_new_wrong "new_version_proc_show() does not have the type of version_proc_show()"
-new klp_new_wrong_rust klp_test_target:unique_value --rust "${TYPES[@]}"
+new klp_new_wrong_rust klp_test_target:unique_value --rust "${OF_TARGET[@]}"
 sed -i 's/-> c_int/-> c_long/' klp_new_wrong_rust/klp_new_wrong_rust.rs
 write unique_value '    0' klp_new_wrong_rust/klp_new_wrong_rust.rs
 refuses_another_type klp_new_wrong_rust "mismatched types"
