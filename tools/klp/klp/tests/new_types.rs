@@ -33,6 +33,8 @@ __noinline int list(const char *format, __builtin_va_list arguments)
 {
 	return *format + __builtin_va_arg(arguments, int);
 }
+/* No other declaration can have its type. */
+__noinline void nameless(struct { int number; } *thing) { thing->number = 1; }
 __noinline void print(const char *format, ...) { __asm__ volatile("" : : "r"(format)); }
 static __noinline int twin(int x) { return x * 3; }
 int use(int x) { return twin(x); }
@@ -262,6 +264,19 @@ fn functions_of_one_name_with_several_types_stay_unknown() {
         &["twin(), gone() of vmlinux: type unknown: not in kernel.btf\n"],
     );
     assert!(!told.contains("same"), "{told}");
+}
+
+#[test]
+fn a_type_that_cannot_be_declared_is_unknown() {
+    let machine = Machine::with_btf();
+    for file in ["kernel.btf", "vmlinux"] {
+        let told = machine.new_patch(&format!("--kernel {file} nameless nothing"));
+        assert_eq!(
+            told,
+            format!("nameless() of vmlinux: type unknown: {file}: a struct without a name\n")
+        );
+        has(&machine.read("p/p.c"), &["\nvoid nothing(void);\n"]);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::{for_each_unit, DebugInfo, Slice};
 use crate::prototype::{Known, Parameter, Prototype, Tag, Type, MAX_DEPTH};
-use anyhow::{bail, ensure, Result};
+use anyhow::{bail, ensure, Context, Result};
 use gimli::{AttributeValue, DebuggingInformationEntry, Dwarf, Unit, UnitOffset};
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ type Entry<'a> = DebuggingInformationEntry<Slice<'a>>;
 
 impl DebugInfo<'_> {
     /// What is known of the types of functions, by their names. Those that it does not have are
-    /// left out.
+    /// left out. The inner errors are of types that no declaration can write.
     ///
     /// # Errors
     ///
-    /// It is damaged, or a type of one of them has no name.
-    pub fn functions(&self, names: &[&str]) -> Result<BTreeMap<String, Known>> {
+    /// It is damaged.
+    pub fn functions(&self, names: &[&str]) -> Result<BTreeMap<String, Result<Known>>> {
         let dwarf = self.dwarf()?;
-        let mut found: BTreeMap<String, Known> = BTreeMap::new();
+        let mut found: BTreeMap<String, Result<Known>> = BTreeMap::new();
         for_each_unit(&dwarf, |unit| {
             let reader = Reader {
                 dwarf: &dwarf,
@@ -39,8 +39,12 @@ impl DebugInfo<'_> {
                     continue;
                 };
                 if names.contains(&name.as_str()) {
-                    let prototype = reader.prototype(entry, 0)?;
-                    found.entry(name).or_insert(Known::None).add(prototype);
+                    let known = found.entry(name).or_insert(Ok(Known::None));
+                    match (reader.prototype(entry, 0), known) {
+                        (Ok(prototype), Ok(known)) => known.add(prototype),
+                        (Err(error), known) => *known = Err(error),
+                        (Ok(_), Err(_)) => {}
+                    }
                 }
             }
             Ok(())
@@ -101,15 +105,19 @@ impl<'a> Reader<'_, 'a> {
         );
         let entry = self.unit.entry(offset)?;
         let inner = || self.target(&entry, depth + 1);
-        let named = || match self.name(&entry)? {
-            Some(name) => Ok(name),
-            None => bail!("a {} without a name", entry.tag()),
+        let named = || {
+            let name = self.name(&entry)?;
+            name.context("its debug information is damaged: a type has no name")
+        };
+        let tagged = |tag: Tag| match self.name(&entry)? {
+            Some(name) => Ok(Type::Tagged(tag, name)),
+            None => bail!("a {} without a name", tag.word()),
         };
         Ok(match entry.tag() {
             gimli::DW_TAG_base_type => Type::base(&named()?),
-            gimli::DW_TAG_structure_type => Type::Tagged(Tag::Struct, named()?),
-            gimli::DW_TAG_union_type => Type::Tagged(Tag::Union, named()?),
-            gimli::DW_TAG_enumeration_type => Type::Tagged(Tag::Enum, named()?),
+            gimli::DW_TAG_structure_type => tagged(Tag::Struct)?,
+            gimli::DW_TAG_union_type => tagged(Tag::Union)?,
+            gimli::DW_TAG_enumeration_type => tagged(Tag::Enum)?,
             gimli::DW_TAG_typedef => Type::Typedef(named()?),
             gimli::DW_TAG_pointer_type => Type::pointer(inner()?),
             gimli::DW_TAG_const_type => Type::Qualified("const", Box::new(inner()?)),

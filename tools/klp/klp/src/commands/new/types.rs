@@ -103,7 +103,7 @@ impl<'a> Types<'a> {
             .collect();
         if !missing.is_empty() {
             match source.dwarf_of(&missing) {
-                Ok(known) => found.extend(known.into_iter().map(|(name, known)| (name, Ok(known)))),
+                Ok(known) => found.extend(known),
                 Err(error) => {
                     let error = format!("{error:#}");
                     for name in missing {
@@ -253,7 +253,7 @@ impl Source {
         functions.iter().map(each).collect()
     }
 
-    fn dwarf_of(&self, functions: &[&str]) -> Result<BTreeMap<String, Known>> {
+    fn dwarf_of(&self, functions: &[&str]) -> Result<BTreeMap<String, Result<Known>>> {
         match &self.dwarf {
             Some(Dwarf::Kernel(data)) => match DebugInfo::of_vmlinux(data)? {
                 Some(info) => info.functions(functions),
