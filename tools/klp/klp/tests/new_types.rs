@@ -257,6 +257,15 @@ fn functions_of_one_name_with_several_types_stay_unknown() {
         &text,
         &["declare twin() with its type", "\nint same(int x);\n"],
     );
+    // Each of those that are the same has its type.
+    assert_eq!(machine.new_patch("--kernel vmlinux same,1 same,2"), "");
+    has(
+        &machine.read("p/p.c"),
+        &[
+            "\nint vmlinux_same_1(int x);\n",
+            "\nint vmlinux_same_2(int x);\n",
+        ],
+    );
     // pahole leaves such functions out.
     let told = machine.new_patch("--kernel kernel.btf twin same gone");
     has(
@@ -328,12 +337,13 @@ fn modules_have_types_of_their_own() {
     has_types(&machine);
     // That of a module for another one is none.
     machine.write("root/proc/sys/kernel/osrelease", "7.2.1\n");
-    let error = machine.refused(&format!("--module target.ko {WORDS}"));
-    assert!(
-        error.contains(
-            "target.ko is for the kernel 7.3.4: give the vmlinux of that kernel, with --kernel"
-        ),
-        "{error}"
+    let told = machine.new_patch(&format!("--module target.ko {WORDS}"));
+    has(
+        &told,
+        &[
+            "type unknown: target.ko is for the kernel 7.3.4: give the vmlinux of that kernel, with \
+             --kernel\n",
+        ],
     );
 
     for arch in [Arch::X86_64, Arch::S390] {
@@ -370,13 +380,21 @@ fn a_file_without_types_is_refused() {
             "--module target.ko: the patch replaces no function of target",
         ),
         (
-            "--module target.ko --object target",
-            "target.ko has no types: it has neither BTF nor debug information",
+            "--kernel gone --module target.ko --object target",
+            "cannot read gone",
         ),
     ] {
         let error = machine.refused(&format!("{words} nothing"));
         assert!(error.contains(why), "{words}: {error}");
     }
+    // The file of a module is for the Makefile as well.
+    let told = machine.new_patch("--module target.ko target:nothing");
+    assert_eq!(
+        told,
+        "nothing() of target: type unknown: target.ko has no types: it has neither BTF nor debug \
+         information\n"
+    );
+    has(&machine.read("p/Makefile"), &["\nKLP_TARGETS := /"]);
     // What the running kernel tells need not be readable.
     machine.run("cp", "bad.btf root/sys/kernel/btf/vmlinux");
     let told = machine.new_patch("nothing");

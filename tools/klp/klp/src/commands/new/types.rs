@@ -86,7 +86,7 @@ impl<'a> Types<'a> {
     ///
     /// # Errors
     ///
-    /// A file that the command line names cannot be read, or has no types.
+    /// The kernel that the command line names cannot be read, or has no types.
     pub(super) fn find(&self, object: &Object, functions: &[&str]) -> Result<Vec<Found>> {
         let source = match self.source(object) {
             Ok(source) => source?,
@@ -113,19 +113,19 @@ impl<'a> Types<'a> {
             }
         }
         let shown = source.path.display();
-        let each = |name: &&str| match found.remove(*name).unwrap_or(Ok(Known::None)) {
-            Ok(Known::One(prototype)) => Ok((prototype, source.path.clone())),
-            Ok(Known::Several) => {
+        let each = |name: &&str| match found.get(*name) {
+            Some(Ok(Known::One(prototype))) => Ok((prototype.clone(), source.path.clone())),
+            Some(Ok(Known::Several)) => {
                 bail!("{shown} has several functions of this name, with different types")
             }
-            Ok(Known::None) => bail!("not in {shown}"),
-            Err(error) => Err(error.context(shown.to_string())),
+            Some(Ok(Known::None)) | None => bail!("not in {shown}"),
+            Some(Err(error)) => bail!("{shown}: {error:#}"),
         };
         Ok(functions.iter().map(each).collect())
     }
 
-    /// The file that has the types of an object. The inner error is one of a file that is named;
-    /// the outer tells why there is none.
+    /// The file that has the types of an object. The inner error is that of a kernel that is named
+    /// for its types; the outer tells why there are none.
     fn source(&self, object: &Object) -> Result<Result<Source>> {
         if object.is_vmlinux() {
             return match self.kernel {
@@ -134,8 +134,13 @@ impl<'a> Types<'a> {
             };
         }
         match (self.module(object), self.kernel) {
-            (Some(module), Some(kernel)) => Ok(Source::module(module, || Source::kernel(kernel))),
-            (Some(module), None) => Ok(Source::module(module, || self.running_kernel_of(module))),
+            (Some(module), Some(kernel)) => match Source::kernel(kernel) {
+                Ok(kernel) => Source::module(module, || Ok(kernel)).map(Ok),
+                Err(error) => Ok(Err(error)),
+            },
+            (Some(module), None) => {
+                Source::module(module, || self.running_kernel_of(module)).map(Ok)
+            }
             (None, None) => self.running(object).map(Ok),
             (None, Some(_)) => bail!("give the file of the module, with --module"),
         }
@@ -254,21 +259,15 @@ impl Source {
     }
 
     fn dwarf_of(&self, functions: &[&str]) -> Result<BTreeMap<String, Result<Known>>> {
-        match &self.dwarf {
-            Some(Dwarf::Kernel(data)) => match DebugInfo::of_vmlinux(data)? {
-                Some(info) => info.functions(functions),
-                None => Ok(BTreeMap::new()),
-            },
+        let info = match &self.dwarf {
+            Some(Dwarf::Kernel(data)) => DebugInfo::of_vmlinux(data)?,
             Some(Dwarf::Module(data)) => {
-                match DebugInfo::of_module(
-                    &Module::parse(data).map_err(|error| anyhow!("{error}"))?,
-                ) {
-                    Some(info) => info.functions(functions),
-                    None => Ok(BTreeMap::new()),
-                }
+                let module = Module::parse(data).map_err(|error| anyhow!("{error}"))?;
+                DebugInfo::of_module(&module)
             }
-            None => Ok(BTreeMap::new()),
-        }
+            None => None,
+        };
+        info.map_or(Ok(BTreeMap::new()), |info| info.functions(functions))
     }
 }
 
