@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Build what the selftests and the demo load, for one kernel: livepatch.ko, the
-# samples, the test modules and damaged copies of them. Prints the directories
-# that hold them, separated by colons.
+# samples, the test modules and damaged copies of them, and patches that klp new
+# began. Prints the directories that hold them, separated by colons.
 #
 #   modules.sh [VARIANT]
 
@@ -84,6 +84,8 @@ build() {
 	author "${TESTS}_rust" "$OUT/selftests-rust" KLP_TARGETS="$OUT/selftests/klp_test_target.ko"
 	kernel_samples
 	programs
+	"$TOP/tools/testing/new-patches.sh" "$KLP" "$KOBJ" "$OUT/new" "$OUT/Module.symvers" "$VARIANT"
+	cp "$OUT"/new/klp_new_*/klp_new_*.ko "$OUT/new"
 
 	# What kbuild has linked: klp convert marks whatever uses the API as a livepatch.
 	cp "$OUT/selftests/.klp_test_noflag.kbuild.ko" "$OUT/selftests/klp_test_unmarked.ko"
@@ -130,4 +132,4 @@ if [ "$VARIANT" = peer ]; then
 	echo "$OUT:$OUT/selftests:$OUT/kernel-samples"
 	exit
 fi
-echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/damaged:$OUT/kernel-samples"
+echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/new:$OUT/damaged:$OUT/kernel-samples"

@@ -18,8 +18,16 @@ build() {
 	make -C "$NAME" KDIR="/lib/modules/$2/build" KLP="$3"
 }
 
-if [ "${1:-}" = --build ]; then
-	build "${@:2}"
+# types DIRECTORY RELEASE KLP: of functions that are in its vmlinux.
+types() {
+	cd "$1"
+	"$3" new stock-types meminfo_proc_show vfs_read --livepatch "$TOP" --kernel "/lib/modules/$2/build/vmlinux"
+	grep -x 'int meminfo_proc_show(struct seq_file \*m, void \*v);' stock-types/stock-types.c
+	grep -x 'ssize_t vfs_read(struct file \*file, char \*buf, size_t count, loff_t \*pos);' stock-types/stock-types.c
+}
+
+if [ "${1:-}" = --build ] || [ "${1:-}" = --types ]; then
+	"${1#--}" "${@:2}"
 	exit
 fi
 
@@ -57,6 +65,8 @@ with_core() {
 	verdict "a livepatch is built with the headers packages" \
 		in_tree "$0" --build "$WORK" "$RELEASE" "$("$TOP/scripts/klp.sh")"
 	[ "$failed" -eq 0 ] || return 0
+	verdict "klp new finds the types of functions in the headers packages" \
+		in_tree "$0" --types "$WORK" "$RELEASE" "$("$TOP/scripts/klp.sh")"
 	verdict "it is for this kernel" grep -qx "$RELEASE" <(in_tree modinfo -F vermagic "$module" | cut -d' ' -f1)
 	cp "$module" "$WORK/guest/root/"
 	boot "klp status

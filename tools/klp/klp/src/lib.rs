@@ -9,6 +9,7 @@
 //! | [`system`], [`transition`] | the machine whose kernel is patched, and waiting for it |
 //! | [`file`](mod@file) | reading modules and kernels |
 //! | [`knowledge`], [`symbols`], [`resolve`] | what is known of a kernel and its modules |
+//! | [`prototype`] | the types of its functions |
 //! | [`build`], [`convert`], [`lint`] | making and checking livepatches |
 
 pub mod authors;
@@ -25,6 +26,7 @@ pub mod file;
 pub mod knowledge;
 pub mod lint;
 pub mod object_name;
+pub mod prototype;
 pub mod reference;
 pub mod resolve;
 mod signals;

@@ -9,13 +9,25 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
+/// On a system whose kernel tells no types.
 fn new(dir: &Path, words: &str) -> Assert {
+    new_on("/var/empty/no-such-system", dir, words)
+}
+
+fn new_on(root: &str, dir: &Path, words: &str) -> Assert {
     Command::cargo_bin("klp")
         .unwrap()
         .current_dir(dir)
-        .arg("new")
+        .args(["--root", root, "new"])
         .args(words.split_whitespace())
         .assert()
+}
+
+/// Whether all of this is in a text.
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
 }
 
 fn fresh() -> TempDir {
@@ -90,11 +102,15 @@ fn livepatch_can_be_named_and_has_to_be_there() {
 fn no_placeholder_is_left() {
     for words in [
         "p",
+        "p --replace",
         "p --rust",
-        "p --function do_it",
-        "p --function do_it --rust",
-        "p --function do_it --object ext4",
-        "p --function do_it --object ext4 --rust",
+        "p --rust --replace",
+        "p do_it",
+        "p do_it --rust",
+        "p do_it ext4:do_it,2 --replace",
+        "p do_it ext4:do_it,2 --replace --rust",
+        "p do_it --object ext4",
+        "p do_it --object ext4 --rust",
     ] {
         let dir = fresh();
         new(dir.path(), words).success();
@@ -114,38 +130,182 @@ fn no_placeholder_is_left() {
 #[test]
 fn another_function_does_not_compile_before_it_is_written() {
     let dir = fresh();
-    new(dir.path(), "c --function vm_stat --object my-module").success();
+    let assert = new(dir.path(), "c vm_stat --object my-module").success();
+    let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+    assert_eq!(
+        told,
+        "vm_stat() of my_module: type unknown: there is no /sys/kernel/btf/vmlinux: give a \
+         vmlinux with BTF or debug information, with --kernel\n"
+    );
     let text = fs::read_to_string(dir.path().join("c/c.c")).unwrap();
-    assert!(text.contains("#error"));
-    assert!(text.contains("{ .name = \"my_module\", .funcs = functions },"));
-    assert!(text.contains(".old_name = \"vm_stat\", .new_func = new_vm_stat"));
+    has(
+        &text,
+        &[
+            "#error \"c.c: declare vm_stat() with its type, then remove this line\"\n",
+            "{\n#error \"c.c: write new_vm_stat(), then remove this line\"\n}\n",
+            "static_assert(__same_type(vm_stat, new_vm_stat),\n",
+            "\t{ .name = \"my_module\", .funcs = functions },\n",
+            "\t{ .old_name = \"vm_stat\", .new_func = new_vm_stat },\n",
+        ],
+    );
     let makefile = fs::read_to_string(dir.path().join("c/Makefile")).unwrap();
-    assert!(makefile.contains("# KLP_TARGETS := /path/to/my_module.ko\n"));
+    has(&makefile, &["\n# KLP_TARGETS := /path/to/my_module.ko\n"]);
 
-    new(dir.path(), "r --rust --function vm_stat --object my_module").success();
+    new(dir.path(), "r --rust vm_stat --object my_module").success();
     let text = fs::read_to_string(dir.path().join("r/bindings.h")).unwrap();
-    assert!(text.contains("#error"));
+    has(
+        &text,
+        &["#error \"bindings.h: declare vm_stat(), then remove this line\"\n"],
+    );
     let text = fs::read_to_string(dir.path().join("r/r.rs")).unwrap();
-    assert!(text.contains("my_module { functions: [vm_stat() => replacement] },"));
+    has(
+        &text,
+        &[
+            "        my_module {\n            functions: [\n                vm_stat() => new_vm_stat,\n",
+            "compile_error!(\"r.rs: write new_vm_stat(), then remove this line\");\n",
+        ],
+    );
+}
+
+#[test]
+fn several_functions_are_grouped_by_their_objects() {
+    let words = "first ext4:read,3 second,2 ext4:write --replace";
+    let dir = fresh();
+    new(dir.path(), &format!("c {words}")).success();
+    let text = fs::read_to_string(dir.path().join("c/c.c")).unwrap();
+    has(
+        &text,
+        &[
+            "static struct klp_func vmlinux_functions[] = {\n\
+             \t{ .old_name = \"first\", .new_func = new_first },\n\
+             \t{ .old_name = \"second\", .new_func = new_second, .old_sympos = 2 },\n\
+             \t{ }\n};\n",
+            "static struct klp_func ext4_functions[] = {\n\
+             \t{ .old_name = \"read\", .new_func = new_read, .old_sympos = 3 },\n\
+             \t{ .old_name = \"write\", .new_func = new_write },\n\
+             \t{ }\n};\n",
+            "static struct klp_object objects[] = {\n\
+             \t{ .funcs = vmlinux_functions },\n\
+             \t{ .name = \"ext4\", .funcs = ext4_functions },\n\
+             \t{ }\n};\n",
+            "\t.objs = objects,\n\t.replace = true,\n};\n",
+            "MODULE_DESCRIPTION(\"Livepatch: replaces functions of vmlinux and ext4\");\n",
+        ],
+    );
+
+    new(dir.path(), &format!("r --rust {words}")).success();
+    let text = fs::read_to_string(dir.path().join("r/r.rs")).unwrap();
+    has(
+        &text,
+        &[
+            "    license: \"GPL\",\n    replace: true,\n    objects: [\n",
+            "        vmlinux {\n            functions: [\n\
+             \x20               first() => new_first,\n\
+             \x20               second[2]() => new_second,\n\
+             \x20           ],\n        },\n        ext4 {\n            functions: [\n\
+             \x20               read[3]() => new_read,\n\
+             \x20               write() => new_write,\n",
+        ],
+    );
+}
+
+#[test]
+fn functions_of_one_name_have_names_of_their_own() {
+    let words = "init,1 init,2 ext4:init 8021q:init";
+    let dir = fresh();
+    new(dir.path(), &format!("c {words}")).success();
+    let text = fs::read_to_string(dir.path().join("c/c.c")).unwrap();
+    has(
+        &text,
+        &[
+            "{ .old_name = \"init\", .new_func = new_vmlinux_init_1, .old_sympos = 1 },\n",
+            "{ .old_name = \"init\", .new_func = new_vmlinux_init_2, .old_sympos = 2 },\n",
+            "{ .old_name = \"init\", .new_func = new_ext4_init },\n",
+            "{ .old_name = \"init\", .new_func = new__8021q_init },\n",
+            "{ .name = \"8021q\", .funcs = _8021q_functions },\n",
+        ],
+    );
+    for words in ["f f", "f,2 f,2", "f vmlinux:f", "ext4:f f --object ext4"] {
+        let error = refused(new(dir.path(), &format!("q {words}")));
+        assert!(error.contains("is named twice"), "{words}: {error}");
+    }
+    let error = refused(new(dir.path(), "q --rust 8021q:init"));
+    assert!(error.contains("8021q: a patch in Rust"), "{error}");
+    assert!(!dir.path().join("q").exists());
+}
+
+#[test]
+fn a_position_is_for_the_only_function() {
+    let dir = fresh();
+    new(dir.path(), "p twin --position 2").success();
+    let text = fs::read_to_string(dir.path().join("p/p.c")).unwrap();
+    has(
+        &text,
+        &[".old_name = \"twin\", .new_func = new_twin, .old_sympos = 2 },"],
+    );
+    for (words, why) in [
+        ("q --position 2", "need a FUNCTION"),
+        ("q one,2 --position 3", "two positions"),
+        ("q one two --position 3", "write FUNCTION,N for each"),
+        ("q one,", "a position, a number"),
+        ("q one,first", "a position, a number"),
+        ("q one,-1", "a position, a number"),
+    ] {
+        let error = refused(new(dir.path(), words));
+        assert!(error.contains(why), "{words}: {error}");
+        assert!(!dir.path().join("q").exists());
+    }
 }
 
 #[test]
 fn the_default_function_by_its_name_is_complete_too() {
+    for words in [
+        "cmdline_proc_show",
+        "vmlinux:cmdline_proc_show",
+        "--function cmdline_proc_show",
+    ] {
+        let dir = fresh();
+        new(dir.path(), &format!("p {words}")).success();
+        let text = fs::read_to_string(dir.path().join("p/p.c")).unwrap();
+        assert!(!text.contains("#error"), "{words}");
+    }
     let dir = fresh();
-    new(dir.path(), "p --function cmdline_proc_show").success();
+    new(dir.path(), "p --replace").success();
     let text = fs::read_to_string(dir.path().join("p/p.c")).unwrap();
     assert!(!text.contains("#error"));
+    has(
+        &text,
+        &["\t.replace = true,\n", "static_assert(__same_type("],
+    );
+}
+
+#[test]
+fn functions_are_named_by_the_option_too() {
+    let dir = fresh();
+    new(dir.path(), "one --function ext4:f,2 --function g").success();
+    new(dir.path(), "two ext4:f,2 g").success();
+    let read = |name: &str| {
+        let text = fs::read_to_string(dir.path().join(format!("{name}/{name}.c"))).unwrap();
+        text.replace(&format!("{name}.c"), "")
+    };
+    assert_eq!(read("one"), read("two"));
 }
 
 #[test]
 fn a_function_that_the_compiler_renamed_has_an_identifier() {
     let dir = fresh();
-    new(dir.path(), "p --function shrink.isra.0").success();
+    new(dir.path(), "p shrink.isra.0").success();
     let text = fs::read_to_string(dir.path().join("p/p.c")).unwrap();
-    assert!(text.contains(".old_name = \"shrink.isra.0\", .new_func = new_shrink_isra_0"));
-    let error = refused(new(dir.path(), "q --rust --function shrink.isra.0"));
-    assert!(error.contains("shrink.isra.0"));
-    assert!(!dir.path().join("q").exists());
+    has(
+        &text,
+        &[".old_name = \"shrink.isra.0\", .new_func = new_shrink_isra_0"],
+    );
+    new(dir.path(), "q --rust shrink.isra.0").success();
+    let text = fs::read_to_string(dir.path().join("q/q.rs")).unwrap();
+    has(
+        &text,
+        &["\"shrink.isra.0\" as shrink_isra_0() => new_shrink_isra_0,"],
+    );
 }
 
 #[test]
@@ -224,12 +384,17 @@ fn names_that_no_module_can_have_are_refused() {
 #[test]
 fn functions_and_objects_that_cannot_be_are_refused() {
     for words in [
-        "p --function 9f",
-        "p --function f()",
-        "p --function f\"",
-        "p --object a.b --function f",
-        "p --object a\"b --function f",
+        "p 9f",
+        "p f()",
+        "p f\"",
+        "p a.b:f",
+        "p a:b:f",
+        "p :f",
+        "p ext4:",
+        "p --object a.b f",
+        "p --object a\"b f",
         "p --object ext4",
+        "p f --function g",
     ] {
         let dir = fresh();
         refused(new(dir.path(), words));

@@ -3,6 +3,7 @@
 //! What the debug information of a kernel or a module tells of its functions and variables, as
 //! DWARF 5 has it.
 
+mod function;
 mod inlined;
 mod origin;
 

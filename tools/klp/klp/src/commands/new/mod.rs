@@ -2,140 +2,236 @@
 
 //! `klp new`: a directory with a patch to begin with.
 //!
-//! Without `--function` it is one that works as it is. For another function the type cannot be
-//! known: what is written then does not compile until the author has filled it in.
+//! Without a function it is one that works as it is. For others, what is written does not compile
+//! until the author has written the new functions: an empty one would be loaded by mistake.
 
+mod c;
 mod names;
+mod patch;
+mod rust;
+mod types;
 
 use crate::authors;
 use crate::cli::{Context, Outcome};
 use anyhow::{bail, ensure, Context as _, Result};
-use names::{Function, Object, PatchName};
+use names::{FunctionArg, Object, PatchName};
+use patch::Patch;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use types::Types;
 
 /// What the patch replaces unless it is told: there in every kernel with /proc, of a type that
 /// never changed.
 const DEFAULT_FUNCTION: &str = "cmdline_proc_show";
 
-/// Begin a livepatch: a directory with its source and a Makefile
+/// Start a livepatch: write a directory with its source and a Makefile
 ///
-/// Without --function it is a patch that works as it is: it replaces the function behind
-/// /proc/cmdline. With it, the type and the body of the new function are left to be written, and
-/// the patch does not compile until they are. Files that are there already are never overwritten.
+/// Without FUNCTION, the patch works at once: it replaces the function behind /proc/cmdline. With
+/// FUNCTION, the patch does not compile until you write the new functions. klp fills in the types
+/// of the functions that it finds in the kernel's BTF or debug information. Files that exist are
+/// never overwritten.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
-    /// What the patch's module is called: letters, digits, - and _
+    /// The name of the patch and of its module: letters, digits, - and _
     #[arg(value_name = "NAME")]
     name: PatchName,
 
-    /// Write it in Rust
-    #[arg(long)]
-    rust: bool,
+    /// A function to replace: FUNCTION in the kernel, or MODULE:FUNCTION in a module, such as
+    /// meminfo_proc_show or ext4:ext4_readdir. If several functions have this name, FUNCTION,N is
+    /// the N-th in the order of /proc/kallsyms
+    #[arg(value_name = "FUNCTION")]
+    functions: Vec<FunctionArg>,
 
-    /// The function to replace
-    #[arg(long, value_name = "FUNCTION")]
-    function: Option<Function>,
+    /// A function to replace, like the argument
+    #[arg(
+        long = "function",
+        value_name = "FUNCTION",
+        hide = true,
+        conflicts_with = "functions"
+    )]
+    function_options: Vec<FunctionArg>,
 
-    /// What the function is a part of: vmlinux, or a module
+    /// Where a FUNCTION without a module is: in vmlinux (the kernel) or in this module
     #[arg(long, value_name = "vmlinux|MODULE", default_value = "vmlinux")]
     object: Object,
 
-    /// The directory to write to; the default is one of the patch's name
+    /// The same as FUNCTION,N, for a single FUNCTION
+    #[arg(long, value_name = "N")]
+    position: Option<u32>,
+
+    /// Let the patch replace all patches that were loaded earlier
+    #[arg(long)]
+    replace: bool,
+
+    /// Write the patch in Rust
+    #[arg(long)]
+    rust: bool,
+
+    /// Look up the types of functions in this vmlinux, which has BTF or debug information, or in
+    /// this file of BTF; the default is the running kernel's BTF, /sys/kernel/btf/vmlinux
+    #[arg(long, value_name = "VMLINUX")]
+    kernel: Option<PathBuf>,
+
+    /// Look up the types of functions in the file of this module, and name the file in the Makefile;
+    /// the default is the BTF that the running kernel has of the module
+    #[arg(long, value_name = "TARGET.ko")]
+    module: Vec<PathBuf>,
+
+    /// The directory to write to; the default is the name of the patch
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Where scripts/Makefile.livepatch is: what is installed, or a checkout; the default is what
-    /// this klp belongs to
+    /// The directory that contains scripts/Makefile.livepatch, installed or in a checkout; the
+    /// default is the one that belongs to this klp
     #[arg(long, value_name = "DIR")]
     livepatch: Option<PathBuf>,
 }
 
+impl Args {
+    /// The functions, with the position that stands by itself.
+    fn functions(&self) -> Result<Vec<FunctionArg>> {
+        let mut functions = self.functions.clone();
+        functions.extend_from_slice(&self.function_options);
+        if functions.is_empty() {
+            ensure!(
+                self.object.is_vmlinux() && self.position.is_none(),
+                "--object and --position need a FUNCTION: name one"
+            );
+            functions.push(DEFAULT_FUNCTION.parse()?);
+        }
+        if let Some(position) = self.position {
+            match functions.as_mut_slice() {
+                [only] if only.position.is_none() => only.position = Some(position),
+                [_] => bail!("there are two positions: write FUNCTION,N or --position N"),
+                _ => bail!("--position is for one function: write FUNCTION,N for each"),
+            }
+        }
+        Ok(functions)
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
-    let object = &args.object;
-    let function = match &args.function {
-        Some(function) => function.as_str(),
-        None if object.is_vmlinux() => DEFAULT_FUNCTION,
-        None => bail!("--object {object}: which of its functions? Give --function as well"),
-    };
+    let functions = args.functions()?;
+    let livepatch = for_make(&authors::find(args.livepatch.as_deref())?)?;
+    let types = Types::new(&context.system, args.kernel.as_deref(), &args.module)?;
+    let name = args.name.as_str();
+    let patch = Patch::new(name, args.replace, &functions, &args.object, &types)?;
+    types.check_used(&patch)?;
     if args.rust {
         args.name.check_rust()?;
-        names::check_rust_function(function)?;
+        patch.check_rust()?;
     }
-    let livepatch = authors::find(args.livepatch.as_deref())?;
-    let livepatch = for_make(&livepatch)?;
 
-    let dir = match &args.dir {
-        Some(dir) => dir.clone(),
-        None => PathBuf::from(args.name.as_str()),
-    };
-    let works_as_it_is = object.is_vmlinux() && function == DEFAULT_FUNCTION;
-    let fill = |template: &str| {
-        let field = match object.is_vmlinux() {
-            true => String::new(),
-            false => format!(".name = \"{object}\", "),
-        };
-        let targets = match object.is_vmlinux() {
-            true => String::new(),
-            false => format!(
-                "\n# For what the patch uses of {object} beside the function.\n\
-                 # KLP_TARGETS := /path/to/{object}.ko\n"
-            ),
-        };
-        template
-            .replace("@NAME@", args.name.as_str())
-            .replace("@IDENTIFIER@", &function.replace('.', "_"))
-            .replace("@FUNCTION@", function)
-            .replace("@OBJECT_FIELD@", &field)
-            .replace("@OBJECT@", object.as_str())
-            .replace("@TARGETS@", &targets)
-            .replace("@LIVEPATCH@", &livepatch)
-    };
-    let name = args.name.as_str();
-    let mut files = vec![(
-        "Makefile".to_owned(),
-        fill(include_str!("templates/Makefile.in")),
-    )];
-    match (args.rust, works_as_it_is) {
-        (false, works) => {
-            let head = match works {
-                true => include_str!("templates/cmdline.c.in"),
-                false => include_str!("templates/function.c.in"),
-            };
-            let tail = include_str!("templates/tail.c.in");
-            files.push((format!("{name}.c"), fill(head) + &fill(tail)));
-        }
-        (true, works) => {
-            let (source, bindings) = match works {
-                true => (
-                    include_str!("templates/cmdline.rs.in"),
-                    include_str!("templates/cmdline.h.in"),
-                ),
-                false => (
-                    include_str!("templates/function.rs.in"),
-                    include_str!("templates/function.h.in"),
-                ),
-            };
-            files.push((format!("{name}.rs"), fill(source)));
-            files.push(("bindings.h".to_owned(), fill(bindings)));
-        }
+    let mut files = vec![("Makefile".to_owned(), makefile(&patch, &types, &livepatch)?)];
+    if args.rust {
+        files.push((format!("{name}.rs"), rust::source(&patch)));
+        files.push(("bindings.h".to_owned(), rust::bindings(&patch)));
+    } else {
+        files.push((format!("{name}.c"), c::source(&patch)));
     }
+    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(name));
     write(&dir, &files)?;
 
     let dir = dir.display();
     for (file, _) in &files {
         context.console.result(&format!("{dir}/{file}"))?;
     }
-    if !works_as_it_is {
-        let place = if args.rust { "bindings.h and " } else { "" };
-        let suffix = if args.rust { "rs" } else { "c" };
-        let text = format!("to be filled in before it compiles: {place}{name}.{suffix}");
-        context.console.result(&text)?;
+    if patch.is_default() {
+        return Ok(Outcome::Done);
     }
+    tell_unknown(&patch, context);
+    let bindings = match args.rust && patch.functions().any(|(_, one)| one.kind.is_err()) {
+        true => "bindings.h and ",
+        false => "",
+    };
+    let suffix = if args.rust { "rs" } else { "c" };
+    let text = format!("edit before you build: {bindings}{name}.{suffix}");
+    context.console.result(&text)?;
     Ok(Outcome::Done)
+}
+
+/// Tells which types the author has to find, and why.
+fn tell_unknown(patch: &Patch, context: &mut Context) {
+    for patched in &patch.objects {
+        // Most often, one reason is that of all.
+        let mut unknown: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for function in &patched.functions {
+            if let Err(why) = &function.kind {
+                let names = unknown.entry(format!("{why:#}")).or_default();
+                names.push(function.shown());
+            }
+        }
+        for (why, names) in unknown {
+            let (names, object) = (names.join(", "), &patched.object);
+            let text = format!("{names} of {object}: type unknown: {why}");
+            context.console.note(&text);
+        }
+    }
+}
+
+fn makefile(patch: &Patch, types: &Types<'_>, livepatch: &str) -> Result<String> {
+    let mut given = Vec::new();
+    let mut missing = Vec::new();
+    for object in patch.objects.iter().map(|patched| &patched.object) {
+        match types.module(object) {
+            Some(module) => {
+                let path = &module.path;
+                let path = fs::canonicalize(path)
+                    .with_context(|| format!("cannot find {}", path.display()))?;
+                given.push(for_make(&path)?);
+            }
+            None if object.is_vmlinux() => {}
+            None => missing.push(format!("/path/to/{object}.ko")),
+        }
+    }
+    let mut targets = String::new();
+    if !given.is_empty() {
+        targets = format!(
+            "\n# The modules that it patches.\nKLP_TARGETS := {}\n",
+            given.join(" ")
+        );
+    }
+    if !missing.is_empty() {
+        let is_more = if given.is_empty() { ":=" } else { "+=" };
+        targets += &format!(
+            "\n# Name the files of the modules that it patches: make checks the functions in them,\n\
+             # and the patch can use what else they have.\n\
+             # KLP_TARGETS {is_more} {}\n",
+            missing.join(" ")
+        );
+    }
+    Ok(include_str!("templates/Makefile.in")
+        .replace("@NAME@", &patch.name)
+        .replace("@TARGETS@", &targets)
+        .replace("@LIVEPATCH@", livepatch))
+}
+
+/// Declares the structures and unions that the types of functions name: whatever headers follow
+/// may define them.
+fn compounds(patch: &Patch) -> String {
+    let known = patch
+        .functions()
+        .filter_map(|(_, one)| one.kind.as_ref().ok());
+    let compounds: BTreeSet<_> = known.flat_map(|(kind, _)| kind.compounds()).collect();
+    let lines = compounds
+        .into_iter()
+        .map(|(tag, name)| format!("{} {name};\n", tag.word()));
+    let lines: String = lines.collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("\n{lines}"),
+    }
+}
+
+/// With a large letter.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
 }
 
 /// Writes new files into a directory: all of them, or none.

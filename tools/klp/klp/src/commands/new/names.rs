@@ -2,7 +2,8 @@
 
 //! Names that become a part of source text, checked.
 
-use anyhow::{ensure, Result};
+use crate::prototype::is_identifier;
+use anyhow::{ensure, Context, Result};
 use livepatch_format::name::{OBJECT_NAME_MAX, SYMBOL_NAME_MAX, VMLINUX};
 use std::fmt;
 use std::str::FromStr;
@@ -76,16 +77,39 @@ impl FromStr for PatchName {
 }
 
 /// `vmlinux`, or the name of a module as the kernel has it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object(String);
 
 impl Object {
+    pub(super) fn vmlinux() -> Self {
+        Object(String::from_utf8_lossy(VMLINUX).into_owned())
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 
     pub(super) fn is_vmlinux(&self) -> bool {
         self.0.as_bytes() == VMLINUX
+    }
+}
+
+impl Object {
+    /// As a part of an identifier: a module's name may begin with a digit.
+    pub(super) fn as_identifier(&self) -> String {
+        match self.0.starts_with(|first: char| first.is_ascii_digit()) {
+            true => format!("_{}", self.0),
+            false => self.0.clone(),
+        }
+    }
+
+    /// Whether `livepatch!` takes the name.
+    pub(super) fn check_rust(&self) -> Result<()> {
+        ensure!(
+            is_identifier(&self.0),
+            "{self}: a patch in Rust can only patch a module whose name is an identifier"
+        );
+        Ok(())
     }
 }
 
@@ -111,7 +135,7 @@ impl FromStr for Object {
 }
 
 /// The name of a function as the kernel's symbols have it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Function(String);
 
 impl Function {
@@ -142,11 +166,34 @@ impl FromStr for Function {
     }
 }
 
-/// Whether `livepatch!` takes the name.
-pub(super) fn check_rust_function(function: &str) -> Result<()> {
-    ensure!(
-        !function.contains('.'),
-        "{function}: a patch in Rust can only replace a function whose name is an identifier"
-    );
-    Ok(())
+/// A function as the command line names it: `[OBJECT:]FUNCTION[,POSITION]`.
+#[derive(Debug, Clone)]
+pub(super) struct FunctionArg {
+    pub(super) object: Option<Object>,
+    pub(super) name: Function,
+    pub(super) position: Option<u32>,
+}
+
+impl FromStr for FunctionArg {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (object, rest) = match text.split_once(':') {
+            Some((object, rest)) => (Some(object.parse()?), rest),
+            None => (None, text),
+        };
+        let (name, position) = match rest.split_once(',') {
+            Some((name, position)) => {
+                let position = position.parse();
+                let position = position.context("after the comma stands a position, a number")?;
+                (name, Some(position))
+            }
+            None => (rest, None),
+        };
+        Ok(FunctionArg {
+            object,
+            name: name.parse()?,
+            position,
+        })
+    }
 }
