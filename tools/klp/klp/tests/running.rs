@@ -201,8 +201,10 @@ impl Tree {
     ) -> thread::JoinHandle<()> {
         let tree = self.clone();
         thread::spawn(move || {
+            // The patch may not be there yet.
+            let path = tree.0.join(format!("sys/kernel/livepatch/{name}/{file}"));
             for _ in 0..3000 {
-                if tree.get(name, file) == value {
+                if fs::read_to_string(&path).is_ok_and(|text| text.trim_end() == value) {
                     return action(&tree);
                 }
                 thread::sleep(Duration::from_millis(10));
