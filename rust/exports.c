@@ -22,7 +22,7 @@ MODULE_PARM_DESC(debug, "Log: 1 the steps of transitions, 2 also the tasks in th
 
 bool livepatch_direct = true;
 module_param_named(direct, livepatch_direct, bool, 0644);
-MODULE_PARM_DESC(direct, "Patched functions are entered by a jump where ftrace can do that (default: Y)");
+MODULE_PARM_DESC(direct, "Functions that are patched from now on are entered by jumps where ftrace can do that (default: Y)");
 
 unsigned int livepatch_signal_after = 2000;
 module_param_named(signal_after, livepatch_signal_after, uint, 0644);

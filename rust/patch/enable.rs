@@ -2,7 +2,7 @@
 
 //! `klp_enable_patch()`.
 
-use super::blockers::FILES;
+use super::debugfs::FILES;
 use super::model::{Function, Object, Patch, PatchId};
 use super::registry::{self, Registry};
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};

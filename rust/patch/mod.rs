@@ -7,23 +7,24 @@
 //! | --- | --- |
 //! | [`registry`] | all patches, under one lock |
 //! | [`model`] | one patch, its objects and functions |
-//! | [`blockers`] | what a transition waits for, in debugfs |
+//! | [`debugfs`] | `/sys/kernel/debug/livepatch` |
 //! | [`enable`] | `klp_enable_patch()` |
 //! | [`object`] | patching and unpatching one object |
 //! | [`parts`] | what the compiler has split off from functions |
 //! | [`redirects`] | which function runs in place of which |
+//! | [`ways`] | how calls get there: trampolines and handlers |
 //! | [`transition`] | switching over, at once and only when it is safe |
 //! | [`consistency`] | who is in the way of that, and the switch itself |
 //! | [`replace`] | patches that replace all earlier ones |
-//! | [`settle`] | after a transition: calls go straight to the new functions |
+//! | [`settle`] | after a transition: nothing is decided at calls any more |
 //! | [`retire`] | freeing patches that are done with |
 //! | [`state`] | system states and who may change them |
 //! | [`survey`] | looking at tasks before processors are stopped |
 //! | [`sysfs`] | `/sys/kernel/livepatch` |
 //! | [`modules`] | targets that come and go |
 
-pub(crate) mod blockers;
 pub(crate) mod consistency;
+pub(crate) mod debugfs;
 pub(crate) mod enable;
 pub(crate) mod model;
 pub(crate) mod modules;
@@ -38,3 +39,4 @@ pub(crate) mod state;
 pub(crate) mod survey;
 pub(crate) mod sysfs;
 pub(crate) mod transition;
+pub(crate) mod ways;

@@ -161,16 +161,9 @@ impl Object {
     }
 
     /// Sees to it that the functions can be switched.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Redirects::make_switchable`].
-    pub(crate) fn make_switchable(&self, redirects: &mut Redirects) -> Result {
-        let functions = self.functions.iter().filter(|function| function.patched);
-        redirects.make_switchable(functions.filter_map(|function| {
-            let original = function.old.as_ref()?;
-            Some((original.address, &*function.name))
-        }))
+    pub(crate) fn make_switchable(&self, redirects: &mut Redirects) {
+        self.patched()
+            .for_each(|function| redirects.make_switchable(function));
     }
 
     /// Takes the functions out of the redirects. Calls must go elsewhere already.

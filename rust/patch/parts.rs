@@ -81,6 +81,10 @@ const MARKS: [&[u8]; 2] = [b".cold", b".part."];
 
 /// Whether a symbol of this name is a part of some function.
 fn is_part(name: &[u8]) -> bool {
+    // Most have no dot at all, which is told soonest.
+    if !name.contains(&b'.') {
+        return false;
+    }
     let from_dots = name.iter().enumerate().filter(|(_, byte)| **byte == b'.');
     from_dots
         .filter_map(|(at, _)| name.get(at..))

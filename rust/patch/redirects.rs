@@ -4,16 +4,15 @@
 //!
 //! Every patched function has a stack of the patches that replace it: the newest one decides where
 //! calls go. During a transition there are two answers, [without and with](Effect) the patch that is
-//! in transition. How calls get there is one of two [ways](Way). During a transition it
-//! must be possible to lead calls elsewhere at one moment, for which ftrace runs a handler at every
-//! call. Afterwards they go to the same place for a long time, and no handler is needed.
+//! in transition, and it must be possible to lead calls elsewhere at one moment: the function is
+//! *switchable*. Afterwards calls go to the same place for a long time, and nothing needs to be
+//! decided: it *settles*.
 
 use super::model::{Body, PatchId};
-use crate::format::name::Text;
+use super::ways::Ways;
 use crate::format::refusal::Refusal;
 use crate::messages::refuse;
-use crate::sys::direct::Direct;
-use crate::sys::ftrace::{Location, Redirect};
+use crate::sys::ftrace::{self, Location};
 use crate::sys::switch;
 use crate::sys::Address;
 use core::ops::Range;
@@ -49,15 +48,6 @@ pub(crate) struct Layer {
     pub(crate) changing: bool,
 }
 
-/// How calls of a patched function get to where they go.
-enum Way {
-    /// A handler decides at each call, and can be told otherwise at any moment. Functions of one
-    /// object share a redirect.
-    Switchable(Arc<Redirect>),
-    /// They go straight there.
-    Settled(Direct),
-}
-
 /// A patched function.
 pub(crate) struct Site {
     pub(crate) original: Body,
@@ -65,7 +55,10 @@ pub(crate) struct Site {
     /// A trampoline that was called at its start when it was first patched: who is in there goes on
     /// in the original.
     pub(crate) trampoline: Option<Range<Address>>,
-    way: Way,
+    /// How calls get to where they go. It is shared with functions that were patched together.
+    ways: Arc<Ways>,
+    /// Whether nothing is decided at calls.
+    settled: bool,
     layers: KVec<Layer>,
 }
 
@@ -90,10 +83,26 @@ impl Site {
 
     /// Sends calls where they are to go, where the function is switchable.
     fn lead(&self, in_effect: Effect) {
-        if let Way::Switchable(redirect) = &self.way {
-            let (here, there) = (switch::side(), switch::side().other());
-            redirect.lead_on(there, self.location, self.route(in_effect.other()));
-            redirect.lead_on(here, self.location, self.route(in_effect));
+        let (here, there) = (switch::side(), switch::side().other());
+        let ways = &self.ways;
+        ways.lead_on(there, self.location, self.route(in_effect.other()));
+        ways.lead_on(here, self.location, self.route(in_effect));
+    }
+
+    /// How calls get to where they go, in a word.
+    pub(crate) fn way(&self) -> &'static str {
+        match (self.ways.are_direct(self.location), self.settled) {
+            (false, _) => "handler",
+            (true, false) => "trampoline",
+            (true, true) => "jump",
+        }
+    }
+
+    /// Whether nothing is decided at calls, which all go to the same place.
+    fn settle(&mut self, settled: bool) {
+        if self.settled != settled {
+            self.ways.settle(self.location, settled);
+            self.settled = settled;
         }
     }
 }
@@ -106,47 +115,17 @@ pub(crate) struct Addition<'a> {
 }
 
 /// Calls of a function that are to be redirected.
-struct Calls<'a> {
-    name: &'a CStr,
-    location: Location,
-    /// Where they go now.
-    target: Option<Address>,
-}
-
-/// One redirect for all of `calls`.
-///
-/// # Errors
-///
-/// `ENOMEM`; those of [`Redirect::new`], which are logged with the function at fault.
-fn redirect(calls: &[Calls<'_>]) -> Result<Arc<Redirect>> {
-    let mut places = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
-    for calls in calls {
-        places.push((calls.location, calls.target), GFP_KERNEL)?;
-    }
-    let redirect = Redirect::new(&places).inspect_err(|error| {
-        // ftrace does not say which one it was. Alone, only that one fails.
-        let fails = |place: &(Location, Option<Address>)| Redirect::new(&[*place]).is_err();
-        let at_fault = match places.len() {
-            1 => Some(0),
-            _ => places.iter().position(fails),
-        };
-        if let Some(calls) = at_fault.and_then(|index| calls.get(index)) {
-            pr_err!(
-                "failed to register ftrace handler for function '{}' ({})\n",
-                Text(calls.name.to_bytes()),
-                error.to_errno()
-            );
-        }
-    })?;
-    Ok(Arc::new(redirect, GFP_KERNEL)?)
+pub(super) struct Calls<'a> {
+    pub(super) name: &'a CStr,
+    pub(super) location: Location,
 }
 
 /// All patched functions.
 pub(crate) struct Redirects {
     /// By address.
     sites: KVec<Site>,
-    /// Redirects of functions that are not patched any more. They lead to the originals.
-    idle: KVec<Arc<Redirect>>,
+    /// Functions that are not patched any more, with their ways, which lead to the originals.
+    idle: KVec<(Location, Arc<Ways>)>,
     /// What is in effect for all but exceptions. Without a transition it makes no difference.
     in_effect: Effect,
 }
@@ -183,15 +162,12 @@ impl Redirects {
             .and_then(|index| self.sites.get(index))
     }
 
-    /// A redirect that is there and has this location as well. It may have it from a function that
-    /// is settled or not patched any more.
-    fn covering(&self, location: Location) -> Option<Arc<Redirect>> {
-        let used = self.sites.iter().filter_map(|site| match &site.way {
-            Way::Switchable(redirect) => Some(redirect),
-            Way::Settled(_) => None,
-        });
-        Iterator::chain(used, self.idle.iter())
-            .find(|redirect| redirect.covers(location))
+    /// Ways that are there and have this location as well, from when the function was patched
+    /// before.
+    fn covering(&self, location: Location) -> Option<Arc<Ways>> {
+        let used = self.sites.iter().map(|site| &site.ways);
+        Iterator::chain(used, self.idle.iter().map(|(_, ways)| ways))
+            .find(|ways| ways.cover(location))
             .cloned()
     }
 
@@ -200,14 +176,9 @@ impl Redirects {
     ///
     /// # Errors
     ///
-    /// `EINVAL` where ftrace cannot reach a function; `ENOMEM`; those of [`Redirect::new`]; all
-    /// but `ENOMEM` are logged.
+    /// `EINVAL` where ftrace cannot reach a function; `ENOMEM`; those of [`Ways::new`]; all but
+    /// `ENOMEM` are logged.
     pub(crate) fn add(&mut self, additions: &[Addition<'_>]) -> Result {
-        let functions = additions
-            .iter()
-            .map(|addition| (addition.original.address, addition.name));
-        self.make_switchable(functions)?;
-
         // Room for everything comes first, so that nothing fails half way.
         let mut calls = KVec::with_capacity(additions.len(), GFP_KERNEL)?;
         let mut sites = KVec::with_capacity(additions.len(), GFP_KERNEL)?;
@@ -225,38 +196,41 @@ impl Redirects {
                 })
             })?;
             let covering = self.covering(location);
+            // One that covers it may have made the direct call that is there.
+            let trampoline = match covering {
+                Some(_) => None,
+                None => location.trampoline(),
+            };
             if covering.is_none() {
-                let calls_here = Calls {
-                    name,
-                    location,
-                    target: None,
-                };
-                calls.push(calls_here, GFP_KERNEL)?;
+                calls.push(Calls { name, location }, GFP_KERNEL)?;
             }
             let layers = KVec::with_capacity(1, GFP_KERNEL)?;
             let site = (addition.original.clone(), location, covering, layers);
-            sites.push((site, location.trampoline()), GFP_KERNEL)?;
+            sites.push((site, trampoline), GFP_KERNEL)?;
         }
         self.sites.reserve(sites.len(), GFP_KERNEL)?;
         let new = match calls.is_empty() {
             true => None,
-            false => Some(redirect(&calls)?),
+            false => Some(Arc::new(Ways::new(&calls)?, GFP_KERNEL)?),
         };
         for ((original, location, covering, layers), trampoline) in sites {
-            let (Some(redirect), Err(index)) = (
+            let (Some(ways), Err(index)) = (
                 covering.or_else(|| new.clone()),
                 self.search(original.address),
             ) else {
                 continue;
             };
-            let way = Way::Switchable(redirect);
+            // It is patched again, before or after it was let go.
+            self.idle.retain(|(idle, _)| *idle != location);
+            ways.settle(location, false);
             let _ = self.sites.insert_within_capacity(
                 index,
                 Site {
                     original,
                     location,
                     trampoline,
-                    way,
+                    ways,
+                    settled: false,
                     layers,
                 },
             );
@@ -264,96 +238,37 @@ impl Redirects {
         for addition in additions {
             let site = self.search(addition.original.address).ok();
             if let Some(site) = site.and_then(|index| self.sites.get_mut(index)) {
+                site.settle(false);
                 let _ = site.layers.push_within_capacity(addition.layer.clone());
             }
         }
         Ok(())
     }
 
-    /// Sees to it that calls of `functions`, which are of one object, can be led elsewhere at one
-    /// moment. Where they go does not change.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; those of [`Redirect::new`]; all but `ENOMEM` are logged.
-    pub(crate) fn make_switchable<'a>(
-        &mut self,
-        functions: impl Iterator<Item = (Address, &'a CStr)> + Clone,
-    ) -> Result {
-        let mut calls = KVec::new();
-        for (function, name) in functions.clone() {
-            if let Some(site) = self.site(function) {
-                if let Way::Settled(direct) = &site.way {
-                    if self.covering(site.location).is_none() {
-                        let (location, target) = (site.location, Some(direct.target()));
-                        let calls_here = Calls {
-                            name,
-                            location,
-                            target,
-                        };
-                        calls.push(calls_here, GFP_KERNEL)?;
-                    }
-                }
-            }
-        }
-        let new = match calls.is_empty() {
-            true => None,
-            false => {
-                self.share(functions.clone(), true);
-                let new = redirect(&calls);
-                self.share(functions.clone(), false);
-                Some(new?)
-            }
-        };
-        for (function, _) in functions {
-            let Ok(index) = self.search(function) else {
-                continue;
-            };
-            let redirect = match self.sites.get(index) {
-                Some(site) if matches!(site.way, Way::Settled(_)) => match &new {
-                    Some(new) if new.covers(site.location) => Some(new.clone()),
-                    _ => self.covering(site.location),
-                },
-                _ => None,
-            };
-            if let (Some(redirect), Some(site)) = (redirect, self.sites.get_mut(index)) {
-                site.way = Way::Switchable(redirect);
-            }
-        }
-        Ok(())
-    }
-
-    /// Says whether those of `functions` that are settled may get a redirect as well.
-    fn share<'a>(&self, functions: impl Iterator<Item = (Address, &'a CStr)>, allowed: bool) {
-        for site in functions.filter_map(|(function, _)| self.site(function)) {
-            if let Way::Settled(direct) = &site.way {
-                direct.share(allowed);
-            }
+    /// Sees to it that calls of a function can be led elsewhere at one moment. Where they go does not
+    /// change.
+    pub(crate) fn make_switchable(&mut self, function: Address) {
+        let index = self.search(function).ok();
+        if let Some(site) = index.and_then(|index| self.sites.get_mut(index)) {
+            site.settle(false);
         }
     }
 
-    /// Lets calls of one function go straight to where they go: of the first one behind `last` that
-    /// is switchable. Where ftrace cannot do that, it goes on with a handler. Returns which function
-    /// it was. Not during a transition.
+    /// Has nothing decided any more at calls of one function: of the first one behind `last` that
+    /// has not settled. Returns which function it was. Not during a transition.
     pub(crate) fn settle(&mut self, last: Option<Address>) -> Option<Address> {
-        let switchable = |site: &Site| {
+        let switchable = |site: &&mut Site| {
             let is_next = last.is_none_or(|last| last < site.original.address);
-            is_next && matches!(site.way, Way::Switchable(_))
+            is_next && !site.settled
         };
-        let index = self.sites.iter().position(switchable)?;
-        let site = self.sites.get_mut(index)?;
-        if let Some(target) = site.route(self.in_effect) {
-            if let Ok(direct) = Direct::new(site.location, target) {
-                site.way = Way::Settled(direct);
-            }
-        }
+        let site = self.sites.iter_mut().find(switchable)?;
+        site.settle(true);
         Some(site.original.address)
     }
 
     /// Whether calls of a function can be led elsewhere at one moment.
     pub(crate) fn is_switchable(&self, function: Address) -> bool {
-        self.site(function)
-            .is_some_and(|site| matches!(site.way, Way::Switchable(_)))
+        self.site(function).is_some_and(|site| !site.settled)
     }
 
     /// Sends calls of one function, which is switchable, where its layers say.
@@ -382,25 +297,35 @@ impl Redirects {
         };
         let empty = self.sites.get_mut(index).is_some_and(|site| {
             site.layers.retain(|layer| layer.patch != patch);
+            // A target that goes is not switched before.
+            site.settle(false);
             site.layers.is_empty()
         });
         self.lead(function);
         if !empty {
             return;
         }
-        if let Ok(Site {
-            way: Way::Switchable(redirect),
-            ..
-        }) = self.sites.remove(index)
-        {
-            // Where memory is short it goes now.
-            let _ = self.idle.push(redirect, GFP_KERNEL);
+        if let Ok(Site { location, ways, .. }) = self.sites.remove(index) {
+            // Where memory is short they go now.
+            let _ = self.idle.push((location, ways), GFP_KERNEL);
         }
     }
 
-    /// Gives functions that are not patched any more back to ftrace, which waits until nobody is
-    /// on the way through their redirects.
-    pub(crate) fn let_go(&mut self) {
-        self.idle.clear();
+    /// Gives functions that are not patched any more back to ftrace. Returns whether it has waited
+    /// until nobody is on the way to where calls went before.
+    pub(crate) fn let_go(&mut self) -> bool {
+        let sites = &self.sites;
+        let is_shared = |ways: &Arc<Ways>| sites.iter().any(|site| Arc::ptr_eq(&site.ways, ways));
+        for (location, ways) in self.idle.iter().filter(|(_, ways)| is_shared(ways)) {
+            ways.give_back(*location);
+        }
+        let mut has_waited = !self.idle.is_empty();
+        while let Some((_, ways)) = self.idle.pop() {
+            if is_shared(&ways) {
+                ways.let_go();
+                has_waited = false;
+            }
+        }
+        has_waited && !ftrace::has_failed()
     }
 }

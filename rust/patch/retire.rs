@@ -7,6 +7,7 @@
 
 use super::model::Patch;
 use super::registry;
+use crate::sys::loader::wait_for_returns;
 use crate::sys::work;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::impl_has_work;
@@ -67,7 +68,10 @@ pub(crate) fn free(mut patch: KBox<Patch>) {
     let (module, forced) = (patch.module.take(), patch.forced);
     drop(patch);
     // Nobody is on the way to its functions after that.
-    registry::lock().redirects.let_go();
+    let has_waited = registry::lock().redirects.let_go();
+    if !has_waited {
+        wait_for_returns();
+    }
     if forced {
         // Tasks may still run its code: the module stays for good.
         core::mem::forget(module);

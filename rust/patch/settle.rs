@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! After a transition: calls of patched functions need no handler any more.
+//! After a transition: nothing is decided at calls of patched functions any more.
 //!
 //! It is done from a workqueue, one function after the other, and gives way to the next
 //! transition, which makes the functions that it concerns switchable again.
 
 use super::registry::{self, Registry};
-use crate::sys::param::direct_calls;
 use crate::sys::work;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -45,7 +44,7 @@ impl WorkItem for Settle {
         let mut last = None;
         loop {
             let mut registry = registry::lock();
-            if registry.transition.is_some() || !direct_calls() {
+            if registry.transition.is_some() {
                 return;
             }
             last = registry.redirects.settle(last);

@@ -457,13 +457,12 @@ pub(crate) fn unpatch_objects(registry: &mut Registry, id: PatchId) {
 }
 
 /// Sees to it that all functions of a patch can be switched at one moment.
-fn make_switchable(registry: &mut Registry, id: PatchId) -> Result {
+fn make_switchable(registry: &mut Registry, id: PatchId) {
     if let Some((patch, redirects)) = registry.patch_and_redirects(id) {
         for object in patch.objects.iter().filter(|object| object.patched) {
-            object.make_switchable(redirects)?;
+            object.make_switchable(redirects);
         }
     }
-    Ok(())
 }
 
 /// Starts to disable a patch.
@@ -476,9 +475,8 @@ pub(crate) fn disable(registry: &mut Registry, id: PatchId) -> Result {
         return Err(EBUSY);
     }
     let asked_for = Instant::now();
-    make_switchable(registry, id)
-        .and_then(|()| begin(registry, id, Goal::Unpatched, asked_for))
-        .inspect_err(|_| settle::later(registry))?;
+    begin(registry, id, Goal::Unpatched, asked_for)?;
+    make_switchable(registry, id);
     if let Some(patch) = registry.patch(id) {
         for object in patch.objects.iter().filter(|object| object.patched) {
             object.pre_unpatch();

@@ -20,6 +20,7 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 #include <linux/stacktrace.h>
+#include <linux/static_call.h>
 #include <linux/stop_machine.h>
 #include <linux/sysfs.h>
 #include <linux/task_work.h>

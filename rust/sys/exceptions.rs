@@ -3,7 +3,8 @@
 //! Tasks that a switch left behind: calls that they make go where they went before, until they
 //! have left what was changed.
 //!
-//! The handler of ftrace asks at each call whether the current task is one of them. So they stand
+//! Each call of a function that is patched, or about to be, asks whether the current task is one of
+//! them: in a trampoline, or in a handler of ftrace. So they stand
 //! in a table that is filled while all processors are stopped and has one word for each task: the
 //! task's address, and a bit that is set, once, when it has left. Nothing is written into a task: a
 //! process that one of them makes is none of them, and a task that ends is kept by a reference.
@@ -107,8 +108,7 @@ impl Set {
         }
     }
 
-    /// Whether a task is an exception. The handler of ftrace asks: most tasks are none, which the
-    /// first bucket tells.
+    /// Whether a task is an exception. Calls ask: most tasks are none, which the first bucket tells.
     #[inline(always)]
     fn holds(&self, task: usize) -> bool {
         self.bucket(task).is_some_and(|(_, word)| word == task)

@@ -8,8 +8,8 @@
 //! one.
 //!
 //! Such a redirect can be led elsewhere at any moment, alone or with others
-//! ([`switch`]), which costs every call a handler. [`direct`](super::direct) is for calls that
-//! go to one place for a long time.
+//! ([`switch`]), which costs every call a handler. Where ftrace can do without one, patched
+//! functions have [direct calls](super::direct).
 
 use super::sort::{sort, Compare};
 use super::switch::{self, Side};
@@ -42,6 +42,13 @@ impl Location {
     /// Its address.
     pub(super) fn address(self) -> usize {
         self.0 .0
+    }
+
+    /// Whether there is a direct call.
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    pub(super) fn has_direct_call(self) -> bool {
+        // SAFETY: It looks any number up in ftrace's table of direct calls.
+        unsafe { symbols::ftrace_find_rec_direct(self.address() as c_ulong) != 0 }
     }
 
     /// The trampoline of somebody's direct call there, as far as the kernel knows how large it is.
@@ -171,6 +178,12 @@ impl Redirect {
             // SAFETY: `ops` is initialised and pinned, and `drop` unregisters it.
             match to_result(unsafe { bindings::register_ftrace_function(ops) }) {
                 Ok(()) => break,
+                Err(ENODEV) => {
+                    // ftrace has failed on the way, and may go on using it.
+                    failed("register a function with", ENODEV.to_errno());
+                    core::mem::forget(redirect);
+                    return Err(ENODEV);
+                }
                 Err(error) => {
                     // It was in ftrace's list for a moment, which others read without a lock.
                     loader::wait_for_returns();
@@ -223,7 +236,7 @@ impl Drop for Redirect {
             let ret = unsafe { bindings::unregister_ftrace_function(ops) };
             if ret != 0 {
                 // ftrace goes on using it: it has to stay.
-                pr_crit!("cannot unregister a function from ftrace ({})\n", ret);
+                failed("unregister a function from", ret);
                 return;
             }
         }
@@ -232,6 +245,28 @@ impl Drop for Redirect {
             bindings::ftrace_free_filter(ops);
             ManuallyDrop::drop(&mut self.0);
         }
+    }
+}
+
+/// Whether something could not be taken out of ftrace.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Whether something could not be taken out of ftrace, which has not waited for anybody then.
+pub(crate) fn has_failed() -> bool {
+    HAS_FAILED.load(Relaxed)
+}
+
+/// Something could not be taken out of ftrace, which was switched off by a fault of its own, or could
+/// not be put into it as a whole. This module may be called from there for ever: it stays.
+pub(super) fn failed(what: &str, error: c_int) {
+    pr_crit!(
+        "cannot {} ftrace ({}): livepatch.ko cannot be removed any more\n",
+        what,
+        error
+    );
+    if !HAS_FAILED.swap(true, Relaxed) {
+        // SAFETY: It is this module, which is running.
+        unsafe { bindings::__module_get(&raw mut bindings::__this_module) };
     }
 }
 

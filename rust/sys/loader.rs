@@ -109,8 +109,8 @@ impl<T: LoaderEvents> Drop for Hooks<T> {
 }
 
 /// Waits until every task that was preempted on its last steps out of this module, where nothing
-/// counts it any more, has returned to the kernel.
-pub(super) fn wait_for_returns() {
+/// counts it any more, has returned to the kernel. It may sleep.
+pub(crate) fn wait_for_returns() {
     // SAFETY: It may sleep here.
     #[cfg(CONFIG_TASKS_RCU)]
     unsafe {

@@ -30,6 +30,7 @@ pub(crate) mod stop;
 pub(crate) mod switch;
 pub(crate) mod symbols;
 pub(crate) mod tasks;
+pub(crate) mod trampolines;
 pub(crate) mod warn;
 pub(crate) mod watch;
 pub(crate) mod work;

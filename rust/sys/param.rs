@@ -11,8 +11,7 @@ extern "C" {
     static livepatch_signal_after: AtomicU32;
 }
 
-/// Whether calls of patched functions are to go straight to their replacements, once a transition
-/// is complete.
+/// Whether calls of functions that are patched from now on are to go through trampolines.
 pub(crate) fn direct_calls() -> bool {
     // SAFETY: A `bool` of C that is always there, and that the kernel sets to 0 and 1 only.
     unsafe { &livepatch_direct }.load(Ordering::Relaxed)

@@ -2,7 +2,7 @@
 
 //! Leading calls of several functions elsewhere at one moment.
 //!
-//! A redirect has two *sides*, on which it may lead to different functions. On one of them is
+//! A redirect or trampoline has two *sides*, on which it may lead to different functions. On one of them is
 //! everything that runs, but for [exceptions](super::exceptions), which are on the other one. With
 //! all processors stopped, sides are changed, and tasks and interrupts see all of a switch or
 //! nothing. An NMI may come even then, on any of them, and call one function before the switch and
@@ -22,7 +22,7 @@ use core::sync::atomic::{
 };
 use kernel::prelude::*;
 
-/// One of the two sides of redirects.
+/// One of the two sides of redirects and trampolines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     First,

@@ -129,6 +129,26 @@ symbols! {
     ) -> c_int, "CONFIG_KPROBES";
     #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
     plain fn ftrace_find_rec_direct(ip: c_ulong) -> c_ulong, "CONFIG_DYNAMIC_FTRACE";
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    plain fn alloc_ftrace_hash(bits: c_int) -> *mut bindings::ftrace_hash, "CONFIG_DYNAMIC_FTRACE";
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    plain fn free_ftrace_hash(hash: *mut bindings::ftrace_hash), "CONFIG_DYNAMIC_FTRACE";
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    plain fn add_ftrace_hash_entry_direct(
+        hash: *mut bindings::ftrace_hash,
+        ip: c_ulong,
+        direct: c_ulong,
+    ) -> *mut c_void, "CONFIG_DYNAMIC_FTRACE";
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    plain fn update_ftrace_direct_add(
+        ops: *mut bindings::ftrace_ops,
+        hash: *mut bindings::ftrace_hash,
+    ) -> c_int, "Linux 7.0";
+    #[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+    plain fn update_ftrace_direct_del(
+        ops: *mut bindings::ftrace_ops,
+        hash: *mut bindings::ftrace_hash,
+    ) -> c_int, "Linux 7.0";
     plain fn wake_up_state(
         task: *mut bindings::task_struct,
         state: c_uint,

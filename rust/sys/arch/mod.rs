@@ -4,8 +4,10 @@
 //!
 //! - `jump!(stub, slot)` is the body of a [`stub!`]: it jumps to the address in the slot;
 //! - `set_instruction_pointer()` is the kernel's `ftrace_regs_set_instruction_pointer()`;
-//! - `direct_address()` says what a direct call of ftrace to a replacement function is registered
-//!   with, if it can lead to one;
+//! - `direct_address()` says what a direct call of ftrace to a trampoline is registered with, if it
+//!   can lead to one, and `direct_call()` what the `ftrace_ops` of direct calls has for all;
+//! - `trampolines()` is where the [trampolines](super::trampolines) are, `DECISION` where in each of
+//!   them it is decided where a call goes, and `Jump` has it go there or elsewhere;
 //! - `MACHINE` is the machine of the modules that are loaded here;
 //! - `SYMBOLS` are the functions of the kernel that only this architecture needs;
 //! - `processor()` is the number of the processor that this runs on, for what happens on each

@@ -5,9 +5,10 @@
 use crate::format::elf::{Machine, SymbolIndex};
 use crate::sys::module::Module;
 use crate::sys::symbols::Symbol;
-use crate::sys::{bindings, Address};
-use core::arch::asm;
+use crate::sys::{bindings, trampolines, Address};
+use core::arch::{asm, global_asm};
 use core::slice;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use kernel::prelude::*;
 
 /// The machine of the modules that are loaded here.
@@ -47,11 +48,127 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     };
 }
 
-/// What a direct call to the function at `target` is registered with. A call site saves where the
-/// traced function goes on in a register of its own, and leaves the caller's return address alone,
-/// so that to the function it is as if it was called.
+/// What a direct call to the code at `target` is registered with. A call site saves where the
+/// traced function goes on in a register of its own, register 0, and leaves the caller's return
+/// address alone, so that to the function it is as if it was called.
 pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
     cfg!(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS).then_some(target.0 as c_ulong)
+}
+
+/// What ftrace calls where it traces a function as well: it has one address for all functions of an
+/// `ftrace_ops`. Register 0 tells which of them it is.
+#[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+pub(in crate::sys) fn direct_call() -> c_ulong {
+    &raw const DIRECT_CALL as c_ulong
+}
+
+// A trampoline jumps to the address in its slot. That may be the one behind the jump, from where it
+// branches on, with register 1 telling which trampoline it is. Until it is decided where the call
+// goes, register 0 has the address behind the function's call site; it is saved in the frame, for
+// who looks at the stack. The save area at the bottom of the caller's frame is the called function's
+// to use, and therefore free at this moment. Frames are packed and chained, as all of the kernel's:
+// register 14 is saved at 136, the chain at 152.
+//
+// The kernel puts no kprobes into this section.
+global_asm!(
+    ".pushsection .kprobes.text, \"ax\", @progbits",
+    ".balign {size}",
+    ".type livepatch_trampolines, @function",
+    "livepatch_trampolines:",
+    ".set livepatch_slot, 0",
+    ".rept {count}",
+    "lgrl %r1, {slots} + livepatch_slot",
+    "br %r1",
+    "brasl %r1, livepatch_decide",
+    ".balign {size}, 0",
+    ".set livepatch_slot, livepatch_slot + {slot_size}",
+    ".endr",
+    ".size livepatch_trampolines, . - livepatch_trampolines",
+    ".type livepatch_direct_call, @function",
+    "livepatch_direct_call:",
+    "stmg %r2, %r5, 16(%r15)",
+    "stg %r14, 136(%r15)",
+    "lgr %r2, %r0",
+    "larl %r14, {find}",
+    "j 0f",
+    ".size livepatch_direct_call, . - livepatch_direct_call",
+    ".type livepatch_decide, @function",
+    "livepatch_decide:",
+    "stmg %r2, %r5, 16(%r15)",
+    "stg %r14, 136(%r15)",
+    "lgr %r2, %r1",
+    "larl %r14, {decide}",
+    "0:",
+    "lgr %r1, %r15",
+    "aghi %r15, -168",
+    "stg %r1, 152(%r15)",
+    "stg %r0, 160(%r15)",
+    "basr %r14, %r14",
+    "lgr %r1, %r2",
+    "lg %r0, 160(%r15)",
+    "aghi %r15, 168",
+    "lmg %r2, %r5, 16(%r15)",
+    "lg %r14, 136(%r15)",
+    "br %r1",
+    ".size livepatch_decide, . - livepatch_decide",
+    ".popsection",
+    size = const trampolines::SIZE,
+    count = const trampolines::COUNT,
+    slot_size = const size_of::<trampolines::Slot>(),
+    slots = sym trampolines::SLOTS,
+    decide = sym decide_where,
+    find = sym find,
+);
+
+extern "C" {
+    #[link_name = "livepatch_trampolines"]
+    static TRAMPOLINES: u8;
+    #[link_name = "livepatch_direct_call"]
+    static DIRECT_CALL: u8;
+}
+
+/// Where in a trampoline it branches on.
+pub(in crate::sys) const DECISION: usize = 8;
+
+/// Where the trampolines are.
+#[inline(always)]
+pub(in crate::sys) fn trampolines() -> usize {
+    &raw const TRAMPOLINES as usize
+}
+
+/// Decides where a call goes on that has come to the trampoline which `address` is in.
+extern "C" fn decide_where(address: usize) -> usize {
+    trampolines::slot_at(address).map_or(0, |slot| slot.target())
+}
+
+/// The trampoline of the function whose original goes on at `original`, which it is without one.
+extern "C" fn find(original: usize) -> usize {
+    let is_its = |slot: &trampolines::Slot| slot.original() == original;
+    match trampolines::SLOTS.iter().position(is_its) {
+        Some(index) => trampolines() + index * trampolines::SIZE,
+        None => original,
+    }
+}
+
+/// How a trampoline jumps: to this address.
+#[repr(transparent)]
+pub(in crate::sys) struct Jump(AtomicUsize);
+
+impl Jump {
+    /// Of a trampoline that is not used.
+    pub(in crate::sys) const fn new() -> Jump {
+        Jump(AtomicUsize::new(0))
+    }
+
+    /// Has the trampoline go on at `target`.
+    ///
+    /// # Safety
+    ///
+    /// It must be the trampoline that this belongs to, and `target` an address in it, or one at which
+    /// calls of its function can go on.
+    pub(in crate::sys) unsafe fn lead(&self, _trampoline: Address, target: Address) {
+        self.0.store(target.0, Ordering::Release);
+    }
 }
 
 /// The functions of the kernel that only this architecture needs: none.

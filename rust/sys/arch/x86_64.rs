@@ -5,9 +5,10 @@
 use crate::format::elf::{Machine, SymbolIndex};
 use crate::sys::module::Module;
 use crate::sys::symbols::Symbol;
-use crate::sys::{bindings, Address};
-use core::arch::asm;
-use core::sync::atomic::AtomicUsize;
+use crate::sys::{bindings, trampolines, Address};
+use core::arch::{asm, global_asm};
+use core::ptr;
+use core::sync::atomic::{compiler_fence, AtomicUsize, Ordering};
 use kernel::prelude::*;
 
 /// The machine of the modules that are loaded here.
@@ -64,11 +65,150 @@ pub(crate) unsafe fn set_instruction_pointer(fregs: *mut bindings::ftrace_regs, 
     unsafe { (*fregs).regs.ip = ip as c_ulong };
 }
 
-/// What a direct call to the function at `target` is registered with: the kernel's
-/// `ftrace_jmp_set()`, which sets the lowest bit to ask for a jump. A call would leave an address on
-/// the stack to which the function would return.
+/// What a direct call to the code at `target` is registered with: the kernel's `ftrace_jmp_set()`,
+/// which sets the lowest bit to ask for a jump. A call would leave an address on the stack to which
+/// the function would return. `None` where the kernel has no jumps, or no direct calls of several
+/// functions in one `ftrace_ops`.
 pub(crate) fn direct_address(target: Address) -> Option<c_ulong> {
-    (cfg!(CONFIG_DYNAMIC_FTRACE_WITH_JMP) && target.0 % 2 == 0).then_some(target.0 as c_ulong | 1)
+    let is_possible = cfg!(all(
+        CONFIG_DYNAMIC_FTRACE_WITH_JMP,
+        CONFIG_HAVE_SINGLE_FTRACE_DIRECT_OPS
+    ));
+    (is_possible && target.0 % 2 == 0).then_some(target.0 as c_ulong | 1)
+}
+
+/// What ftrace calls where it traces a function as well: it looks the direct call up.
+#[cfg(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)]
+pub(in crate::sys) fn direct_call() -> c_ulong {
+    0
+}
+
+// A trampoline begins as the kernel has those of static calls: a jump, and an instruction by which
+// the function that changes the jump knows what it is. At first the jump leads behind that, to a
+// call. The address that the call leaves on the stack tells which trampoline it is; it is replaced
+// by where the function was called, and then by where the call goes on, to which is returned.
+// Neither calls and returns get out of step that way, nor is a landing pad needed.
+//
+// The stack is never as the tables of the unwinder could have it: objtool is told to leave the
+// functions out, so that nobody takes a stack with them for reliable. What is left out has no entry of
+// its own in these tables; for the one before it to end there, there has to be one. That is the
+// function in place of the first trampoline. It is also a landing pad, as at any address in code that
+// is used by code, and is not called.
+//
+// The kernel puts no kprobes into this section: where one is, the jump could not be changed.
+global_asm!(
+    ".pushsection .kprobes.text, \"ax\", @progbits",
+    ".balign {size}",
+    ".type livepatch_before_trampolines, @function",
+    "livepatch_before_trampolines:",
+    "endbr64",
+    "ud2",
+    ".size livepatch_before_trampolines, . - livepatch_before_trampolines",
+    ".balign {size}, 0xcc",
+    ".type livepatch_trampolines, @function",
+    "livepatch_trampolines:",
+    ".rept {count} - 1",
+    ".byte 0xe9, 3, 0, 0, 0, 0x0f, 0xb9, 0xcc",
+    "call livepatch_decide",
+    ".balign {size}, 0xcc",
+    ".endr",
+    ".size livepatch_trampolines, . - livepatch_trampolines",
+    ".type livepatch_decide, @function",
+    "livepatch_decide:",
+    "push rax",
+    "push rdi",
+    "push rsi",
+    "push rdx",
+    "push rcx",
+    "push r8",
+    "push r9",
+    "push r10",
+    "lea rdi, [rsp + 64]",
+    "call {decide}",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rcx",
+    "pop rdx",
+    "pop rsi",
+    "pop rdi",
+    "pop rax",
+    ret!(),
+    ".size livepatch_decide, . - livepatch_decide",
+    ".popsection",
+    ".pushsection .discard.func_stack_frame_non_standard, \"aw\", @progbits",
+    ".quad livepatch_trampolines",
+    ".quad livepatch_decide",
+    ".popsection",
+    size = const trampolines::SIZE,
+    count = const trampolines::COUNT,
+    decide = sym decide_where,
+);
+
+/// Where in a trampoline the call is.
+pub(in crate::sys) const DECISION: usize = 8;
+
+/// Where the trampolines are. The compiler does not know: it would use addresses in the middle of
+/// them, where there is no landing pad.
+#[inline(always)]
+pub(in crate::sys) fn trampolines() -> usize {
+    let start;
+    // SAFETY: It computes an address.
+    unsafe {
+        asm!(
+            "lea {}, [rip + livepatch_before_trampolines]",
+            out(reg) start,
+            options(pure, nomem, nostack, preserves_flags)
+        )
+    };
+    start
+}
+
+/// Decides where a call goes that has come to a trampoline.
+///
+/// # Safety
+///
+/// `place` must be the place on the stack of an address in a trampoline of a function. It becomes
+/// where the call goes on.
+unsafe extern "C" fn decide_where(place: *mut usize) {
+    // SAFETY: By contract. They are not torn, and come in this order, for who looks at the stack.
+    unsafe {
+        let Some(slot) = trampolines::slot_at(place.read_volatile()) else {
+            return;
+        };
+        place.write_volatile(slot.original());
+        compiler_fence(Ordering::SeqCst);
+        place.write_volatile(slot.target());
+    }
+}
+
+/// How a trampoline jumps: its code is changed.
+pub(in crate::sys) struct Jump;
+
+impl Jump {
+    /// As the trampoline is.
+    pub(in crate::sys) const fn new() -> Jump {
+        Jump
+    }
+
+    /// Has the trampoline go on at `target`.
+    ///
+    /// # Safety
+    ///
+    /// It must be the trampoline that this belongs to, and `target` an address in it, or one at which
+    /// calls of its function can go on.
+    pub(in crate::sys) unsafe fn lead(&self, trampoline: Address, target: Address) {
+        // SAFETY: It begins like the trampoline of a static call, and the caller vouches for the
+        // rest.
+        unsafe {
+            bindings::arch_static_call_transform(
+                ptr::null_mut(),
+                trampoline.0 as *mut c_void,
+                target.0 as *mut c_void,
+                false,
+            );
+        }
+    }
 }
 
 /// The number of the processor that this runs on. It is looked up without a call: the handler of

@@ -9,22 +9,20 @@
 TRACING=/sys/kernel/tracing
 DIRECT=/sys/module/livepatch/parameters/direct
 
-# leads_to FUNCTION NEW: ftrace says that calls of it go straight there.
-leads_to() {
-	awk -v wanted="$1" -v new="$2" '
-		/^[^\t ]/ { here = $1 == wanted }
-		here && index($0, "-->" new "+") { found = 1 }
-		END { exit !found }' $TRACING/enabled_functions
-}
+# goes FUNCTION WAY: how calls of a patched function get to where they go.
+goes() { grep -q " $1 $2\$" /sys/kernel/debug/livepatch/*/functions; }
 
-# straight FUNCTION NEW: after a transition, that comes soon.
+# straight FUNCTION: they jump; after a transition, that comes soon.
 straight() {
-	wait_for 20 leads_to "$1" "$2" ||
-		fail "calls of $1 do not go straight to $2: $(grep -A 2 "^$1 " $TRACING/enabled_functions)"
+	wait_for 20 goes "$1" jump ||
+		fail "calls of $1 do not go straight: $(grep " $1 " /sys/kernel/debug/livepatch/*/functions)"
+	grep -A 2 "^$1 " $TRACING/enabled_functions | grep -q -- '-->livepatch_trampolines+' ||
+		fail "ftrace does not send calls of $1 to a trampoline: $(grep -A 2 "^$1 " $TRACING/enabled_functions)"
 }
 
 # handled FUNCTION: a handler decides, which others must not overrule.
 handled() {
+	goes "$1" handler || fail "the patch does not say that a handler decides on $1"
 	grep -Eq "^$1 .*\\([0-9]+\\) .*I " $TRACING/enabled_functions ||
 		fail "no handler decides on $1: $(grep -A 2 "^$1 " $TRACING/enabled_functions)"
 }
@@ -36,7 +34,7 @@ untouched() {
 settles() {
 	load_core
 	load_patch livepatch-cmdline
-	straight cmdline_proc_show livepatch_cmdline_show
+	straight cmdline_proc_show
 	grep -q livepatched /proc/cmdline || fail "/proc/cmdline is not patched"
 	unload_patch livepatch-cmdline
 	untouched cmdline_proc_show
@@ -50,15 +48,19 @@ parameter() {
 	sleep 2
 	handled cmdline_proc_show
 	echo 1 >$DIRECT
-	# It is looked at again after each transition.
+	# It counts for what is patched from then on.
 	load_patch livepatch-meminfo
-	straight meminfo_proc_show livepatch_meminfo_show
-	straight cmdline_proc_show livepatch_cmdline_show
+	straight meminfo_proc_show
+	handled cmdline_proc_show
+	unload_patch livepatch-cmdline
+	load_patch livepatch-cmdline
+	straight cmdline_proc_show
 	echo 0 >$DIRECT
 	unload_patch livepatch-cmdline
 	load_patch livepatch-cmdline
 	sleep 2
 	handled cmdline_proc_show
+	straight meminfo_proc_show
 	grep -q livepatched /proc/cmdline || fail "/proc/cmdline is not patched"
 	grep -q CommitFree /proc/meminfo || fail "/proc/meminfo is not patched"
 }
@@ -68,22 +70,22 @@ stacked() {
 	load_core
 	load klp_test_target
 	load_patch klp_test_stack_1
-	straight unique_value new_unique_value
+	straight unique_value
 	load_patch klp_test_stack_2
 	unique 9002
-	straight unique_value new_unique_value
+	straight unique_value
 	load_patch klp_test_stack_3
 	unique 9003
 	unload_patch klp_test_stack_2
 	unique 9003
 	unload_patch klp_test_stack_3
 	unique 9001
-	straight unique_value new_unique_value
+	straight unique_value
 	unique 9001
 	unload klp_test_target
 	load klp_test_target
 	unique 9001
-	straight unique_value new_unique_value
+	straight unique_value
 	unique 9001
 	unload_patch klp_test_stack_1
 	unique 42
@@ -91,11 +93,53 @@ stacked() {
 }
 test_case "patches on top of each other, and a target that comes, go straight as well" stacked
 
+# values SHARED UNIQUE: what the second function of three and the unique one return.
+values() {
+	local shared unique
+	read -r _ _ shared _ _ unique </proc/klp_test_values || fail "cannot read /proc/klp_test_values"
+	expect_eq "the values" "$shared $unique" "$1 $2"
+}
+
+# Two functions are patched together, and one of them stays so for longer.
+together() {
+	local original
+	load_core
+	load klp_test_target
+	read -r _ _ original _ </proc/klp_test_values
+	load_patch klp_test_patch function=shared_value sympos=2 also=unique_value
+	straight unique_value
+	straight shared_value
+	values 7000 7000
+	load_patch klp_test_stack_1
+	unload_patch klp_test_patch
+	values "$original" 9001
+	untouched shared_value
+	straight unique_value
+	load_patch klp_test_patch function=shared_value sympos=2
+	straight shared_value
+	values 7000 9001
+	unload_patch klp_test_stack_1
+	values 7000 42
+	unload_patch klp_test_patch
+	untouched unique_value
+	untouched shared_value
+	load_patch klp_test_patch function=shared_value sympos=2 also=unique_value
+	load_patch klp_test_stack_2 replace=1
+	unload klp_test_patch
+	values "$original" 9002
+	straight unique_value
+	unload_patch klp_test_stack_2
+	untouched unique_value
+	untouched shared_value
+	values "$original" 42
+}
+test_case "of functions that were patched together, some stay patched" together
+
 tracer() {
 	load_core
 	load klp_test_target
 	load_patch klp_test_stack_5
-	straight unique_value new_unique_value
+	straight unique_value
 	echo unique_value >$TRACING/set_ftrace_filter
 	echo function >$TRACING/current_tracer
 	echo 1 >$TRACING/tracing_on
@@ -108,7 +152,7 @@ tracer() {
 	unique 9006
 	echo nop >$TRACING/current_tracer
 	echo >$TRACING/set_ftrace_filter
-	straight unique_value new_unique_value
+	straight unique_value
 	unique 9006
 }
 test_case "a tracer comes to a function whose calls go straight, and leaves it" tracer
@@ -117,7 +161,7 @@ graph() {
 	load_core
 	load klp_test_target
 	load_patch klp_test_stack_5
-	straight unique_value new_unique_value
+	straight unique_value
 	echo unique_value >$TRACING/set_graph_function
 	echo function_graph >$TRACING/current_tracer
 	echo 1 >$TRACING/tracing_on
@@ -136,7 +180,7 @@ probe() {
 	load_core
 	load klp_test_target
 	load_patch klp_test_stack_5
-	straight unique_value new_unique_value
+	straight unique_value
 	echo 'p:klp_test unique_value' >$TRACING/kprobe_events
 	echo 'r:klp_return unique_value' >>$TRACING/kprobe_events
 	echo 1 >$TRACING/events/kprobes/enable
@@ -150,7 +194,7 @@ probe() {
 	unique 9006
 	echo 0 >$TRACING/events/kprobes/enable
 	echo >$TRACING/kprobe_events
-	straight unique_value new_unique_value
+	straight unique_value
 	unique 9006
 }
 test_case "a kprobe comes to a function whose calls go straight, and leaves it" probe
@@ -172,13 +216,17 @@ exclusive() {
 	load_core
 	load klp_test_target
 	load_patch klp_test_stack_5
-	straight unique_value new_unique_value
+	straight unique_value
 	refused_probe 9005
-	echo 0 >$DIRECT
 	load_patch klp_test_stack_6
-	handled unique_value
 	refused_probe 9006
 	unload_patch klp_test_stack_6
+	unload_patch klp_test_stack_5
+	unique 42
+	echo 0 >$DIRECT
+	load_patch klp_test_stack_5
+	handled unique_value
+	refused_probe 9005
 	unload_patch klp_test_stack_5
 	unique 42
 	load klp_test_probe
@@ -204,7 +252,7 @@ busy() {
 		load_patch livepatch-cmdline
 		load_patch livepatch-meminfo
 		for way in 1 2; do
-			straight cmdline_proc_show livepatch_cmdline_show
+			straight cmdline_proc_show
 			echo cmdline_proc_show >$TRACING/set_ftrace_filter
 			echo function >$TRACING/current_tracer
 			grep -q livepatched /proc/cmdline || fail "/proc/cmdline is not patched ($way)"

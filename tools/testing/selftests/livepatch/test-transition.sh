@@ -163,8 +163,7 @@ test_case "a target is patched after a transition that had to wait" fresh_target
 # waiting. Then its module goes, as its init function fails.
 retiring() {
 	local insmod
-	# Without a handler it would be waited for already while the patch is disabled.
-	load_core direct=0
+	load_core
 	load klp_test_target
 	for _ in 1 2 3; do
 		insmod "$MODULES/klp_test_patch.ko" function=unique_value fault=late fault_delay=1500 2>/dev/null &

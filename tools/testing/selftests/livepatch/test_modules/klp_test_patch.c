@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A patch of one function, which its parameters name. The function must take no
+ * A patch of one function or two, which its parameters name. The functions must take no
  * arguments and return an int.
  */
 #include <linux/delay.h>
@@ -19,9 +19,13 @@ static ulong sympos;
 module_param(sympos, ulong, 0444);
 MODULE_PARM_DESC(sympos, "Which one of that name");
 
+static char *also = "";
+module_param(also, charp, 0444);
+MODULE_PARM_DESC(also, "A second function of the object");
+
 static int value = 7000;
 module_param(value, int, 0644);
-MODULE_PARM_DESC(value, "What the function returns");
+MODULE_PARM_DESC(value, "What the functions return");
 
 static char *fault = "";
 module_param(fault, charp, 0444);
@@ -59,6 +63,10 @@ static int __init klp_test_patch_init(void)
 	functions[0].old_name = function;
 	functions[0].new_func = new_function;
 	functions[0].old_sympos = sympos;
+	if (*also) {
+		functions[1].old_name = also;
+		functions[1].new_func = new_function;
+	}
 	objects[0].name = *object ? object : NULL;
 	objects[0].funcs = functions;
 	patch.replace = replace;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a transition waits for, in `/sys/kernel/debug/livepatch/<patch>`.
+//! What can be seen of a patch in `/sys/kernel/debug/livepatch/<patch>`.
 //!
 //! `blockers` has one line for each task that is in the way: its number, its name, and the function
 //! that it is in, `[module]` where it is elsewhere in the text of that patch module, or
@@ -10,9 +10,14 @@
 //! `phase` has one word: `none` without a transition, `waiting` while nothing has changed for
 //! anybody, `switched` when what the transition is for is in effect for all but the tasks in
 //! `blockers`.
+//!
+//! `functions` has one line for each function that is patched: its object, its name, and how calls
+//! get to where they go: by a `jump`, through a `trampoline` that decides, as in a transition, or
+//! through a `handler` of ftrace.
 
 use super::consistency;
 use super::model::PatchId;
+use super::redirects::Site;
 use super::registry;
 use crate::format::name::Text;
 use crate::sys::debugfs::File;
@@ -30,6 +35,10 @@ pub(crate) const FILES: &[File] = &[
     File {
         name: c"phase",
         show: show_phase,
+    },
+    File {
+        name: c"functions",
+        show: show_functions,
     },
 ];
 
@@ -79,4 +88,21 @@ fn show_phase(id: u64, file: &SeqFile) {
         Some(_) => "waiting",
     };
     seq_print!(file, "{}\n", phase);
+}
+
+fn show_functions(id: u64, file: &SeqFile) {
+    let registry = registry::lock();
+    let Some(patch) = registry.patch(PatchId(id)) else {
+        return;
+    };
+    for object in patch.objects.iter() {
+        let name = Text(object.display_name());
+        for function in object.functions.iter().filter(|function| function.patched) {
+            let site = function.old.as_ref();
+            let site = site.and_then(|old| registry.redirects.site(old.address));
+            let way = site.map_or("?", Site::way);
+            let function = Text(function.name.to_bytes());
+            seq_print!(file, "{} {} {}\n", name, function, way);
+        }
+    }
 }
