@@ -445,6 +445,26 @@ fn what_an_interrupted_installation_left_is_no_patch() {
 }
 
 #[test]
+fn who_stops_reading_does_not_stop_the_installation() {
+    let case = Case::new();
+    for name in ["a", "b"] {
+        case.write(&format!("{name}.ko"), &patch(name, OURS));
+    }
+    for (words, left) in [("install a.ko b.ko", 2), ("uninstall a b", 0)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = std::process::Command::new(assert_cmd::cargo::cargo_bin("klp"))
+            .current_dir(case.dir.path())
+            .args(["--root", "root"])
+            .args(words.split(' '))
+            .stdout(writer)
+            .status();
+        assert!(status.unwrap().success());
+        assert_eq!(case.installed().lines().count(), left, "{words}");
+    }
+}
+
+#[test]
 fn many_at_once_get_places_of_their_own() {
     let case = Case::new();
     let case = &case;

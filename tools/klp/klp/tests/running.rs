@@ -2033,8 +2033,9 @@ fn boot_loads_patches_in_their_order_whatever_becomes_of_those_before() {
 fn boot_reverses_what_does_not_end_and_goes_on() {
     let case = with_installed(&["a", "b"]);
     case.on_insert(|tree| {
+        hangs("a")(tree)?;
         tree.once(("a", "enabled", "0"), |tree| tree.remove_patch("a"));
-        hangs("a")(tree)
+        Ok(())
     });
     case.on_insert(enables("b"));
     assert_eq!(boot(&case, 2, false), Outcome::Failed);
@@ -2115,6 +2116,61 @@ fn boot_leaves_alone_what_a_later_patch_replaces() {
         &["  older: not loaded, as newer replaces it\n"],
     );
     assert_eq!(case.told(), ["insert []"; 3]);
+}
+
+//
+// Nobody reads
+//
+
+/// A standard output whose reader is gone.
+struct NoReader;
+
+impl Write for NoReader {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Case {
+    fn unread(&self) -> Context {
+        let console = Console::new(Box::new(NoReader), Box::new(self.err.clone()), None);
+        self.with(console)
+    }
+}
+
+#[test]
+fn what_changes_the_system_goes_on_where_nobody_reads() {
+    let case = Case::new();
+    for name in ["first", "second"] {
+        case.tree.patch(name, 0, 0, &["vmlinux/f,1"]);
+    }
+    let out = out_args(&["first", "second"]);
+    let outcome = unload::run(&unload::Args { out }, &mut case.unread());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove first", "remove second"]);
+
+    let case = Case::new();
+    let file = loaded(&case);
+    case.tree.set("my_patch", "transition", "1\n");
+    let mut args = load_args(&file);
+    args.transition.wait = for_seconds(0.0);
+    let outcome = load::run(&args, &mut case.unread());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let case = with_installed(&["a", "b"]);
+    case.on_insert(fails(Errno::INVAL, ""));
+    case.on_insert(enables("b"));
+    let args = boot::Args {
+        timeout: 60,
+        no_reverse: false,
+    };
+    let outcome = boot::run(&args, &mut case.unread());
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    has(&case.err.text(), &["1 is not enabled"]);
 }
 
 //

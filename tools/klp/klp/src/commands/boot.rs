@@ -4,7 +4,6 @@
 
 use super::{installed, load};
 use crate::cli::{Context, Outcome};
-use crate::console::Closed;
 use crate::object_name::ObjectNameBuf;
 use crate::system::patch_file::PatchFile;
 use crate::system::patches::{self, State};
@@ -89,8 +88,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         let by = replacing.clone().filter(|(last, _)| index < *last);
         let fate = match load(args, context, &release, entry, by.map(|(_, name)| name)) {
             Ok(fate) => fate,
-            // Patches are loaded whether or not anybody reads of it.
-            Err(error) if error.is::<Closed>() => Fate::Loaded,
             Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
                 let error = error.context(entry.name.to_string());
@@ -210,7 +207,7 @@ fn summarize(
             in_transition = Some(other);
         }
     }
-    context.console.result(&lines.join("\n"))?;
+    context.console.done(&lines.join("\n"))?;
     if missing == 0 {
         return Ok(Outcome::Done);
     }

@@ -85,7 +85,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         Start::Insert => {}
         Start::IsThere(state) => {
             let text = format!("{name} is loaded already, and {}", state.as_str());
-            context.console.result(&text)?;
+            context.console.done(&text)?;
             return match state {
                 State::Enabled => after(context, &name, args),
                 _ => finish(context, &name, args),

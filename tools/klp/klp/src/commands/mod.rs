@@ -28,7 +28,6 @@ pub mod unload;
 pub mod wait;
 
 use crate::cli::{Context, Outcome};
-use crate::console::Closed;
 use crate::file::module_file::{is_path, module_name, name_of_argument};
 use crate::system::patches::{self, State};
 use crate::system::store::{Release, Store};
@@ -84,7 +83,7 @@ impl OutArgs {
                 .collect::<Vec<_>>(),
         };
         if names.is_empty() {
-            context.console.result("no livepatch is loaded")?;
+            context.console.done("no livepatch is loaded")?;
         }
         each(context, &names, take)
     }
@@ -106,7 +105,7 @@ fn each(
         match take(context, name) {
             Ok(Outcome::Done) => {}
             Ok(other) => return Ok(other),
-            Err(error) if error.is::<Closed>() || error.is::<Interrupted>() => return Err(error),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
                 context.console.error(&error);
                 outcome = Outcome::Failed;
