@@ -2118,6 +2118,36 @@ fn boot_leaves_alone_what_a_later_patch_replaces() {
     assert_eq!(case.told(), ["insert []"; 3]);
 }
 
+#[test]
+fn boot_tells_what_was_enabled_before_and_is_replaced_now() {
+    let case = with_installed(&["older", "newer"]);
+    case.tree.patch("older", 1, 0, &["vmlinux/f,1"]);
+    case.on_insert(|tree| {
+        tree.remove_patch("older");
+        replaces(tree)
+    });
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled\n";
+    has(&case.out.text(), &[line]);
+}
+
+#[test]
+fn boot_tells_that_another_build_is_enabled() {
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.write("proc/cmdline", "quiet\n");
+    loaded(&case);
+    case.install(
+        "my_patch",
+        "MODULE_INFO(version, \"2\"); MODULE_INFO(srcversion, \"ABCE\");",
+    );
+    assert_eq!(boot(&case, 60, false), Outcome::Failed);
+    let line = "  my_patch: enabled already, but another build than the one that is installed: \
+                'klp load --replace-loaded my_patch' loads that\n";
+    has(&case.out.text(), &[line]);
+    assert_eq!(case.told(), [""; 0]);
+}
+
 //
 // Nobody reads
 //

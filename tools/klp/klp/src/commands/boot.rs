@@ -4,7 +4,9 @@
 
 use super::{installed, load};
 use crate::cli::{Context, Outcome};
+use crate::file::module_file::ModuleFile;
 use crate::object_name::ObjectNameBuf;
+use crate::system::identity::Identity;
 use crate::system::patch_file::PatchFile;
 use crate::system::patches::{self, State};
 use crate::system::store::{Entry, Release, Store};
@@ -53,6 +55,8 @@ enum Fate {
     Loaded,
     /// It was enabled before.
     Before,
+    /// Another build of it was.
+    OtherBefore,
     /// A patch that is enabled replaces it: it was not loaded.
     Replaced(ObjectNameBuf),
     /// Its transition had not ended in time.
@@ -110,7 +114,10 @@ fn load(
 ) -> Result<Fate> {
     let name = entry.name.as_str();
     if patches::state(&context.system, name)? == Some(State::Enabled) {
-        return Ok(Fate::Before);
+        return Ok(match is_other_build(&context.system, entry) {
+            true => Fate::OtherBefore,
+            false => Fate::Before,
+        });
     }
     // It would take effect over what came after it.
     if let Some(by) = replaced {
@@ -154,6 +161,14 @@ fn load(
     })
 }
 
+/// Whether the patch of this name that is loaded is not the one that is installed.
+fn is_other_build(system: &System, entry: &Entry) -> bool {
+    let loaded = Identity::of_loaded(system, entry.name.as_str());
+    // What cannot be read is told when it is to be loaded.
+    ModuleFile::read(&entry.path)
+        .is_ok_and(|file| Identity::of_file(&file).is_same(&loaded) == Some(false))
+}
+
 /// Loads a module that a patch uses.
 fn modprobe(module: &str) -> Result<()> {
     let output = Command::new("modprobe").arg(module).output();
@@ -192,16 +207,20 @@ fn summarize(
     for (index, (entry, mut fate)) in entries.iter().zip(fates).enumerate() {
         let state = state(&context.system, entry.name.as_str())?;
         let is_enabled = state == Some(State::Enabled);
-        if let (Fate::Loaded, false, Some((last, by))) = (&fate, is_enabled, &replacing) {
+        // Whether it was loaded now or before.
+        let was_enabled = !matches!(fate, Fate::Failed | Fate::Held(_));
+        if let (true, false, Some((last, by))) = (was_enabled, is_enabled, &replacing) {
             if index < *last {
                 fate = Fate::Replaced(by.clone());
             }
         }
-        if !matches!(fate, Fate::Replaced(_)) && (!is_enabled || matches!(fate, Fate::Failed)) {
-            missing += 1;
-        }
+        missing += usize::from(match fate {
+            Fate::Replaced(_) => false,
+            Fate::Failed | Fate::OtherBefore => true,
+            _ => !is_enabled,
+        });
         let word = state.map_or("not loaded", State::as_str);
-        let remark = fate.remark(state, args.timeout);
+        let remark = fate.remark(&entry.name, state, args);
         lines.push(format!("  {}: {word}{remark}", entry.name));
         if let Fate::Held(other) = fate {
             in_transition = Some(other);
@@ -234,9 +253,12 @@ fn state(system: &System, name: &str) -> Result<Option<State>> {
 
 impl Fate {
     /// What there is to say of a patch that is in this state now, after that.
-    fn remark(&self, state: Option<State>, timeout: u32) -> String {
+    fn remark(&self, name: &ObjectNameBuf, state: Option<State>, args: &Args) -> String {
         match (self, state) {
             (Fate::Before, Some(State::Enabled)) => " already".to_owned(),
+            (Fate::OtherBefore, Some(State::Enabled)) => format!(
+                " already, but another build than the one that is installed: 'klp load --replace-loaded {name}' loads that"
+            ),
             (Fate::Replaced(by), _) => format!(", as {by} replaces it"),
             (Fate::Held(other), _) => format!(", as {other} was in transition"),
             (Fate::TimeIsUp, Some(State::Enabled)) => String::new(),
@@ -245,9 +267,10 @@ impl Fate {
                 ": the transition was reversed, and goes on".to_owned()
             }
             (Fate::TimeIsUp, Some(State::Disabled) | None) => {
-                format!(": the transition had not ended after {timeout} s, and was reversed")
+                let reversed = if args.no_reverse { "" } else { ", and was reversed" };
+                format!(": the transition had not ended after {} s{reversed}", args.timeout)
             }
-            (Fate::Loaded | Fate::Before | Fate::Failed, _) => String::new(),
+            (Fate::Loaded | Fate::Before | Fate::OtherBefore | Fate::Failed, _) => String::new(),
         }
     }
 }
