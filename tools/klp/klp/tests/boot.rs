@@ -445,6 +445,19 @@ fn what_an_interrupted_installation_left_is_no_patch() {
 }
 
 #[test]
+fn what_is_no_kernels_directory_is_left_out() {
+    let case = Case::new();
+    case.system("quiet\n");
+    fs::create_dir_all(case.path("root/var/lib/livepatch-rs")).unwrap();
+    case.write("root/var/lib/livepatch-rs/README", b"");
+    case.klp("boot").success();
+    case.klp("installed --all").success();
+    case.write("a.ko", &patch("a", OURS));
+    case.klp("install a.ko").success();
+    assert_eq!(case.installed(), format!("{OURS} a\n"));
+}
+
+#[test]
 fn who_stops_reading_does_not_stop_the_installation() {
     let case = Case::new();
     for name in ["a", "b"] {
