@@ -715,6 +715,21 @@ fn status_tells_which_of_two_patches_is_in_effect() {
 }
 
 #[test]
+fn what_is_being_inserted_is_not_disabled() {
+    let case = Case::new();
+    case.tree
+        .modules(&["coming 1 1 - Loading 0x0 (OK)", "gone 1 0 - Live 0x0 (OK)"]);
+    let text = status_text(&case, None);
+    assert!(!text.contains("coming"), "{text}");
+    has(&text, &["gone: disabled"]);
+    let error = disable::run(&disable_args("coming"), &mut case.context()).unwrap_err();
+    has(
+        &error.to_string(),
+        &["coming is being inserted, or removed"],
+    );
+}
+
+#[test]
 fn where_the_kernel_does_not_say_the_order_the_modules_do() {
     let case = Case::new();
     case.tree

@@ -131,7 +131,13 @@ fn find(system: &System, name: &str) -> Result<Found> {
         return Ok(Found::Patch(state));
     }
     match modules::find(system, name)? {
-        Some(module) if module.is_livepatch() => Ok(Found::Module),
+        Some(module) if module.is_livepatch() && !module.is_live => {
+            bail!("{name} is being inserted, or removed: try again when that has ended")
+        }
+        // It may have been inserted between the two looks.
+        Some(module) if module.is_livepatch() => {
+            Ok(patches::state(system, name)?.map_or(Found::Module, Found::Patch))
+        }
         Some(_) if name == MODULE => {
             bail!("livepatch is no patch, but what loads them: rmmod removes it, when no patch is loaded")
         }
