@@ -12,7 +12,7 @@ use crate::system::patches::{self, State};
 use crate::system::support::{self, Core};
 use crate::system::taint::Taints;
 use crate::system::{modules, refusal, removal, System};
-use crate::transition::interrupt::{self, Watch};
+use crate::transition::interrupt::{self, Interrupted, Watch};
 use crate::transition::switch::{self, Enabled};
 use crate::transition::TransitionArgs;
 use anyhow::{bail, Result};
@@ -102,9 +102,20 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     }
     let taints = Taints::read(&context.system);
     let core = insert_core(context, args)?;
-    if let Err(error) = insert(&context.system, &file, &parameters) {
+    let inserted = match core {
+        // Ctrl-C may have come meanwhile.
+        true => interrupt::check().map_err(Into::into),
+        false => Ok(()),
+    };
+    let inserted = inserted.and_then(|()| insert(&context.system, &file, &parameters));
+    if let Err(error) = inserted {
         if core {
-            context.console.note(&take_core_back(&context.system));
+            let why = match error.is::<Interrupted>() {
+                true => "klp was interrupted",
+                false => "the patch was refused",
+            };
+            let text = take_core_back(&context.system, why);
+            context.console.note(&text);
         }
         return Err(error);
     }
@@ -206,11 +217,11 @@ fn insert_core(context: &mut Context, args: &Args) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes livepatch.ko, which was inserted for a patch that was refused, and tells it.
-fn take_core_back(system: &System) -> String {
+/// Removes livepatch.ko, which was inserted for a patch that is not, and tells it.
+fn take_core_back(system: &System, why: &str) -> String {
     match modules::remove(system, support::MODULE) {
-        Ok(()) => "livepatch.ko was removed again, as the patch was refused".to_owned(),
-        Err(error) => format!("livepatch.ko stays, though the patch was refused: {error}"),
+        Ok(()) => format!("livepatch.ko was removed again, as {why}"),
+        Err(error) => format!("livepatch.ko stays, though {why}: {error}"),
     }
 }
 
