@@ -906,6 +906,28 @@ fn tasks_of_mainline_are_asked_for_their_state_and_stack() {
 }
 
 #[test]
+fn names_and_descriptions_do_not_move_the_cursor() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+    case.tree.task(20, "0", "\x1b[2J\n0 \\ it", "");
+    // As the kernel writes this one.
+    case.tree.stat(20, "\x1b[2J\\n0 \\\\ it", 'S', 0x40_0000);
+    case.install("spare", "MODULE_INFO(description, \"a\\x1b[2J\\nb\");");
+    let text = status_text(&case, None);
+    let name = "\\x1b[2J\\n0 \\\\ it";
+    has(
+        &text,
+        &[
+            &format!("    20 {name} not switched yet\n"),
+            "  description: a\\u{1b}[2J\\nb\n",
+        ],
+    );
+    signal::run(&signal_args(None), &mut case.context()).unwrap();
+    assert_eq!(case.told(), ["interrupt 20"]);
+    has(&case.out.text(), &[&format!("interrupted: 20 {name} ")]);
+}
+
+#[test]
 fn what_vanishes_while_it_is_read_is_left_out() {
     let case = Case::new();
     case.tree.patch("stays", 1, 0, &["vmlinux/f,1"]);
