@@ -63,6 +63,18 @@ fn my_patch() -> Vec<u8> {
 }
 
 #[test]
+fn what_is_larger_than_any_module_is_not_read() {
+    let case = Case::new(Arch::X86_64);
+    system(&case, &my_patch(), false);
+    let file = fs::File::create(case.path("huge.ko")).unwrap();
+    file.set_len((1 << 30) + 1).unwrap();
+    for command in ["load", "inspect", "install"] {
+        let (_, err) = case.output(&format!("--root . {command} huge.ko"), 1);
+        assert!(err.contains("larger than any module"), "{err}");
+    }
+}
+
+#[test]
 fn wherever_a_name_is_taken_a_file_is() {
     let case = Case::new(Arch::X86_64);
     let bytes = my_patch();
