@@ -1138,6 +1138,31 @@ fn ctrl_c_ends_the_waiting_and_says_what_goes_on() {
 }
 
 #[test]
+fn ctrl_c_ends_in_json_as_well() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    let out = case.tree.0.join("out");
+    let words = ["-c", "exec \"$0\" wait --json \"$@\" > \"$OUT\""];
+    let mut child = std::process::Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(format!("OUT={}", out.display()))
+        .arg("sh")
+        .args(words)
+        .arg(assert_cmd::cargo::cargo_bin("klp"))
+        .arg("--root")
+        .arg(&case.tree.0)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    err.read_line(&mut String::new()).unwrap();
+    rustix::process::kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(out).unwrap()).unwrap();
+    assert_eq!(json["patches"][0]["state"], "enabling");
+}
+
+#[test]
 fn ctrl_c_is_not_for_what_was_started_without_it() {
     let case = Case::new();
     case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
