@@ -1792,6 +1792,29 @@ fn load_all_loads_what_is_installed_and_not_loaded() {
 }
 
 #[test]
+fn load_all_takes_the_limits_that_load_does() {
+    let case = with_installed(&["a"]);
+    case.on_insert(|tree| {
+        hangs("a")(tree)?;
+        tree.once(("a", "enabled", "0"), |tree| tree.remove_patch("a"));
+        Ok(())
+    });
+    let mut args = load_args(Path::new(""));
+    args.file = None;
+    args.all = true;
+    args.transition.wait = for_seconds(0.5);
+    args.transition.reverse = true;
+    assert_eq!(case.load(args).unwrap(), Outcome::Failed);
+    has(
+        &case.out.text(),
+        &["had not ended after 0.5 s, and was reversed"],
+    );
+    for limit in ["0.5", "infinity"] {
+        klp(&case, &format!("boot --timeout {limit}")).code(1);
+    }
+}
+
+#[test]
 fn load_takes_the_name_of_what_is_installed() {
     let case = Case::new();
     case.tree.mainline();
@@ -2042,9 +2065,9 @@ fn install(case: &Case, number: u32, name: &str, release: &str) -> PathBuf {
     path
 }
 
-fn boot(case: &Case, timeout: u32, no_reverse: bool) -> Outcome {
+fn boot(case: &Case, timeout: u64, no_reverse: bool) -> Outcome {
     let args = boot::Args {
-        timeout,
+        timeout: Duration::from_secs(timeout),
         no_reverse,
     };
     boot::run(&args, &mut case.context()).unwrap()
@@ -2257,7 +2280,7 @@ fn what_changes_the_system_goes_on_where_nobody_reads() {
     case.on_insert(fails(Errno::INVAL, ""));
     case.on_insert(enables("b"));
     let args = boot::Args {
-        timeout: 60,
+        timeout: Duration::from_secs(60),
         no_reverse: false,
     };
     let outcome = boot::run(&args, &mut case.unread());
@@ -2462,4 +2485,9 @@ fn help_lists_the_statuses() {
         has(&text, &["Exit status: 0", "3 if the time was up", "130 if"]);
         assert!(!text.contains("--root"), "{text}");
     }
+    let mut klp = Command::cargo_bin("klp").unwrap();
+    let output = klp.args(["boot", "--help"]).assert().code(0);
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    has(&text, &["1 if one of them is not enabled", "130 if"]);
 }

@@ -12,7 +12,7 @@ use crate::system::patches::{self, State};
 use crate::system::store::{Entry, Release, Store};
 use crate::system::{modules, support, System};
 use crate::transition::interrupt::Interrupted;
-use crate::transition::{TransitionArgs, WaitArgs};
+use crate::transition::{seconds, TransitionArgs, WaitArgs};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::process::Command;
@@ -22,6 +22,11 @@ use std::time::Duration;
 /// machine that a patch keeps from coming up.
 const OPT_OUT: &str = "klp.boot=0";
 
+/// What the statuses mean.
+const STATUS: &str = "Exit status: 0 if all installed livepatches are enabled; 1 if one of them is \
+not enabled, or klp failed; 2 for wrong arguments; 130 if Ctrl-C (SIGINT) ended the waiting, in which \
+case the transition goes on.";
+
 /// Load the livepatches that are installed for the running kernel
 ///
 /// The unit klp.service runs this command at boot. It loads the livepatches in the order in which
@@ -30,16 +35,17 @@ const OPT_OUT: &str = "klp.boot=0";
 ///
 /// No livepatch holds up the others. This command skips one that cannot be loaded. If a transition
 /// does not end in time, it reverses the transition, removes this livepatch again, and goes on with
-/// the next one. At the end it prints the state of each livepatch. The exit status is 1 if one of
-/// them is not enabled.
+/// the next one. At the end it prints the state of each livepatch.
 ///
 /// If the word klp.boot=0 is on the kernel's command line, this command loads nothing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::STATUS)]
+#[command(after_help = STATUS)]
 pub struct Args {
     /// How long to wait for the end of each transition, and of its reversal
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub timeout: u32,
+    ///
+    /// 'infinity' waits as long as it takes.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
+    pub timeout: Duration,
 
     /// If a transition does not end in time, let it go on
     ///
@@ -149,7 +155,7 @@ fn load(
         prune: false,
         transition: TransitionArgs {
             wait: WaitArgs {
-                timeout: Some(Duration::from_secs(args.timeout.into())),
+                timeout: Some(args.timeout),
                 signal: false,
             },
             reverse: !args.no_reverse,
@@ -268,7 +274,7 @@ impl Fate {
             }
             (Fate::TimeIsUp, Some(State::Disabled) | None) => {
                 let reversed = if args.no_reverse { "" } else { ", and was reversed" };
-                format!(": the transition had not ended after {} s{reversed}", args.timeout)
+                format!(": the transition had not ended after {} s{reversed}", args.timeout.as_secs_f64())
             }
             (Fate::Loaded | Fate::Before | Fate::OtherBefore | Fate::Failed, _) => String::new(),
         }

@@ -45,7 +45,8 @@ pub struct Args {
     /// Load all livepatches that are installed for the running kernel and not loaded
     ///
     /// klp boot does the same at boot, but --all reverses a transition only with --reverse. As at
-    /// boot, it loads nothing with the word klp.boot=0 on the kernel's command line.
+    /// boot, it loads nothing with the word klp.boot=0 on the kernel's command line, and the exit
+    /// status is 1 if one of the livepatches is not enabled, also if the time was up.
     #[arg(long, conflicts_with_all = ["file", "parameters", "core", "replace_loaded", "prune", "signal"])]
     pub all: bool,
 
@@ -137,13 +138,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 /// Loads what is installed, as at boot.
 fn load_installed(args: &Args, context: &mut Context) -> Result<Outcome> {
-    let timeout = args.transition.limited().timeout.unwrap_or(Duration::MAX);
     let args = boot::Args {
-        timeout: timeout
-            .as_millis()
-            .div_ceil(1000)
-            .try_into()
-            .unwrap_or(u32::MAX),
+        timeout: args.transition.limited().timeout.unwrap_or(Duration::MAX),
         no_reverse: !args.transition.reverse,
     };
     boot::run(&args, context)
