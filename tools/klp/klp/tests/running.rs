@@ -727,6 +727,15 @@ fn what_is_being_inserted_is_not_disabled() {
         &error.to_string(),
         &["coming is being inserted, or removed"],
     );
+    let file = case.module("coming", true);
+    for replace_loaded in [false, true] {
+        let mut args = load_args(&file);
+        args.replace_loaded = replace_loaded;
+        has(
+            &case.refuse(args),
+            &["coming is being inserted, or removed"],
+        );
+    }
 }
 
 #[test]

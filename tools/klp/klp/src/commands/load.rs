@@ -3,7 +3,7 @@
 //! `klp load`: inserts a livepatch.
 
 use super::disable::{take_out, Out};
-use super::{boot, completions, file_of_argument, prune};
+use super::{boot, completions, file_of_argument, is_changing, prune};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::ModuleFile;
 use crate::system::identity::Identity;
@@ -175,6 +175,7 @@ fn start(system: &System, file: &ModuleFile, args: &Args) -> Result<Start> {
         Some(state @ (State::Enabled | State::Enabling)) if same == Some(true) => {
             Ok(Start::IsThere(state))
         }
+        None if !module.is_live => Err(is_changing(name)),
         _ if args.replace_loaded => Ok(Start::Replace),
         Some(State::Enabled | State::Enabling) if same.is_none() => bail!(
             "{name} is loaded already, and whether {path} is the same cannot be told, without a srcversion or a build ID: {advice}"

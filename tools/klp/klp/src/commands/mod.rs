@@ -35,7 +35,7 @@ use crate::system::support::MODULE;
 use crate::system::{modules, System};
 use crate::transition::interrupt::{self, Interrupted};
 use crate::transition::TransitionArgs;
-use anyhow::{bail, Context as _, Result};
+use anyhow::{anyhow, bail, Context as _, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -131,9 +131,7 @@ fn find(system: &System, name: &str) -> Result<Found> {
         return Ok(Found::Patch(state));
     }
     match modules::find(system, name)? {
-        Some(module) if module.is_livepatch() && !module.is_live => {
-            bail!("{name} is being inserted, or removed: try again when that has ended")
-        }
+        Some(module) if module.is_livepatch() && !module.is_live => Err(is_changing(name)),
         // It may have been inserted between the two looks.
         Some(module) if module.is_livepatch() => {
             Ok(patches::state(system, name)?.map_or(Found::Module, Found::Patch))
@@ -153,6 +151,11 @@ fn find(system: &System, name: &str) -> Result<Found> {
             bail!("there is no patch {name}; loaded are: {}", names.join(", "))
         }
     }
+}
+
+/// A module that is neither there nor gone.
+fn is_changing(name: &str) -> anyhow::Error {
+    anyhow!("{name} is being inserted, or removed: try again when that has ended")
 }
 
 /// The file of the patch of this name that is installed for the running kernel.
