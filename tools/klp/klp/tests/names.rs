@@ -63,6 +63,21 @@ fn my_patch() -> Vec<u8> {
 }
 
 #[test]
+fn a_file_in_the_directory_does_not_pass_for_what_is_installed() {
+    let case = Case::new(Arch::X86_64);
+    system(&case, &my_patch(), true);
+    // As anybody can put it into /tmp.
+    let infos = "MODULE_INFO(livepatch, \"Y\"); MODULE_INFO(description, \"planted\");";
+    let planted = Module::new(Arch::X86_64, "my_patch").source("a.c", infos);
+    case.write("my_patch", planted.build());
+    let (out, _) = case.output("--root . inspect --json my_patch", 0);
+    assert!(!out.contains("planted"), "{out}");
+    fs::remove_dir_all(case.path("var")).unwrap();
+    let (out, _) = case.output("--root . inspect --json my_patch", 0);
+    assert!(out.contains("planted"), "{out}");
+}
+
+#[test]
 fn what_is_larger_than_any_module_is_not_read() {
     let case = Case::new(Arch::X86_64);
     system(&case, &my_patch(), false);

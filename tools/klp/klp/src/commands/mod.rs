@@ -169,15 +169,17 @@ fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
 }
 
 /// The file that a user names: by its path, or by the name of a patch that is installed for the
-/// running kernel, or that modprobe finds.
+/// running kernel, or that modprobe finds. A file in the directory that klp runs in counts last, as
+/// anybody may have put it there.
 fn file_of_argument(system: &System, argument: &Path) -> Result<PathBuf> {
     let text = argument.to_string_lossy();
-    if is_path(&text) || argument.is_file() {
+    if is_path(&text) {
         return Ok(argument.to_owned());
     }
     let name = module_name(&text);
     installed_file(system, &name)
         .or_else(|| modules::find_file(system, &name))
+        .or_else(|| argument.is_file().then(|| argument.to_owned()))
         .with_context(|| {
             format!("there is no file {text}, and no patch of that name is installed: 'klp installed' lists those that are")
         })
