@@ -109,6 +109,15 @@ impl Console {
         self.write(&format!("{text}\n"))
     }
 
+    /// The same of what a command has changed in the system, which does not depend on whether anybody
+    /// reads of it: neither is the rest left undone, nor is a failure hidden.
+    pub fn done(&mut self, text: &str) -> Result<()> {
+        match self.result(text) {
+            Err(error) if error.is::<Closed>() => Ok(()),
+            result => result,
+        }
+    }
+
     /// A result with the ends of all its lines.
     pub fn write(&mut self, text: &str) -> Result<()> {
         self.close();

@@ -445,6 +445,39 @@ fn what_an_interrupted_installation_left_is_no_patch() {
 }
 
 #[test]
+fn what_is_no_kernels_directory_is_left_out() {
+    let case = Case::new();
+    case.system("quiet\n");
+    fs::create_dir_all(case.path("root/var/lib/livepatch-rs")).unwrap();
+    case.write("root/var/lib/livepatch-rs/README", b"");
+    case.klp("boot").success();
+    case.klp("installed --all").success();
+    case.write("a.ko", &patch("a", OURS));
+    case.klp("install a.ko").success();
+    assert_eq!(case.installed(), format!("{OURS} a\n"));
+}
+
+#[test]
+fn who_stops_reading_does_not_stop_the_installation() {
+    let case = Case::new();
+    for name in ["a", "b"] {
+        case.write(&format!("{name}.ko"), &patch(name, OURS));
+    }
+    for (words, left) in [("install a.ko b.ko", 2), ("uninstall a b", 0)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = std::process::Command::new(assert_cmd::cargo::cargo_bin("klp"))
+            .current_dir(case.dir.path())
+            .args(["--root", "root"])
+            .args(words.split(' '))
+            .stdout(writer)
+            .status();
+        assert!(status.unwrap().success());
+        assert_eq!(case.installed().lines().count(), left, "{words}");
+    }
+}
+
+#[test]
 fn many_at_once_get_places_of_their_own() {
     let case = Case::new();
     let case = &case;

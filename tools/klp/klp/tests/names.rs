@@ -63,6 +63,33 @@ fn my_patch() -> Vec<u8> {
 }
 
 #[test]
+fn a_file_in_the_directory_does_not_pass_for_what_is_installed() {
+    let case = Case::new(Arch::X86_64);
+    system(&case, &my_patch(), true);
+    // As anybody can put it into /tmp.
+    let infos = "MODULE_INFO(livepatch, \"Y\"); MODULE_INFO(description, \"planted\");";
+    let planted = Module::new(Arch::X86_64, "my_patch").source("a.c", infos);
+    case.write("my_patch", planted.build());
+    let (out, _) = case.output("--root . inspect --json my_patch", 0);
+    assert!(!out.contains("planted"), "{out}");
+    fs::remove_dir_all(case.path("var")).unwrap();
+    let (out, _) = case.output("--root . inspect --json my_patch", 0);
+    assert!(out.contains("planted"), "{out}");
+}
+
+#[test]
+fn what_is_larger_than_any_module_is_not_read() {
+    let case = Case::new(Arch::X86_64);
+    system(&case, &my_patch(), false);
+    let file = fs::File::create(case.path("huge.ko")).unwrap();
+    file.set_len((1 << 30) + 1).unwrap();
+    for command in ["load", "inspect", "install"] {
+        let (_, err) = case.output(&format!("--root . {command} huge.ko"), 1);
+        assert!(err.contains("larger than any module"), "{err}");
+    }
+}
+
+#[test]
 fn wherever_a_name_is_taken_a_file_is() {
     let case = Case::new(Arch::X86_64);
     let bytes = my_patch();

@@ -717,6 +717,30 @@ fn status_tells_which_of_two_patches_is_in_effect() {
 }
 
 #[test]
+fn what_is_being_inserted_is_not_disabled() {
+    let case = Case::new();
+    case.tree
+        .modules(&["coming 1 1 - Loading 0x0 (OK)", "gone 1 0 - Live 0x0 (OK)"]);
+    let text = status_text(&case, None);
+    assert!(!text.contains("coming"), "{text}");
+    has(&text, &["gone: disabled"]);
+    let error = disable::run(&disable_args("coming"), &mut case.context()).unwrap_err();
+    has(
+        &error.to_string(),
+        &["coming is being inserted, or removed"],
+    );
+    let file = case.module("coming", true);
+    for replace_loaded in [false, true] {
+        let mut args = load_args(&file);
+        args.replace_loaded = replace_loaded;
+        has(
+            &case.refuse(args),
+            &["coming is being inserted, or removed"],
+        );
+    }
+}
+
+#[test]
 fn where_the_kernel_does_not_say_the_order_the_modules_do() {
     let case = Case::new();
     case.tree
@@ -890,6 +914,28 @@ fn tasks_of_mainline_are_asked_for_their_state_and_stack() {
         &["in the way:\n    3 running one not switched yet\n    20 cat in sleeper()\n"],
     );
     assert!(!text.contains("done") && !text.contains("new"), "{text}");
+}
+
+#[test]
+fn names_and_descriptions_do_not_move_the_cursor() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 1, 1, &["vmlinux/f,1"]);
+    case.tree.task(20, "0", "\x1b[2J\n0 \\ it", "");
+    // As the kernel writes this one.
+    case.tree.stat(20, "\x1b[2J\\n0 \\\\ it", 'S', 0x40_0000);
+    case.install("spare", "MODULE_INFO(description, \"a\\x1b[2J\\nb\");");
+    let text = status_text(&case, None);
+    let name = "\\x1b[2J\\n0 \\\\ it";
+    has(
+        &text,
+        &[
+            &format!("    20 {name} not switched yet\n"),
+            "  description: a\\u{1b}[2J\\nb\n",
+        ],
+    );
+    signal::run(&signal_args(None), &mut case.context()).unwrap();
+    assert_eq!(case.told(), ["interrupt 20"]);
+    has(&case.out.text(), &[&format!("interrupted: 20 {name} ")]);
 }
 
 #[test]
@@ -1100,6 +1146,31 @@ fn ctrl_c_ends_the_waiting_and_says_what_goes_on() {
         // It is the kernel's.
         assert_eq!(case.tree.get("first", "transition"), "1");
     }
+}
+
+#[test]
+fn ctrl_c_ends_in_json_as_well() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    let out = case.tree.0.join("out");
+    let words = ["-c", "exec \"$0\" wait --json \"$@\" > \"$OUT\""];
+    let mut child = std::process::Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(format!("OUT={}", out.display()))
+        .arg("sh")
+        .args(words)
+        .arg(assert_cmd::cargo::cargo_bin("klp"))
+        .arg("--root")
+        .arg(&case.tree.0)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    err.read_line(&mut String::new()).unwrap();
+    rustix::process::kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let json: serde_json::Value = serde_json::from_slice(&fs::read(out).unwrap()).unwrap();
+    assert_eq!(json["patches"][0]["state"], "enabling");
 }
 
 #[test]
@@ -1732,6 +1803,29 @@ fn load_all_loads_what_is_installed_and_not_loaded() {
 }
 
 #[test]
+fn load_all_takes_the_limits_that_load_does() {
+    let case = with_installed(&["a"]);
+    case.on_insert(|tree| {
+        hangs("a")(tree)?;
+        tree.once(("a", "enabled", "0"), |tree| tree.remove_patch("a"));
+        Ok(())
+    });
+    let mut args = load_args(Path::new(""));
+    args.file = None;
+    args.all = true;
+    args.transition.wait = for_seconds(0.5);
+    args.transition.reverse = true;
+    assert_eq!(case.load(args).unwrap(), Outcome::Failed);
+    has(
+        &case.out.text(),
+        &["had not ended after 0.5 s, and was reversed"],
+    );
+    for limit in ["0.5", "infinity"] {
+        klp(&case, &format!("boot --timeout {limit}")).code(1);
+    }
+}
+
+#[test]
 fn load_takes_the_name_of_what_is_installed() {
     let case = Case::new();
     case.tree.mainline();
@@ -1982,9 +2076,9 @@ fn install(case: &Case, number: u32, name: &str, release: &str) -> PathBuf {
     path
 }
 
-fn boot(case: &Case, timeout: u32, no_reverse: bool) -> Outcome {
+fn boot(case: &Case, timeout: u64, no_reverse: bool) -> Outcome {
     let args = boot::Args {
-        timeout,
+        timeout: Duration::from_secs(timeout),
         no_reverse,
     };
     boot::run(&args, &mut case.context()).unwrap()
@@ -2035,8 +2129,9 @@ fn boot_loads_patches_in_their_order_whatever_becomes_of_those_before() {
 fn boot_reverses_what_does_not_end_and_goes_on() {
     let case = with_installed(&["a", "b"]);
     case.on_insert(|tree| {
+        hangs("a")(tree)?;
         tree.once(("a", "enabled", "0"), |tree| tree.remove_patch("a"));
-        hangs("a")(tree)
+        Ok(())
     });
     case.on_insert(enables("b"));
     assert_eq!(boot(&case, 2, false), Outcome::Failed);
@@ -2117,6 +2212,91 @@ fn boot_leaves_alone_what_a_later_patch_replaces() {
         &["  older: not loaded, as newer replaces it\n"],
     );
     assert_eq!(case.told(), ["insert []"; 3]);
+}
+
+#[test]
+fn boot_tells_what_was_enabled_before_and_is_replaced_now() {
+    let case = with_installed(&["older", "newer"]);
+    case.tree.patch("older", 1, 0, &["vmlinux/f,1"]);
+    case.on_insert(|tree| {
+        tree.remove_patch("older");
+        replaces(tree)
+    });
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled\n";
+    has(&case.out.text(), &[line]);
+}
+
+#[test]
+fn boot_tells_that_another_build_is_enabled() {
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.write("proc/cmdline", "quiet\n");
+    loaded(&case);
+    case.install(
+        "my_patch",
+        "MODULE_INFO(version, \"2\"); MODULE_INFO(srcversion, \"ABCE\");",
+    );
+    assert_eq!(boot(&case, 60, false), Outcome::Failed);
+    let line = "  my_patch: enabled already, but another build than the one that is installed: \
+                'klp load --replace-loaded my_patch' loads that\n";
+    has(&case.out.text(), &[line]);
+    assert_eq!(case.told(), [""; 0]);
+}
+
+//
+// Nobody reads
+//
+
+/// A standard output whose reader is gone.
+struct NoReader;
+
+impl Write for NoReader {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Case {
+    fn unread(&self) -> Context {
+        let console = Console::new(Box::new(NoReader), Box::new(self.err.clone()), None);
+        self.with(console)
+    }
+}
+
+#[test]
+fn what_changes_the_system_goes_on_where_nobody_reads() {
+    let case = Case::new();
+    for name in ["first", "second"] {
+        case.tree.patch(name, 0, 0, &["vmlinux/f,1"]);
+    }
+    let out = out_args(&["first", "second"]);
+    let outcome = unload::run(&unload::Args { out }, &mut case.unread());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove first", "remove second"]);
+
+    let case = Case::new();
+    let file = loaded(&case);
+    case.tree.set("my_patch", "transition", "1\n");
+    let mut args = load_args(&file);
+    args.transition.wait = for_seconds(0.0);
+    let outcome = load::run(&args, &mut case.unread());
+    assert_eq!(outcome.unwrap(), Outcome::TimeIsUp);
+
+    let case = with_installed(&["a", "b"]);
+    case.on_insert(fails(Errno::INVAL, ""));
+    case.on_insert(enables("b"));
+    let args = boot::Args {
+        timeout: Duration::from_secs(60),
+        no_reverse: false,
+    };
+    let outcome = boot::run(&args, &mut case.unread());
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    has(&case.err.text(), &["1 is not enabled"]);
 }
 
 //
@@ -2316,4 +2496,9 @@ fn help_lists_the_statuses() {
         has(&text, &["Exit status: 0", "3 if the time was up", "130 if"]);
         assert!(!text.contains("--root"), "{text}");
     }
+    let mut klp = Command::cargo_bin("klp").unwrap();
+    let output = klp.args(["boot", "--help"]).assert().code(0);
+    let text = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    has(&text, &["1 if one of them is not enabled", "130 if"]);
 }

@@ -4,14 +4,15 @@
 
 use super::{installed, load};
 use crate::cli::{Context, Outcome};
-use crate::console::Closed;
+use crate::file::module_file::ModuleFile;
 use crate::object_name::ObjectNameBuf;
+use crate::system::identity::Identity;
 use crate::system::patch_file::PatchFile;
 use crate::system::patches::{self, State};
 use crate::system::store::{Entry, Release, Store};
 use crate::system::{modules, support, System};
 use crate::transition::interrupt::Interrupted;
-use crate::transition::{TransitionArgs, WaitArgs};
+use crate::transition::{seconds, TransitionArgs, WaitArgs};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::process::Command;
@@ -21,6 +22,11 @@ use std::time::Duration;
 /// machine that a patch keeps from coming up.
 const OPT_OUT: &str = "klp.boot=0";
 
+/// What the statuses mean.
+const STATUS: &str = "Exit status: 0 if all installed livepatches are enabled; 1 if one of them is \
+not enabled, or klp failed; 2 for wrong arguments; 130 if Ctrl-C (SIGINT) ended the waiting, in which \
+case the transition goes on.";
+
 /// Load the livepatches that are installed for the running kernel
 ///
 /// The unit klp.service runs this command at boot. It loads the livepatches in the order in which
@@ -29,16 +35,17 @@ const OPT_OUT: &str = "klp.boot=0";
 ///
 /// No livepatch holds up the others. This command skips one that cannot be loaded. If a transition
 /// does not end in time, it reverses the transition, removes this livepatch again, and goes on with
-/// the next one. At the end it prints the state of each livepatch. The exit status is 1 if one of
-/// them is not enabled.
+/// the next one. At the end it prints the state of each livepatch.
 ///
 /// If the word klp.boot=0 is on the kernel's command line, this command loads nothing.
 #[derive(Debug, clap::Args)]
-#[command(after_help = super::STATUS)]
+#[command(after_help = STATUS)]
 pub struct Args {
     /// How long to wait for the end of each transition, and of its reversal
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub timeout: u32,
+    ///
+    /// 'infinity' waits as long as it takes.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "60")]
+    pub timeout: Duration,
 
     /// If a transition does not end in time, let it go on
     ///
@@ -54,6 +61,8 @@ enum Fate {
     Loaded,
     /// It was enabled before.
     Before,
+    /// Another build of it was.
+    OtherBefore,
     /// A patch that is enabled replaces it: it was not loaded.
     Replaced(ObjectNameBuf),
     /// Its transition had not ended in time.
@@ -89,8 +98,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         let by = replacing.clone().filter(|(last, _)| index < *last);
         let fate = match load(args, context, &release, entry, by.map(|(_, name)| name)) {
             Ok(fate) => fate,
-            // Patches are loaded whether or not anybody reads of it.
-            Err(error) if error.is::<Closed>() => Fate::Loaded,
             Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
                 let error = error.context(entry.name.to_string());
@@ -113,7 +120,10 @@ fn load(
 ) -> Result<Fate> {
     let name = entry.name.as_str();
     if patches::state(&context.system, name)? == Some(State::Enabled) {
-        return Ok(Fate::Before);
+        return Ok(match is_other_build(&context.system, entry) {
+            true => Fate::OtherBefore,
+            false => Fate::Before,
+        });
     }
     // It would take effect over what came after it.
     if let Some(by) = replaced {
@@ -145,7 +155,7 @@ fn load(
         prune: false,
         transition: TransitionArgs {
             wait: WaitArgs {
-                timeout: Some(Duration::from_secs(args.timeout.into())),
+                timeout: Some(args.timeout),
                 signal: false,
             },
             reverse: !args.no_reverse,
@@ -155,6 +165,14 @@ fn load(
         Outcome::Done => Fate::Loaded,
         _ => Fate::TimeIsUp,
     })
+}
+
+/// Whether the patch of this name that is loaded is not the one that is installed.
+fn is_other_build(system: &System, entry: &Entry) -> bool {
+    let loaded = Identity::of_loaded(system, entry.name.as_str());
+    // What cannot be read is told when it is to be loaded.
+    ModuleFile::read(&entry.path)
+        .is_ok_and(|file| Identity::of_file(&file).is_same(&loaded) == Some(false))
 }
 
 /// Loads a module that a patch uses.
@@ -195,22 +213,26 @@ fn summarize(
     for (index, (entry, mut fate)) in entries.iter().zip(fates).enumerate() {
         let state = state(&context.system, entry.name.as_str())?;
         let is_enabled = state == Some(State::Enabled);
-        if let (Fate::Loaded, false, Some((last, by))) = (&fate, is_enabled, &replacing) {
+        // Whether it was loaded now or before.
+        let was_enabled = !matches!(fate, Fate::Failed | Fate::Held(_));
+        if let (true, false, Some((last, by))) = (was_enabled, is_enabled, &replacing) {
             if index < *last {
                 fate = Fate::Replaced(by.clone());
             }
         }
-        if !matches!(fate, Fate::Replaced(_)) && (!is_enabled || matches!(fate, Fate::Failed)) {
-            missing += 1;
-        }
+        missing += usize::from(match fate {
+            Fate::Replaced(_) => false,
+            Fate::Failed | Fate::OtherBefore => true,
+            _ => !is_enabled,
+        });
         let word = state.map_or("not loaded", State::as_str);
-        let remark = fate.remark(state, args.timeout);
+        let remark = fate.remark(&entry.name, state, args);
         lines.push(format!("  {}: {word}{remark}", entry.name));
         if let Fate::Held(other) = fate {
             in_transition = Some(other);
         }
     }
-    context.console.result(&lines.join("\n"))?;
+    context.console.done(&lines.join("\n"))?;
     if missing == 0 {
         return Ok(Outcome::Done);
     }
@@ -237,9 +259,12 @@ fn state(system: &System, name: &str) -> Result<Option<State>> {
 
 impl Fate {
     /// What there is to say of a patch that is in this state now, after that.
-    fn remark(&self, state: Option<State>, timeout: u32) -> String {
+    fn remark(&self, name: &ObjectNameBuf, state: Option<State>, args: &Args) -> String {
         match (self, state) {
             (Fate::Before, Some(State::Enabled)) => " already".to_owned(),
+            (Fate::OtherBefore, Some(State::Enabled)) => format!(
+                " already, but another build than the one that is installed: 'klp load --replace-loaded {name}' loads that"
+            ),
             (Fate::Replaced(by), _) => format!(", as {by} replaces it"),
             (Fate::Held(other), _) => format!(", as {other} was in transition"),
             (Fate::TimeIsUp, Some(State::Enabled)) => String::new(),
@@ -248,9 +273,10 @@ impl Fate {
                 ": the transition was reversed, and goes on".to_owned()
             }
             (Fate::TimeIsUp, Some(State::Disabled) | None) => {
-                format!(": the transition had not ended after {timeout} s, and was reversed")
+                let reversed = if args.no_reverse { "" } else { ", and was reversed" };
+                format!(": the transition had not ended after {} s{reversed}", args.timeout.as_secs_f64())
             }
-            (Fate::Loaded | Fate::Before | Fate::Failed, _) => String::new(),
+            (Fate::Loaded | Fate::Before | Fate::OtherBefore | Fate::Failed, _) => String::new(),
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             Out::Before => format!("{name} was disabled already"),
             Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
         };
-        context.console.result(&text)?;
+        context.console.done(&text)?;
         Ok(Outcome::Done)
     })
 }

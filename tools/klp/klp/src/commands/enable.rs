@@ -35,7 +35,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         Found::Patch(State::Enabled) => {
             context
                 .console
-                .result(&format!("{name} was enabled already"))?;
+                .done(&format!("{name} was enabled already"))?;
             return Ok(Outcome::Done);
         }
         Found::Patch(State::Enabling) => {}

@@ -62,8 +62,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         signal: false,
     };
     match watch::wait(context, &name, &wait)? {
-        End::Still(State::Enabled) => context.console.result(&format!("{name} is enabled"))?,
-        End::Still(_) | End::Gone => context.console.result(&format!("{name} is disabled"))?,
+        End::Still(State::Enabled) => context.console.done(&format!("{name} is enabled"))?,
+        End::Still(_) | End::Gone => context.console.done(&format!("{name} is disabled"))?,
         End::TimeIsUp(pending) => bail!(
             "the transition was forced, but has not ended: {}",
             pending.text

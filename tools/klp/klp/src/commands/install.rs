@@ -47,7 +47,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         let (_, replaced) = store.install(patch)?;
         let how = if replaced { "replaced" } else { "installed" };
         let text = format!("{} is {how} for kernel {}", patch.name, patch.release);
-        context.console.result(&text)?;
+        context.console.done(&text)?;
     }
     Ok(Outcome::Done)
 }

@@ -3,7 +3,7 @@
 //! `klp load`: inserts a livepatch.
 
 use super::disable::{take_out, Out};
-use super::{boot, completions, file_of_argument, prune};
+use super::{boot, completions, file_of_argument, is_changing, prune};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::ModuleFile;
 use crate::system::identity::Identity;
@@ -12,7 +12,7 @@ use crate::system::patches::{self, State};
 use crate::system::support::{self, Core};
 use crate::system::taint::Taints;
 use crate::system::{modules, refusal, removal, System};
-use crate::transition::interrupt::{self, Watch};
+use crate::transition::interrupt::{self, Interrupted, Watch};
 use crate::transition::switch::{self, Enabled};
 use crate::transition::TransitionArgs;
 use anyhow::{bail, Result};
@@ -45,7 +45,8 @@ pub struct Args {
     /// Load all livepatches that are installed for the running kernel and not loaded
     ///
     /// klp boot does the same at boot, but --all reverses a transition only with --reverse. As at
-    /// boot, it loads nothing with the word klp.boot=0 on the kernel's command line.
+    /// boot, it loads nothing with the word klp.boot=0 on the kernel's command line, and the exit
+    /// status is 1 if one of the livepatches is not enabled, also if the time was up.
     #[arg(long, conflicts_with_all = ["file", "parameters", "core", "replace_loaded", "prune", "signal"])]
     pub all: bool,
 
@@ -85,7 +86,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         Start::Insert => {}
         Start::IsThere(state) => {
             let text = format!("{name} is loaded already, and {}", state.as_str());
-            context.console.result(&text)?;
+            context.console.done(&text)?;
             return match state {
                 State::Enabled => after(context, &name, args),
                 _ => finish(context, &name, args),
@@ -102,9 +103,20 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     }
     let taints = Taints::read(&context.system);
     let core = insert_core(context, args)?;
-    if let Err(error) = insert(&context.system, &file, &parameters) {
+    let inserted = match core {
+        // Ctrl-C may have come meanwhile.
+        true => interrupt::check().map_err(Into::into),
+        false => Ok(()),
+    };
+    let inserted = inserted.and_then(|()| insert(&context.system, &file, &parameters));
+    if let Err(error) = inserted {
         if core {
-            context.console.note(&take_core_back(&context.system));
+            let why = match error.is::<Interrupted>() {
+                true => "klp was interrupted",
+                false => "the patch was refused",
+            };
+            let text = take_core_back(&context.system, why);
+            context.console.note(&text);
         }
         return Err(error);
     }
@@ -126,13 +138,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 /// Loads what is installed, as at boot.
 fn load_installed(args: &Args, context: &mut Context) -> Result<Outcome> {
-    let timeout = args.transition.limited().timeout.unwrap_or(Duration::MAX);
     let args = boot::Args {
-        timeout: timeout
-            .as_millis()
-            .div_ceil(1000)
-            .try_into()
-            .unwrap_or(u32::MAX),
+        timeout: args.transition.limited().timeout.unwrap_or(Duration::MAX),
         no_reverse: !args.transition.reverse,
     };
     boot::run(&args, context)
@@ -168,6 +175,7 @@ fn start(system: &System, file: &ModuleFile, args: &Args) -> Result<Start> {
         Some(state @ (State::Enabled | State::Enabling)) if same == Some(true) => {
             Ok(Start::IsThere(state))
         }
+        None if !module.is_live => Err(is_changing(name)),
         _ if args.replace_loaded => Ok(Start::Replace),
         Some(State::Enabled | State::Enabling) if same.is_none() => bail!(
             "{name} is loaded already, and whether {path} is the same cannot be told, without a srcversion or a build ID: {advice}"
@@ -206,11 +214,11 @@ fn insert_core(context: &mut Context, args: &Args) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes livepatch.ko, which was inserted for a patch that was refused, and tells it.
-fn take_core_back(system: &System) -> String {
+/// Removes livepatch.ko, which was inserted for a patch that is not, and tells it.
+fn take_core_back(system: &System, why: &str) -> String {
     match modules::remove(system, support::MODULE) {
-        Ok(()) => "livepatch.ko was removed again, as the patch was refused".to_owned(),
-        Err(error) => format!("livepatch.ko stays, though the patch was refused: {error}"),
+        Ok(()) => format!("livepatch.ko was removed again, as {why}"),
+        Err(error) => format!("livepatch.ko stays, though {why}: {error}"),
     }
 }
 

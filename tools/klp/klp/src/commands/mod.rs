@@ -28,7 +28,6 @@ pub mod unload;
 pub mod wait;
 
 use crate::cli::{Context, Outcome};
-use crate::console::Closed;
 use crate::file::module_file::{is_path, module_name, name_of_argument};
 use crate::system::patches::{self, State};
 use crate::system::store::{Release, Store};
@@ -36,7 +35,7 @@ use crate::system::support::MODULE;
 use crate::system::{modules, System};
 use crate::transition::interrupt::{self, Interrupted};
 use crate::transition::TransitionArgs;
-use anyhow::{bail, Context as _, Result};
+use anyhow::{anyhow, bail, Context as _, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -84,7 +83,7 @@ impl OutArgs {
                 .collect::<Vec<_>>(),
         };
         if names.is_empty() {
-            context.console.result("no livepatch is loaded")?;
+            context.console.done("no livepatch is loaded")?;
         }
         each(context, &names, take)
     }
@@ -106,7 +105,7 @@ fn each(
         match take(context, name) {
             Ok(Outcome::Done) => {}
             Ok(other) => return Ok(other),
-            Err(error) if error.is::<Closed>() || error.is::<Interrupted>() => return Err(error),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
                 context.console.error(&error);
                 outcome = Outcome::Failed;
@@ -132,7 +131,11 @@ fn find(system: &System, name: &str) -> Result<Found> {
         return Ok(Found::Patch(state));
     }
     match modules::find(system, name)? {
-        Some(module) if module.is_livepatch() => Ok(Found::Module),
+        Some(module) if module.is_livepatch() && !module.is_live => Err(is_changing(name)),
+        // It may have been inserted between the two looks.
+        Some(module) if module.is_livepatch() => {
+            Ok(patches::state(system, name)?.map_or(Found::Module, Found::Patch))
+        }
         Some(_) if name == MODULE => {
             bail!("livepatch is no patch, but what loads them: rmmod removes it, when no patch is loaded")
         }
@@ -150,6 +153,11 @@ fn find(system: &System, name: &str) -> Result<Found> {
     }
 }
 
+/// A module that is neither there nor gone.
+fn is_changing(name: &str) -> anyhow::Error {
+    anyhow!("{name} is being inserted, or removed: try again when that has ended")
+}
+
 /// The file of the patch of this name that is installed for the running kernel.
 fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
     let release = Release::running(system).ok()??;
@@ -161,15 +169,17 @@ fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
 }
 
 /// The file that a user names: by its path, or by the name of a patch that is installed for the
-/// running kernel, or that modprobe finds.
+/// running kernel, or that modprobe finds. A file in the directory that klp runs in counts last, as
+/// anybody may have put it there.
 fn file_of_argument(system: &System, argument: &Path) -> Result<PathBuf> {
     let text = argument.to_string_lossy();
-    if is_path(&text) || argument.is_file() {
+    if is_path(&text) {
         return Ok(argument.to_owned());
     }
     let name = module_name(&text);
     installed_file(system, &name)
         .or_else(|| modules::find_file(system, &name))
+        .or_else(|| argument.is_file().then(|| argument.to_owned()))
         .with_context(|| {
             format!("there is no file {text}, and no patch of that name is installed: 'klp installed' lists those that are")
         })

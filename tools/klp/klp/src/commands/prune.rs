@@ -23,7 +23,7 @@ pub fn run(_args: &Args, context: &mut Context) -> Result<Outcome> {
     if names.is_empty() {
         context
             .console
-            .result("there is nothing to remove: no livepatch that is loaded is out of effect")?;
+            .done("there is nothing to remove: no livepatch that is loaded is out of effect")?;
     }
     remove(context, &names)
 }
@@ -32,7 +32,7 @@ pub fn run(_args: &Args, context: &mut Context) -> Result<Outcome> {
 pub(super) fn remove(context: &mut Context, names: &[String]) -> Result<Outcome> {
     super::each(context, names, |context, name| {
         removal::remove(&context.system, name)?;
-        context.console.result(&format!("{name} is removed"))?;
+        context.console.done(&format!("{name} is removed"))?;
         Ok(Outcome::Done)
     })
 }

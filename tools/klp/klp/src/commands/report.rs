@@ -159,6 +159,8 @@ impl Report {
         let installed = installed(context);
         let system = &context.system;
         let core = Core::detect(system)?;
+        // Before the patches: one that is inserted meanwhile would look as if it were disabled.
+        let modules = modules::all(system)?;
         let found: Vec<Found> = patches::all(system)?
             .into_iter()
             .map(|patch| Found::new(system, patch, closely))
@@ -169,9 +171,9 @@ impl Report {
             .iter()
             .map(|one| PatchReport::new(system, one, &found, &stack))
             .collect();
-        for module in modules::all(system)? {
+        for module in modules {
             let known = patches.iter().any(|patch| patch.name == module.name);
-            if module.is_livepatch() && !known {
+            if module.is_livepatch() && module.is_live && !known {
                 let state = State::Disabled.as_str();
                 patches.push(PatchReport::without_patch(module.name, state));
             }

@@ -32,7 +32,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         None => match patches::in_transition(&context.system, "")? {
             Some(name) => name,
             None => {
-                context.console.result("no livepatch is in transition")?;
+                context.console.done("no livepatch is in transition")?;
                 return Ok(Outcome::Done);
             }
         },
@@ -43,7 +43,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     match patches::write(&context.system, &name, "signal", "1") {
         Ok(()) => {
             let text = format!("the kernel has interrupted the tasks in the way of {name}");
-            context.console.result(&text)?;
+            context.console.done(&text)?;
             return Ok(Outcome::Done);
         }
         Err(error) if is_gone(&error) => {}
@@ -53,7 +53,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let Some(patch) = patch.filter(|patch| patch.state.is_transition()) else {
         context
             .console
-            .result(&format!("the transition of {name} has ended"))?;
+            .done(&format!("the transition of {name} has ended"))?;
         return Ok(Outcome::Done);
     };
     let blockers = blockers::of(&context.system, &patch)
@@ -61,7 +61,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if blockers.tasks.is_empty() {
         context
             .console
-            .result(&format!("no task is seen in the way of {name}"))?;
+            .done(&format!("no task is seen in the way of {name}"))?;
         return Ok(Outcome::Done);
     }
     let done = blockers::interrupt(&context.system, &blockers);
@@ -81,6 +81,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     }
     context
         .console
-        .result(&format!("interrupted: {}", told(true)))?;
+        .done(&format!("interrupted: {}", told(true)))?;
     Ok(Outcome::Done)
 }

@@ -89,12 +89,24 @@ fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
 
 /// What the module says of itself.
 fn describe_module(lines: &mut Vec<String>, patch: &PatchReport) {
-    let line = |what, value: &String| format!("  {what}: {value}");
+    let line = |what, value: &String| format!("  {what}: {}", on_one_line(value));
     let description = patch.description.iter().map(|one| line("description", one));
     let version = patch.version.iter().map(|one| line("version", one));
     let srcversion = patch.srcversion.iter().map(|one| line("srcversion", one));
     let authors = patch.authors.iter().map(|one| line("author", one));
     lines.extend(description.chain(version).chain(srcversion).chain(authors));
+}
+
+/// What a module says must not look like what klp says, nor move the cursor.
+fn on_one_line(text: &str) -> String {
+    let mut line = String::new();
+    for character in text.chars() {
+        match character.is_control() {
+            true => line.extend(character.escape_default()),
+            false => line.push(character),
+        }
+    }
+    line
 }
 
 fn describe_blockers(lines: &mut Vec<String>, blockers: &BlockersReport) {

@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         names = entries.iter().map(|entry| entry.name.clone()).collect();
         if names.is_empty() {
             let text = format!("no livepatch is installed for kernel {release}");
-            context.console.result(&text)?;
+            context.console.done(&text)?;
         }
     }
     // All are looked for before the first is removed.
@@ -54,7 +54,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     for name in &names {
         store.uninstall(&release, name)?;
         let text = format!("{name} is no longer installed for kernel {release}");
-        context.console.result(&text)?;
+        context.console.done(&text)?;
     }
     Ok(Outcome::Done)
 }

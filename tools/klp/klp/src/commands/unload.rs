@@ -28,7 +28,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
             Out::Disabled | Out::Before => removal::remove(&context.system, name)?,
         }
-        context.console.result(&format!("{name} is unloaded"))?;
+        context.console.done(&format!("{name} is unloaded"))?;
         Ok(Outcome::Done)
     })
 }

@@ -7,6 +7,7 @@ use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches;
+use crate::transition::interrupt::Interrupted;
 use crate::transition::watch::{self, End};
 use crate::transition::WaitArgs;
 use anyhow::Result;
@@ -39,12 +40,15 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         context.system.need_root("wait --signal")?;
     }
     let named = args.patch.as_deref().map(name_of_argument);
-    let outcome = wait(args, named.as_deref(), context)?;
-    if args.json {
+    let outcome = wait(args, named.as_deref(), context);
+    let is_over = outcome
+        .as_ref()
+        .map_or_else(|error| error.is::<Interrupted>(), |_| true);
+    if args.json && is_over {
         let report = Report::new(context, named.as_deref(), true)?;
         context.console.json(&report)?;
     }
-    Ok(outcome)
+    outcome
 }
 
 fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outcome> {

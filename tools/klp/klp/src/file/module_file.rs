@@ -8,7 +8,8 @@ use livepatch_kernel::unpack::Method;
 use livepatch_kernel::Error;
 use object::elf::ELFMAG;
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,7 @@ impl ModuleFile {
     /// It cannot be read, or is compressed and damaged.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let mut bytes = fs::read(path).with_context(|| format!("cannot read {shown}"))?;
+        let mut bytes = read(path).with_context(|| format!("cannot read {shown}"))?;
         let compression = Method::of(&bytes);
         if let Some(method) = compression {
             bytes = method
@@ -121,6 +122,18 @@ impl ModuleFile {
             .map(|name| String::from_utf8_lossy(name).into_owned())
             .collect()
     }
+}
+
+/// What is in a file, which may be a device that never ends.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let too_large = || anyhow!("it is larger than any module, more than {LARGEST} bytes");
+    let file = File::open(path)?;
+    ensure!(file.metadata()?.len() <= LARGEST, too_large());
+    let mut bytes = Vec::new();
+    file.take(LARGEST.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= LARGEST, too_large());
+    Ok(bytes)
 }
 
 /// The module that a file of this name holds, if it does not say itself.

@@ -8,7 +8,7 @@
 //! Both are for root alone.
 
 use super::patches::{Patch, State};
-use super::{read_if_there, System};
+use super::{read_if_there, task_name, System};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -137,11 +137,12 @@ fn of_mainline(system: &System, patch: &Patch) -> Result<Option<Blockers>, Strin
             if state == goal || state == "-1" {
                 continue;
             }
-            let name = read_if_there(&directory.join("comm")).ok().flatten();
+            let name = fs::read(directory.join("comm")).unwrap_or_default();
+            let name = task_name(name.strip_suffix(b"\n").unwrap_or(&name));
             let stack = read_if_there(&directory.join("stack")).ok().flatten();
             blockers.tasks.push(Blocker {
                 pid: task,
-                name: name.unwrap_or_default(),
+                name,
                 place: place(&stack.unwrap_or_default(), patch),
             });
         }
@@ -209,18 +210,24 @@ pub fn interrupt(system: &System, blockers: &Blockers) -> Vec<i32> {
 }
 
 fn is_interruptible(system: &System, blocker: &Blocker) -> bool {
-    let Ok(Some(stat)) = read_if_there(&system.path(format!("/proc/{}/stat", blocker.pid))) else {
+    let Ok(stat) = fs::read(system.path(format!("/proc/{}/stat", blocker.pid))) else {
         return false;
     };
     // The name is in parentheses and may have some of its own.
-    let Some((start, rest)) = stat.rsplit_once(") ") else {
+    let start = stat.iter().position(|&byte| byte == b'(');
+    let end = stat.windows(2).rposition(|bytes| bytes == b") ");
+    let Some((start, end)) = start.zip(end) else {
         return false;
     };
-    let name = start.split_once('(').map(|(_, name)| name);
+    let name = stat.get(start.saturating_add(1)..end).unwrap_or_default();
+    // The kernel has escaped backslashes and the ends of lines.
+    let name = name.split(|&byte| byte == b'\\').map(task_name);
+    let name = name.collect::<Vec<_>>().join("\\");
+    let rest = String::from_utf8_lossy(stat.get(end.saturating_add(2)..).unwrap_or_default());
     let mut fields = rest.split(' ');
     let (state, flags) = (fields.next(), fields.nth(5));
     let flags = flags.and_then(|flags| flags.parse::<u64>().ok());
-    name == Some(&blocker.name)
+    name == blocker.name
         && !matches!(state, None | Some("T" | "t" | "Z" | "X"))
         && flags.is_some_and(|flags| flags & KERNEL_THREAD == 0)
 }

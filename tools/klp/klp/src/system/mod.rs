@@ -128,6 +128,12 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// The name of a task: anybody chooses it, so what is not printable ASCII is escaped, as
+/// `livepatch.ko` does it.
+pub(crate) fn task_name(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}
+
 /// Whether the error says that what was to be read or written is gone.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     use rustix::io::Errno;

@@ -122,6 +122,10 @@ impl Store {
             let Some(release) = name.to_str().and_then(|name| Release::new(name).ok()) else {
                 continue;
             };
+            // Others may keep their files here.
+            if fs::metadata(self.base.join(name)).is_ok_and(|found| !found.is_dir()) {
+                continue;
+            }
             let entries = self.entries(&release)?;
             if !entries.is_empty() {
                 all.push((release, entries));

@@ -62,7 +62,8 @@ impl TransitionArgs {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+/// A limit on the command line: a number of seconds, or `infinity`.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     if text == "infinity" {
         return Ok(Duration::MAX);
     }

@@ -92,9 +92,7 @@ pub(crate) fn see_enabled(
         Ended::Reversed => return Ok(Enabled::Reversed),
         Ended::GoesOn => return Ok(Enabled::NotYet),
     };
-    context
-        .console
-        .result(&format!("{name} is enabled{late}"))?;
+    context.console.done(&format!("{name} is enabled{late}"))?;
     Ok(Enabled::Yes)
 }
 
