@@ -78,7 +78,7 @@ with_core() {
 		test ! -e /sys/module/${NAME/-/_} && echo 'the module is gone'"
 	verdict "the stock kernel runs, with a core that klp knows" \
 		has "$RELEASE" "core: mainline's, of Linux $RELEASE" "no livepatch is loaded"
-	verdict "the livepatch is loaded" has "load: 0" "${NAME/-/_}: enabled, replace no" "    cmdline_proc_show,1"
+	verdict "the livepatch is loaded" has "load: 0" "${NAME/-/_}: enabled, replace no" "    cmdline_proc_show,1: in effect"
 	verdict "it is in effect while it is loaded" marks 1
 	verdict "it is unloaded" has "unload: 0" "the module is gone"
 	verdict "the kernel found no bug" has "no bugs"
