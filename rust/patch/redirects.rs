@@ -254,16 +254,11 @@ impl Redirects {
         }
     }
 
-    /// Has nothing decided any more at calls of one function: of the first one behind `last` that
-    /// has not settled. Returns which function it was. Not during a transition.
-    pub(crate) fn settle(&mut self, last: Option<Address>) -> Option<Address> {
-        let switchable = |site: &&mut Site| {
-            let is_next = last.is_none_or(|last| last < site.original.address);
-            is_next && !site.settled
-        };
-        let site = self.sites.iter_mut().find(switchable)?;
-        site.settle(true);
-        Some(site.original.address)
+    /// Has nothing decided any more at calls of one function that has not settled. Returns whether
+    /// there was one. Not during a transition.
+    pub(crate) fn settle(&mut self) -> bool {
+        let site = self.sites.iter_mut().find(|site| !site.settled);
+        site.map(|site| site.settle(true)).is_some()
     }
 
     /// Whether calls of a function can be led elsewhere at one moment.
@@ -314,18 +309,16 @@ impl Redirects {
     /// Gives functions that are not patched any more back to ftrace. Returns whether it has waited
     /// until nobody is on the way to where calls went before.
     pub(crate) fn let_go(&mut self) -> bool {
-        let sites = &self.sites;
+        let (sites, idle) = (&self.sites, &self.idle);
         let is_shared = |ways: &Arc<Ways>| sites.iter().any(|site| Arc::ptr_eq(&site.ways, ways));
-        for (location, ways) in self.idle.iter().filter(|(_, ways)| is_shared(ways)) {
-            ways.give_back(*location);
+        let is_idle = |location| idle.iter().any(|(idle, _)| *idle == location);
+        let mut has_waited = !idle.is_empty();
+        for (_, ways) in idle.iter().filter(|(_, ways)| is_shared(ways)) {
+            // For the first function of them it does so for all.
+            ways.let_go(is_idle);
+            has_waited = false;
         }
-        let mut has_waited = !self.idle.is_empty();
-        while let Some((_, ways)) = self.idle.pop() {
-            if is_shared(&ways) {
-                ways.let_go();
-                has_waited = false;
-            }
-        }
+        self.idle.clear();
         has_waited && !ftrace::has_failed()
     }
 }

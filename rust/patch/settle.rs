@@ -41,14 +41,9 @@ impl WorkItem for Settle {
     type Pointer = Arc<Settle>;
 
     fn run(_this: Arc<Settle>) {
-        let mut last = None;
         loop {
             let mut registry = registry::lock();
-            if registry.transition.is_some() {
-                return;
-            }
-            last = registry.redirects.settle(last);
-            if last.is_none() {
+            if registry.transition.is_some() || !registry.redirects.settle() {
                 return;
             }
         }

@@ -34,15 +34,16 @@ impl Ways {
     /// `ENOMEM`; those of [`Redirect::new`], which are logged with the function at fault.
     pub(super) fn new(calls: &[Calls<'_>]) -> Result<Ways> {
         let (mut direct, mut handled) = (KVec::new(), KVec::new());
+        let room = match direct_calls() {
+            true => Direct::room(),
+            false => 0,
+        };
         for calls in calls {
-            let is_direct = direct_calls()
-                && direct.len() < Direct::room()
-                && Direct::is_possible(calls.location);
-            let list = match is_direct {
+            let list = match direct.len() < room && Direct::is_possible(calls.location) {
                 true => &mut direct,
                 false => &mut handled,
             };
-            list.push((calls.location, None), GFP_KERNEL)?;
+            list.push(calls.location, GFP_KERNEL)?;
         }
         let direct = match direct.is_empty() {
             true => None,
@@ -92,35 +93,26 @@ impl Ways {
             direct.settle(location, settled);
         }
     }
-}
 
-impl Ways {
-    /// The function at `location` is not patched any more, while others that were patched together
-    /// with it are. It is to be given back to ftrace, with [`let_go`](Self::let_go).
-    pub(super) fn give_back(&self, location: Location) {
+    /// Gives functions back to ftrace that `is_idle` says are not patched any more, while others that
+    /// were patched together with them are. A handler stays, and changes nothing.
+    pub(super) fn let_go(&self, is_idle: impl Fn(Location) -> bool) {
         if let Some(direct) = &self.direct {
-            direct.give_back(location);
-        }
-    }
-
-    /// Gives back what was said to be. A handler stays, and changes nothing.
-    pub(super) fn let_go(&self) {
-        if let Some(direct) = &self.direct {
-            direct.let_go();
+            direct.let_go(is_idle);
         }
     }
 }
 
-/// One redirect for the calls at `places`, which are among `calls`.
-fn redirect(calls: &[Calls<'_>], places: &[(Location, Option<Address>)]) -> Result<Redirect> {
-    Redirect::new(places).inspect_err(|error| {
+/// One redirect for the calls at `locations`, which are among `calls`.
+fn redirect(calls: &[Calls<'_>], locations: &[Location]) -> Result<Redirect> {
+    Redirect::new(locations).inspect_err(|error| {
         // ftrace does not say which one it was. Alone, only that one fails.
-        let fails = |place: &&(Location, Option<Address>)| Redirect::new(&[**place]).is_err();
-        let at_fault = match places {
+        let fails = |location: &&Location| Redirect::new(&[**location]).is_err();
+        let at_fault = match locations {
             [only] => Some(only),
-            _ => places.iter().find(fails),
+            _ => locations.iter().find(fails),
         };
-        let named = at_fault.and_then(|(location, _)| {
+        let named = at_fault.and_then(|location| {
             let mut calls = calls.iter();
             calls.find(|calls| calls.location == *location)
         });

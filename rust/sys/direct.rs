@@ -25,7 +25,7 @@ mod implementation {
     use core::mem::ManuallyDrop;
     use core::pin::Pin;
     use core::ptr::NonNull;
-    use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+    use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use kernel::error::to_result;
     use kernel::prelude::*;
     use kernel::time::{delay::fsleep, Delta};
@@ -51,18 +51,13 @@ mod implementation {
     struct Call {
         location: Location,
         trampoline: Trampoline,
-        state: AtomicU8,
+        /// Whether ftrace has it back.
+        gone: AtomicBool,
     }
 
-    /// States of calls: they go through the trampoline; they are to be given back; ftrace has them
-    /// back.
-    const THERE: u8 = 0;
-    const GOING: u8 = 1;
-    const GONE: u8 = 2;
-
     impl Call {
-        fn is(&self, state: u8) -> bool {
-            self.state.load(Relaxed) == state
+        fn is_there(&self) -> bool {
+            !self.gone.load(Relaxed)
         }
     }
 
@@ -82,10 +77,9 @@ mod implementation {
     struct Hash(NonNull<bindings::ftrace_hash>);
 
     impl Hash {
-        /// Those of `calls` that are in this state; `None` if none is.
-        fn new(calls: &[Call], state: u8) -> Result<Option<Hash>> {
-            let calls = || calls.iter().filter(|call| call.is(state));
-            let count = calls().count();
+        /// Of `calls`; `None` if there are none.
+        fn new<'a>(calls: impl Iterator<Item = &'a Call> + Clone) -> Result<Option<Hash>> {
+            let count = calls.clone().count();
             if count == 0 {
                 return Ok(None);
             }
@@ -93,7 +87,7 @@ mod implementation {
             // SAFETY: It allocates, with that many bits.
             let hash = unsafe { symbols::alloc_ftrace_hash(bits as c_int) };
             let hash = Hash(NonNull::new(hash).ok_or(ENOMEM)?);
-            for call in calls() {
+            for call in calls {
                 let address = call.trampoline.address();
                 let address = arch::direct_address(address).ok_or_else(eopnotsupp)?;
                 let location = call.location.address() as c_ulong;
@@ -146,23 +140,22 @@ mod implementation {
             arch::direct_address(Address(0)).is_some() && !location.has_direct_call()
         }
 
-        /// Leads calls of the functions at the locations of `calls`, which are all different ones,
-        /// through trampolines, to what stands beside the location, or to the function itself for
-        /// `None`.
+        /// Leads calls of the functions at `locations`, which are all different ones, through
+        /// trampolines, to the functions themselves until they are led elsewhere.
         ///
         /// # Errors
         ///
         /// `ENOSPC` where there are not enough trampolines; `EOPNOTSUPP` where this kernel has no
         /// direct calls that do; `EBUSY`, `EINVAL` where somebody else says where calls of one of
         /// them go; `ENOMEM`; what else `update_ftrace_direct_add()` returns.
-        pub(crate) fn new(calls: &[(Location, Option<Address>)]) -> Result<Direct> {
-            let mut list = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
-            for (location, target) in calls.iter().copied() {
-                let trampoline = Trampoline::new(location, target).ok_or(ENOSPC)?;
+        pub(crate) fn new(locations: &[Location]) -> Result<Direct> {
+            let mut list = KVec::with_capacity(locations.len(), GFP_KERNEL)?;
+            for location in locations.iter().copied() {
+                let trampoline = Trampoline::new(location).ok_or(ENOSPC)?;
                 let call = Call {
                     location,
                     trampoline,
-                    state: AtomicU8::new(THERE),
+                    gone: AtomicBool::new(false),
                 };
                 list.push(call, GFP_KERNEL)?;
             }
@@ -220,7 +213,7 @@ mod implementation {
         fn register(&self) -> Result {
             let ops = self.0.ops.get();
             let Some((call, address)) = self.single() else {
-                let hash = Hash::new(&self.0.calls, THERE)?.ok_or(EINVAL)?;
+                let hash = Hash::new(self.calls())?.ok_or(EINVAL)?;
                 // SAFETY: `ops` is initialised and pinned, and `drop` takes it out again. The
                 // addresses are those of trampolines, at which calls of the functions can go on. The
                 // hash is only read.
@@ -235,10 +228,14 @@ mod implementation {
             to_result(unsafe { bindings::register_ftrace_direct(ops, address) })
         }
 
-        /// Gives calls that are in this state, and not the only ones, back to ftrace, and says what
-        /// that returns.
-        fn remove(&self, state: u8) -> Result<c_int> {
-            let Some(hash) = Hash::new(&self.0.calls, state)? else {
+        /// Those that ftrace does not have back.
+        fn calls(&self) -> impl Iterator<Item = &Call> + Clone {
+            self.0.calls.iter().filter(|call| call.is_there())
+        }
+
+        /// Gives `calls`, of which there have been others, back to ftrace, and says what that returns.
+        fn remove<'a>(&self, calls: impl Iterator<Item = &'a Call> + Clone) -> Result<c_int> {
+            let Some(hash) = Hash::new(calls)? else {
                 return Ok(0);
             };
             // SAFETY: It is registered, with this for these functions.
@@ -248,7 +245,7 @@ mod implementation {
         fn call(&self, location: Location) -> Option<&Call> {
             let calls = self.0.calls.as_slice();
             let index = calls.binary_search_by_key(&location, |call| call.location);
-            calls.get(index.ok()?).filter(|call| !call.is(GONE))
+            calls.get(index.ok()?).filter(|call| call.is_there())
         }
 
         /// Calls of the function at `location` that are made on one side run the one at `target`, or
@@ -274,32 +271,19 @@ mod implementation {
                 None => {}
             }
         }
-    }
 
-    impl Direct {
-        /// The function at `location` is to be given back to ftrace, with [`let_go`](Self::let_go).
-        /// Calls must go to the original.
-        pub(crate) fn give_back(&self, location: Location) {
-            if let Some(call) = self.call(location) {
-                call.state.store(GOING, Relaxed);
-            }
-        }
-
-        /// Gives back to ftrace what was said to be, unless that is all there is. It does not wait
-        /// for those who are on the way through trampolines, which therefore stay.
-        pub(crate) fn let_go(&self) {
-            let going = || self.0.calls.iter().filter(|call| call.is(GOING));
-            let others = self.0.calls.iter().any(|call| call.is(THERE));
-            let is_gone = others && going().next().is_some() && self.remove(GOING) == Ok(0);
-            for call in going() {
-                call.trampoline.settle();
-                match is_gone {
-                    true => {
-                        call.trampoline.forget();
-                        call.state.store(GONE, Relaxed);
-                    }
-                    // It goes to the original by itself.
-                    false => call.state.store(THERE, Relaxed),
+        /// Gives the functions at the locations that `is_idle` says it of back to ftrace. Their calls
+        /// must go to the originals. It does not wait for those who are on the way through
+        /// trampolines, which therefore stay. If these are all there are, ftrace keeps them.
+        pub(crate) fn let_go(&self, is_idle: impl Fn(Location) -> bool) {
+            let going = || self.calls().filter(|call| is_idle(call.location));
+            // What ftrace keeps goes to the original by itself.
+            going().for_each(|call| call.trampoline.settle());
+            let are_all = going().count() == self.calls().count();
+            if !are_all && self.remove(going()) == Ok(0) {
+                for call in going() {
+                    call.trampoline.forget();
+                    call.gone.store(true, Relaxed);
                 }
             }
         }
@@ -316,7 +300,7 @@ mod implementation {
                     Some((_, address)) => unsafe {
                         bindings::unregister_ftrace_direct(ops, address, true)
                     },
-                    None => insist(|| self.remove(THERE)),
+                    None => insist(|| self.remove(self.calls())),
                 };
                 if ret != 0 {
                     // ftrace goes on using it: it has to stay.
@@ -351,7 +335,7 @@ mod implementation {
             false
         }
 
-        pub(crate) fn new(_calls: &[(Location, Option<Address>)]) -> Result<Direct> {
+        pub(crate) fn new(_locations: &[Location]) -> Result<Direct> {
             Err(eopnotsupp())
         }
 
@@ -367,11 +351,7 @@ mod implementation {
             match *self {}
         }
 
-        pub(crate) fn give_back(&self, _location: Location) {
-            match *self {}
-        }
-
-        pub(crate) fn let_go(&self) {
+        pub(crate) fn let_go(&self, _is_idle: impl Fn(Location) -> bool) {
             match *self {}
         }
     }

@@ -100,10 +100,10 @@ struct Route {
 }
 
 impl Route {
-    fn new(location: Location, target: Option<Address>) -> Route {
+    fn new(location: Location) -> Route {
         Route {
             location,
-            targets: [word(target), word(target)].map(AtomicUsize::new),
+            targets: [AtomicUsize::new(0), AtomicUsize::new(0)],
         }
     }
 
@@ -136,19 +136,18 @@ unsafe impl Send for Inner {}
 unsafe impl Sync for Inner {}
 
 impl Redirect {
-    /// Registers a redirect for the functions at the locations of `calls`, which are all different
-    /// ones. Calls run what stands beside the location, the function itself for `None`, until
-    /// [`lead_to`](Self::lead_to) is called.
+    /// Registers a redirect for the functions at `locations`, which are all different ones. Calls run
+    /// the functions themselves until [`lead_to`](Self::lead_to) is called.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EBUSY` where somebody else already redirects one of them; what else
     /// `ftrace_set_filter_ips()` and `register_ftrace_function()` return.
-    pub(crate) fn new(calls: &[(Location, Option<Address>)]) -> Result<Self> {
-        let mut routes = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
-        let mut ips = KVec::with_capacity(calls.len(), GFP_KERNEL)?;
-        for (location, target) in calls.iter().copied() {
-            routes.push(Route::new(location, target), GFP_KERNEL)?;
+    pub(crate) fn new(locations: &[Location]) -> Result<Self> {
+        let mut routes = KVec::with_capacity(locations.len(), GFP_KERNEL)?;
+        let mut ips = KVec::with_capacity(locations.len(), GFP_KERNEL)?;
+        for location in locations.iter().copied() {
+            routes.push(Route::new(location), GFP_KERNEL)?;
             ips.push(location.address() as c_ulong, GFP_KERNEL)?;
         }
         sort(&mut routes);

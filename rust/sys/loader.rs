@@ -69,13 +69,12 @@ impl<T: LoaderEvents> Hooks<T> {
     pub(crate) fn new(found: &Found) -> Result<Self> {
         let [admit, finalize, cleanup] = HOOKED.map(|name| found.location(name));
         let locations = [admit?, finalize?, cleanup?];
-        let redirect =
-            Redirect::new(&locations.map(|location| (location, None))).inspect_err(|error| {
-                pr_err!(
-                    "cannot hook the module loader ({}): is it redirected by somebody else?\n",
-                    error.to_errno()
-                )
-            })?;
+        let redirect = Redirect::new(&locations).inspect_err(|error| {
+            pr_err!(
+                "cannot hook the module loader ({}): is it redirected by somebody else?\n",
+                error.to_errno()
+            )
+        })?;
         // From the last to the first in the life of a module: what is admitted is finalized, and
         // what is finalized is cleaned up.
         let [admit, finalize, cleanup] = locations;

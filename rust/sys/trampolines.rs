@@ -89,9 +89,9 @@ pub(super) struct Trampoline {
 }
 
 impl Trampoline {
-    /// One for the function at `location`, which decides at each call and leads to `target`, or to
-    /// the original for `None`. `None` if all are taken.
-    pub(super) fn new(location: Location, target: Option<Address>) -> Option<Trampoline> {
+    /// One for the function at `location`, which decides at each call and leads to the original.
+    /// `None` if all are taken.
+    pub(super) fn new(location: Location) -> Option<Trampoline> {
         let (index, slot) = SLOTS.iter().enumerate().skip(1).find(|(_, slot)| {
             let is_taken = slot
                 .is_taken
@@ -99,8 +99,8 @@ impl Trampoline {
             is_taken.is_ok()
         })?;
         let trampoline = Trampoline { index, slot };
-        trampoline.lead_on(Side::First, location, target);
-        trampoline.lead_on(Side::Second, location, target);
+        trampoline.lead_on(Side::First, location, None);
+        trampoline.lead_on(Side::Second, location, None);
         trampoline.unsettle();
         slot.original.store(location.after().0, Release);
         Some(trampoline)
@@ -134,9 +134,7 @@ impl Trampoline {
             unsafe { self.slot.jump.lead(self.address(), Address(first)) };
         }
     }
-}
 
-impl Trampoline {
     /// ftrace does not lead there any more: it is not found by its function.
     pub(super) fn forget(&self) {
         self.slot.original.store(0, Relaxed);
