@@ -4,6 +4,7 @@
 //! it is what is wanted.
 
 use crate::matrix::{label, Core, Load, Matrix, MEMORY_PATCHES};
+use crate::modules::FUNCTIONS;
 use crate::results::{Memory, Region, Run};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -115,6 +116,7 @@ pub fn rows(matrix: &Matrix, runs: &Runs, arch: &str) -> Result<Vec<Row>> {
     rows.loads(matrix)?;
     rows.calls(matrix, arch)?;
     rows.switches(matrix)?;
+    rows.functions()?;
     rows.blocked(matrix)?;
     rows.memory(matrix)?;
     rows.ordinary(matrix)?;
@@ -241,17 +243,14 @@ impl Rows<'_> {
                 )?;
             }
         }
-        if arch == "x86_64" {
-            let label = label::call(false, 1);
-            let unpatched = label::call(false, 0);
-            self.alone(
-                "call.added".to_owned(),
-                ("Call", "one patch, more than no patch".to_owned()),
-                "instructions",
-                Some(3.0),
-                |run| Ok(call(run.last(&label)?)? - call(run.last(&unpatched)?)?),
-            )?;
-        }
+        let (label, unpatched) = (label::call(false, 1), label::call(false, 0));
+        self.alone(
+            "call.added".to_owned(),
+            ("Call", "one patch, more than no patch".to_owned()),
+            "instructions",
+            Some(if arch == "s390" { 6.0 } else { 3.0 }),
+            |run| Ok(call(run.last(&label)?)? - call(run.last(&unpatched)?)?),
+        )?;
         for &tasks in &matrix.exceptions {
             let label = label::call_blocked(tasks);
             let target = Some(1.0);
@@ -277,17 +276,26 @@ impl Rows<'_> {
             let what = if enable { "enabling" } else { "disabling" };
             for &threads in &matrix.threads {
                 let label = label::switch(enable, threads);
-                let target = (enable && threads == 5_000).then_some(0.7);
+                let target = match threads {
+                    1_000 => 0.9,
+                    5_000 => 0.7,
+                    _ => 1.0,
+                };
                 let point = format!("{what}, {} threads", grouped(threads));
                 self.compare(
                     label,
                     ("Switch-over", point),
                     "instructions",
-                    target,
+                    Some(target),
                     |run| switch(run, enable, threads, SETTLED),
                 )?;
             }
-            for &threads in matrix.threads.iter().filter(|&&threads| threads > smallest) {
+            for &threads in &matrix.threads {
+                let target = match threads {
+                    1_000 => 0.7,
+                    5_000 => 0.4,
+                    _ => 1.0,
+                };
                 let point = format!(
                     "{what}, {} threads, until the transition is over",
                     grouped(threads)
@@ -296,7 +304,7 @@ impl Rows<'_> {
                     format!("switch.{what}.transition.{threads}"),
                     ("Switch-over", point),
                     "instructions",
-                    None,
+                    Some(target),
                     |run| switch(run, enable, threads, OVER),
                 )?;
             }
@@ -336,6 +344,21 @@ impl Rows<'_> {
                     let stop = run.last(&label)?.longest_stop as f64;
                     Ok(stop / walk(run, threads, smallest)?)
                 },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Many functions at once.
+    fn functions(&mut self) -> Result<()> {
+        for (enable, what) in [(true, "enabling"), (false, "disabling")] {
+            let label = label::functions(enable);
+            self.compare(
+                label.to_owned(),
+                ("Switch-over", format!("{what}, {FUNCTIONS} functions")),
+                "instructions",
+                Some(0.5),
+                |run| Ok(run.last(label)?.between(0, SETTLED)?.kernel as f64),
             )?;
         }
         Ok(())
@@ -420,7 +443,7 @@ impl Rows<'_> {
                     format!("a patch with {} relocations", grouped(relocations)),
                 ),
                 "bytes",
-                Some(0.8),
+                Some(if relocations == 0 { 0.9 } else { 0.8 }),
                 |run| Ok((memory(run, true)? - memory(run, false)?) as f64 / MEMORY_PATCHES as f64),
             )?;
         }

@@ -200,6 +200,14 @@ pub mod label {
         )
     }
 
+    /// Enabling, or disabling, a patch of many functions.
+    pub fn functions(enable: bool) -> &'static str {
+        match enable {
+            true => "functions.enable",
+            false => "functions.disable",
+        }
+    }
+
     /// Enabling, or disabling, a patch that so many tasks are in the way of.
     pub fn blocked(enable: bool, tasks: usize) -> String {
         format!(

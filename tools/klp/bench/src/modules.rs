@@ -14,6 +14,12 @@ const PATCH: &str = "klp_bench_patch000";
 /// The module that is patched.
 pub const TARGET: &str = "klp_bench_target";
 
+/// What patches [`FUNCTIONS`] functions of it at once.
+pub const HUNDRED: &str = "klp_bench_hundred";
+
+/// How many these are.
+pub const FUNCTIONS: usize = 100;
+
 /// What is patched while tasks are in the way.
 pub const BLOCKED: &str = "klp_bench_blocked";
 

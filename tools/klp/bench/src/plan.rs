@@ -5,7 +5,7 @@
 //! The commands are those of `tools/testing/bench/runner.c`.
 
 use crate::matrix::{busy, label, Core, Load, Matrix, MEMORY_PATCHES, ORDINARY_REPETITIONS};
-use crate::modules::{self, patch_name, Candidates, BLOCKED, TARGET, UNBLOCK};
+use crate::modules::{self, patch_name, Candidates, BLOCKED, HUNDRED, TARGET, UNBLOCK};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -66,6 +66,7 @@ pub fn prepare(args: &PrepareArgs) -> Result<()> {
     plan.loads(&matrix)?;
     plan.memory(&matrix)?;
     plan.switches(&matrix)?;
+    plan.functions(&args.modules)?;
     plan.blocked(&matrix, args)?;
     fs::write(args.out.join("plan"), plan.text).context("cannot write the plan")
 }
@@ -305,6 +306,23 @@ impl Plan<'_> {
             self.add(format!("disable {disable} {name}"));
             self.add("end-threads");
         }
+        self.add(format!("remove {TARGET}"));
+        Ok(())
+    }
+
+    /// Many functions at once, with no threads but those of the system.
+    fn functions(&mut self, built: &Path) -> Result<()> {
+        let (enable, disable) = (label::functions(true), label::functions(false));
+        if !self.wants(enable) && !self.wants(disable) {
+            return Ok(());
+        }
+        let target = self.target(0)?;
+        let path = self.module(HUNDRED, |_| read(built, &format!("{HUNDRED}.ko")))?;
+        self.add(format!("insert {target}"));
+        // The first time is for the caches of the kernel.
+        self.add(format!("patch {HUNDRED} {path}\nunpatch {HUNDRED}"));
+        self.add(format!("enable {enable} {HUNDRED} {path}"));
+        self.add(format!("disable {disable} {HUNDRED}"));
         self.add(format!("remove {TARGET}"));
         Ok(())
     }

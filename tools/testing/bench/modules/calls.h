@@ -19,6 +19,14 @@
 		asm volatile("");           \
 	}
 
+/* what(00) to what(99) */
+#define TEN(what, n)                                              \
+	what(n##0) what(n##1) what(n##2) what(n##3) what(n##4) \
+	what(n##5) what(n##6) what(n##7) what(n##8) what(n##9)
+#define HUNDRED(what)                                                        \
+	TEN(what, 0) TEN(what, 1) TEN(what, 2) TEN(what, 3) TEN(what, 4) \
+	TEN(what, 5) TEN(what, 6) TEN(what, 7) TEN(what, 8) TEN(what, 9)
+
 static __always_inline void count_calls(void (*unpatched)(void), void (*patched)(void))
 {
 	unsigned long flags;

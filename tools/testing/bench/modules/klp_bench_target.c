@@ -11,13 +11,8 @@ FUNCTION(klp_bench_unpatched)
 FUNCTION(klp_bench_empty)
 
 /* One for every patch that is enabled at a time. */
-#define TEN(n)                                                          \
-	FUNCTION(klp_bench_function##n##0) FUNCTION(klp_bench_function##n##1) \
-	FUNCTION(klp_bench_function##n##2) FUNCTION(klp_bench_function##n##3) \
-	FUNCTION(klp_bench_function##n##4) FUNCTION(klp_bench_function##n##5) \
-	FUNCTION(klp_bench_function##n##6) FUNCTION(klp_bench_function##n##7) \
-	FUNCTION(klp_bench_function##n##8) FUNCTION(klp_bench_function##n##9)
-TEN(0) TEN(1) TEN(2) TEN(3) TEN(4) TEN(5) TEN(6)
+#define FUNCTION_OF_A_PATCH(n) FUNCTION(klp_bench_function##n)
+HUNDRED(FUNCTION_OF_A_PATCH)
 
 static int run(const char *value, const struct kernel_param *parameter)
 {
