@@ -71,8 +71,8 @@ pub fn locate(file: &[u8]) -> Result<Option<Range<usize>>> {
     Ok(start.checked_add(data.len()).map(|end| start..end))
 }
 
-/// Renames every key `livepatch` in a `.modinfo` section to [`ADMITTED`]. Returns whether there
-/// was one.
+/// Renames every key `livepatch` in a `.modinfo` section to [`ADMITTED`]. Returns whether there is
+/// one of the two.
 pub fn admit(modinfo: &mut [u8]) -> bool {
     let mut found = false;
     let mut offset = 0;
@@ -86,9 +86,13 @@ pub fn admit(modinfo: &mut [u8]) -> bool {
     found
 }
 
-/// Where the next key `livepatch` is, from the entry or part of one at `offset` on.
+/// Where the next of both keys is, from the entry or part of one at `offset` on.
 fn next(modinfo: &[u8], offset: usize) -> Option<usize> {
     strings(modinfo.get(offset..)?)
-        .find(|(_, entry)| value_of(entry, LIVEPATCH).is_some())
+        .find(|(_, entry)| {
+            [LIVEPATCH, ADMITTED]
+                .iter()
+                .any(|key| value_of(entry, *key).is_some())
+        })
         .and_then(|(at, _)| offset.checked_add(at))
 }

@@ -31,7 +31,7 @@ pub(crate) fn admit(file: &mut [u8]) -> Result {
         return Ok(());
     };
     // A file that has the other key already is taken for a livepatch by `finalize`, too.
-    if !modinfo::admit(info) && modinfo::value(info, modinfo::ADMITTED).is_none() {
+    if !modinfo::admit(info) {
         return Ok(());
     }
     let Ok(image) = Image::parse(file) else {

@@ -299,13 +299,15 @@ proptest! {
     #[test]
     fn admit_changes_nothing_but_the_key(modinfo in prop::collection::vec(
         prop_oneof![
-            Just("livepatch=Y".to_owned()), Just(String::new()), "[a-z]{0,3}(livepatch)?[a-z]?=[ -~]{0,12}",
+            Just("livepatch=Y".to_owned()), Just(String::new()), "[a-z]{0,3}([lL]ivepatch)?[a-z]?=[ -~]{0,12}",
         ],
         0..8,
     )) {
         let before = modinfo.join("\0").into_bytes();
         let mut after = before.clone();
-        let has_key = modinfo::value(&before, modinfo::LIVEPATCH).is_some();
+        let has_key = [modinfo::LIVEPATCH, modinfo::ADMITTED]
+            .iter()
+            .any(|key| modinfo::value(&before, *key).is_some());
         prop_assert_eq!(modinfo::admit(&mut after), has_key);
         prop_assert_eq!(modinfo::value(&after, modinfo::LIVEPATCH), None);
         prop_assert_eq!(after.to_ascii_lowercase(), before.to_ascii_lowercase());
