@@ -275,12 +275,11 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
         is_full: false,
     };
     let switched = {
-        let (late, mut survey) = (&mut late, survey);
+        // The survey is freed when processors run again.
+        let (late, survey) = (&mut late, &survey);
         switch::switch(room, move |stopped, mut room| {
-            tasks::for_each(stopped, |task| {
-                if !survey.knows(task) {
-                    late.look(stopped, task, room.as_deref_mut());
-                }
+            survey.for_each_unknown(stopped, |task| {
+                late.look(stopped, task, room.as_deref_mut())
             });
             tasks::for_each_idle(stopped, |task| {
                 late.look(stopped, task, room.as_deref_mut())
@@ -315,7 +314,7 @@ impl Late<'_> {
     /// Looks at a task. Those that are exceptions are on the other side, and stay there.
     #[cold]
     #[inline(never)]
-    fn look(&mut self, stopped: &Stopped<'_>, task: &Task<'_>, room: Option<&mut Room>) {
+    fn look(&mut self, stopped: &Stopped<'_>, task: Task<'_>, room: Option<&mut Room>) {
         if self.earlier.is_some_and(|earlier| earlier.hold(task)) {
             return;
         }

@@ -6,6 +6,7 @@
 //! processors are stopped, so that only the others have to be looked at then.
 
 use crate::sys::exceptions::Exceptions;
+use crate::sys::stop::Stopped;
 use crate::sys::tasks::{self, Look, Mark, StackBuffer, Task};
 use crate::sys::watch::{Reason, Watch};
 use core::cmp::min;
@@ -27,9 +28,6 @@ pub(crate) struct Survey {
     seen: KVVec<Mark>,
     /// How many are not known.
     unknown: usize,
-    /// The one that comes next, where no task has come or gone.
-    next: usize,
-    reach: usize,
 }
 
 impl Survey {
@@ -43,7 +41,7 @@ impl Survey {
         watch: &Watch,
         exceptions: Option<&Exceptions>,
         buffer: &mut StackBuffer,
-        mut in_the_way: impl FnMut(&Task<'_>, Reason),
+        mut in_the_way: impl FnMut(Task<'_>, Reason),
     ) -> Result<Survey> {
         let room = tasks::count().saturating_add(MARGIN);
         let mut seen = KVVec::with_capacity(room, GFP_KERNEL)?;
@@ -72,12 +70,7 @@ impl Survey {
             // Who does not fit is unknown later on.
             let _ = seen.push_within_capacity(mark);
         });
-        Ok(Survey {
-            seen,
-            unknown,
-            next: 0,
-            reach: REACH,
-        })
+        Ok(Survey { seen, unknown })
     }
 
     /// Of how many tasks nothing is known.
@@ -85,45 +78,65 @@ impl Survey {
         self.unknown
     }
 
-    /// Whether what was seen of a task is still so. If it is, the task has not run since, nor does it
-    /// run now, except for the stoppers. Tasks are asked for in their order.
+    /// Calls `each` for every task of which what was seen may not be so any more. All others have not
+    /// run since, nor do they run now, except for the stoppers.
     #[inline(always)]
-    pub(crate) fn knows(&mut self, task: &Task<'_>) -> bool {
-        let mark = task.mark();
-        let knows = self.seen.get(self.next) == Some(&mark);
-        if knows {
-            self.next += 1;
-            return true;
-        }
-        self.find(&mark)
+    pub(crate) fn for_each_unknown(&self, stopped: &Stopped<'_>, mut each: impl FnMut(Task<'_>)) {
+        let mut next = Next {
+            marks: self.seen.as_slice(),
+            reach: REACH,
+        };
+        // Nothing but what is cold may keep anything in memory: all processors wait meanwhile.
+        tasks::for_each(stopped, |task| {
+            if let [first, others @ ..] = next.marks {
+                if *first == task.mark() {
+                    next.marks = others;
+                    return;
+                }
+            }
+            let (found, is_known) = next.find(task);
+            next = found;
+            if !is_known {
+                each(task);
+            }
+        });
     }
+}
 
-    /// Goes on behind this task, where it is known: others may have gone.
+/// What was seen of those tasks that are still to come.
+#[derive(Clone, Copy)]
+struct Next<'a> {
+    marks: &'a [Mark],
+    /// How far a task is looked for.
+    reach: usize,
+}
+
+impl<'a> Next<'a> {
+    /// Goes on behind this task, where it is there: others may have gone. Returns whether it is known.
     #[cold]
     #[inline(never)]
-    fn find(&mut self, mark: &Mark) -> bool {
-        let end = min(self.next.saturating_add(self.reach), self.seen.len());
-        let ahead = self.seen.get(self.next..end).unwrap_or_default();
+    fn find(self, task: Task<'_>) -> (Next<'a>, bool) {
+        let mark = task.mark();
+        let ahead = self.marks.iter().take(self.reach);
         let found = ahead
-            .iter()
             .enumerate()
-            .find(|(_, seen)| seen.is_of_same_task(mark));
+            .find(|(_, seen)| seen.is_of_same_task(&mark));
         match found {
             Some((distance, seen)) => {
-                self.next += distance + 1;
-                self.reach = REACH;
-                seen == mark
+                let marks = self.marks.get(distance + 1..).unwrap_or_default();
+                let reach = REACH;
+                (Next { marks, reach }, *seen == mark)
             }
             None => {
-                self.reach = min(self.reach * 2, LONGEST_REACH);
-                false
+                let reach = min(self.reach * 2, LONGEST_REACH);
+                (Next { reach, ..self }, false)
             }
         }
     }
 }
 
 /// A task is looked at more closely.
-fn look(task: &Task<'_>, watch: &Watch, buffer: &mut StackBuffer) -> (Look, Mark) {
+fn look(task: Task<'_>, watch: &Watch, buffer: &mut StackBuffer) -> (Look, Mark) {
     let mut seen = (Look::Running, task.mark());
     task.look_meanwhile(watch, buffer, |look, mark| seen = (look, mark));
     seen

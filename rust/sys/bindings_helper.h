@@ -27,6 +27,10 @@
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
 
+#ifdef CONFIG_S390
+#include <asm/stacktrace.h>
+#endif
+
 #include "../../include/linux/livepatch.h"
 
 /* Constants whose definition is an expression that bindgen does not evaluate. */
@@ -36,5 +40,16 @@ static const gfp_t LP_GFP_ZERO = __GFP_ZERO;
 static const unsigned long LP_PAGE_SIZE = PAGE_SIZE;
 static const unsigned long LP_VM_NO_GUARD = VM_NO_GUARD;
 static const unsigned long LP_THREAD_SIZE = THREAD_SIZE;
+#ifndef TOP_OF_KERNEL_STACK_PADDING
+#define TOP_OF_KERNEL_STACK_PADDING 0
+#endif
+/* Where on its stack task_pt_regs() is, in bytes. */
+static const unsigned long LP_USER_REGS =
+	THREAD_SIZE - TOP_OF_KERNEL_STACK_PADDING - sizeof(struct pt_regs);
+#ifdef CONFIG_S390
+static const unsigned long LP_FRAME_SIZE = sizeof(struct stack_frame);
+static const unsigned long LP_FRAME_RETURN = offsetof(struct stack_frame, gprs[8]);
+static const unsigned long LP_FRAME_NEXT = offsetof(struct stack_frame, back_chain);
+#endif
 static const unsigned int LP_NR_CPUS = NR_CPUS;
 static const unsigned int LP_KSYM_NAME_LEN = KSYM_NAME_LEN;

@@ -224,7 +224,7 @@ impl Room {
 
     /// Puts a task into it, if it is not there. Returns whether there was room. Does not sleep or
     /// allocate. A task is an exception from the switch on, wherever it is by then.
-    pub(crate) fn add(&mut self, task: &Task<'_>, reason: Reason) -> bool {
+    pub(crate) fn add(&mut self, task: Task<'_>, reason: Reason) -> bool {
         let set = &raw const *self.0;
         // SAFETY: Nothing is moved out of it.
         let this = unsafe { self.0.as_mut().get_unchecked_mut() };
@@ -294,7 +294,7 @@ impl Exceptions {
     }
 
     /// Whether a task has not left.
-    pub(crate) fn hold(&self, task: &Task<'_>) -> bool {
+    pub(crate) fn hold(&self, task: Task<'_>) -> bool {
         self.0.holds(task.as_ptr() as usize)
     }
 

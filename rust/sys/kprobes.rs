@@ -103,9 +103,9 @@ mod implementation {
             self.0.binary_search(&page).is_ok()
         }
 
-        /// From the first to the end of the last, if there are any.
-        pub(crate) fn bounds(&self) -> Option<Range<Address>> {
-            Some(*self.0.first()?..self.0.last()?.offset(PAGE))
+        /// All of them.
+        pub(crate) fn iter(&self) -> impl Iterator<Item = Range<Address>> + '_ {
+            self.0.iter().map(|start| *start..start.offset(PAGE))
         }
     }
 }
@@ -145,8 +145,8 @@ mod implementation {
         }
 
         /// There are none.
-        pub(crate) fn bounds(&self) -> Option<Range<Address>> {
-            None
+        pub(crate) fn iter(&self) -> impl Iterator<Item = Range<Address>> + '_ {
+            core::iter::empty()
         }
     }
 }

@@ -15,6 +15,11 @@ use kernel::sync::rcu;
 const WORD: usize = size_of::<usize>();
 const GROUP: usize = 4 * WORD;
 
+/// Up to where the stack of a task that has a user mode is looked at, in bytes: above are the
+/// registers of that mode, in which the program may have any number. Rounded up to whole groups.
+const USER_REGS: usize = bindings::LP_USER_REGS.next_multiple_of(GROUP);
+const _: () = assert!(USER_REGS <= bindings::LP_THREAD_SIZE);
+
 /// How many return addresses of a stack are looked at. The kernel's own stacks of 16 KiB have
 /// fewer frames; a deeper one counts as unreliable.
 pub(crate) const STACK_ENTRIES: usize = 256;
@@ -74,6 +79,15 @@ impl Mark {
     }
 }
 
+/// From where on a stack is looked at.
+#[derive(Clone, Copy)]
+enum From {
+    /// From the stack pointer of a task that does not run.
+    Pointer(usize),
+    /// From an address that is below everything that counts.
+    Below(usize),
+}
+
 /// A stack that is kept.
 ///
 /// # Invariants
@@ -82,12 +96,12 @@ impl Mark {
 struct HeldStack<'a>(&'a Task<'a>);
 
 impl HeldStack<'_> {
-    /// The first thing that `find` makes of one of the words from `from` on; `None` where they do
-    /// not tell where the task will return to.
+    /// The first thing that `find` makes of one of the words from `from` on that the task may return
+    /// to; `None` where they do not tell where it will.
     #[inline(always)]
     fn find_word<R>(
         &self,
-        from: usize,
+        from: From,
         mut find: impl FnMut(usize) -> Option<R>,
     ) -> Option<Option<R>> {
         let task = self.0;
@@ -96,19 +110,45 @@ impl HeldStack<'_> {
         }
         // SAFETY: The task lives for `'_`. Where its stack is does not change while that is held.
         let bottom = unsafe { (&raw const (*task.task).stack).read_volatile() as usize };
-        let end = bottom.checked_add(bindings::LP_THREAD_SIZE)?;
-        if bottom == 0 || from < bottom || from >= end || from % WORD != 0 {
+        let size = match task.is_of_kernel() {
+            true => bindings::LP_THREAD_SIZE,
+            false => USER_REGS,
+        };
+        let end = bottom.checked_add(size)?;
+        let (From::Pointer(start) | From::Below(start)) = from;
+        if bottom == 0 || start < bottom || start >= end || start % WORD != 0 {
             return None;
         }
         let mut look_at = |at| {
-            // SAFETY: It is a multiple of a word, as `from` and all steps are, and lies from `bottom`
-            // on and below `end`: within the task's stack, which stays mapped while it is held.
+            // SAFETY: It is a multiple of a word, as `start` and all steps are, and lies from `bottom`
+            // on and below `end`: within the task's stack, which stays mapped while it is held, as
+            // `size` is at most the stack's.
             // Where the task runs and writes there, the word is any number: it is read once, by an
             // instruction, and not by what the compiler makes of it.
             find(unsafe { arch::stack_word(at) })
         };
-        // The end is aligned to much more than a few words, which are looked at together then.
-        let mut at = from;
+        if let (Some(chain), From::Pointer(_)) = (arch::CHAIN, from) {
+            // The outermost one is right below the registers of user mode, also where there is none.
+            let last = bottom + bindings::LP_USER_REGS - chain.size;
+            let mut frame = start;
+            while frame <= last {
+                if let Some(found) = look_at(frame + chain.return_address) {
+                    return Some(Some(found));
+                }
+                // SAFETY: As above: a frame that starts at `last` or before ends below `end`.
+                let next = unsafe { arch::stack_word(frame + chain.next) };
+                if next == 0 && frame == last {
+                    return Some(None);
+                }
+                if next <= frame || next % WORD != 0 {
+                    break;
+                }
+                frame = next;
+            }
+            // It was interrupted: not all of its callers may be in the chain. All words are looked at.
+        }
+        // The end is aligned to a few words, which are looked at together then.
+        let mut at = start;
         while at < end && at % GROUP != 0 {
             if let Some(found) = look_at(at) {
                 return Some(Some(found));
@@ -159,6 +199,7 @@ pub(crate) enum Depth<'a> {
 /// # Invariants
 ///
 /// `task` is not freed during `'a`.
+#[derive(Clone, Copy)]
 pub(crate) struct Task<'a> {
     task: *mut bindings::task_struct,
     _lifetime: PhantomData<&'a ()>,
@@ -169,12 +210,12 @@ pub(crate) struct Task<'a> {
 ///
 /// # Invariants
 ///
-/// The task is the current one, or is on no processor and gets to none. What is at `from` and above
+/// The task is the current one, or is on no processor and gets to none. What is from `from` on
 /// on its stack is all that the task, or the callers of the look, will return to, and does not
 /// change.
 struct Still<'a> {
     task: &'a Task<'a>,
-    from: usize,
+    from: From,
     held: HeldStack<'a>,
 }
 
@@ -182,9 +223,9 @@ impl<'a> Still<'a> {
     /// # Safety
     ///
     /// The task must be on no processor and get to none for as long as the result lives, with
-    /// `from` its stack pointer; or it must be the current one, with `from` below everything that
-    /// the callers of the caller have on the stack.
-    unsafe fn new(task: &'a Task<'a>, from: usize) -> Option<Self> {
+    /// `from` its stack pointer; or it must be the current one, with `from` an address below
+    /// everything that the callers of the caller have on the stack.
+    unsafe fn new(task: &'a Task<'a>, from: From) -> Option<Self> {
         // INVARIANT: The caller says that the task does not run, or that it is the current one and
         // looks from below its callers. Of one that does not run, `from` is its stack pointer.
         task.hold_stack().map(|held| Still { task, from, held })
@@ -313,7 +354,7 @@ impl Task<'_> {
             };
         }
         // SAFETY: The task is on no processor, and all of them are stopped.
-        match unsafe { Still::new(self, arch::stack_pointer(self.task)) } {
+        match unsafe { Still::new(self, From::Pointer(arch::stack_pointer(self.task))) } {
             Some(still) => still.look(watch, &mut depth),
             // It has ended, and will not run any more.
             None => Look::Free,
@@ -351,7 +392,7 @@ impl Task<'_> {
             } else {
                 // SAFETY: The task is on no processor. `task_call_func()` keeps it from getting to
                 // one until this returns.
-                match unsafe { Still::new(task, arch::stack_pointer(task.task)) } {
+                match unsafe { Still::new(task, From::Pointer(arch::stack_pointer(task.task))) } {
                     Some(still) => {
                         still.look(arguments.watch, &mut Depth::Frames(arguments.buffer))
                     }
@@ -383,7 +424,7 @@ impl Task<'_> {
         let task = unsafe { Task::from_raw(arch::current()) };
         // SAFETY: It is the current task. What its callers have on the stack is above a variable of
         // this function.
-        let look = match unsafe { Still::new(&task, (&raw const here) as usize) } {
+        let look = match unsafe { Still::new(&task, From::Below((&raw const here) as usize)) } {
             Some(still) => still.look(watch, &mut depth),
             None => Look::InTheWay(Reason::UnreliableStack),
         };
@@ -404,8 +445,8 @@ impl Task<'_> {
         let held = self.hold_stack()?;
         let scope = self.scope(watch);
         // SAFETY: The task lives for `'_`. Of one that runs it is any number.
-        let pointer = unsafe { arch::stack_pointer(self.task) };
-        let found = held.find_word(pointer, |word| watch.is_wanted(scope, word).then_some(()));
+        let pointer = From::Pointer(unsafe { arch::stack_pointer(self.task) });
+        let found = held.find_word(pointer, |word| watch.reason(scope, word));
         let is_free = found == Some(None);
         fence(Ordering::Acquire);
         let at_rest = !self.is_on_cpu() && self.mark() == before;
@@ -510,7 +551,7 @@ impl Task<'_> {
 /// No task may be freed meanwhile: within an RCU read-side section, or with all processors
 /// stopped.
 #[inline(always)]
-unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
+unsafe fn for_each_thread(mut each: impl FnMut(Task<'_>)) {
     // SAFETY: `init_task` is never freed; its `tasks` links all thread groups, whose leaders and
     // threads stay, as the caller says that no task is freed. Links are read once each, as RCU
     // wants it.
@@ -524,7 +565,8 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
             let mut thread = (&raw const (*threads).next).read_volatile();
             while thread != threads {
                 let task = container_of!(thread, bindings::task_struct, thread_node);
-                each(&Task {
+                // INVARIANT: The caller says so.
+                each(Task {
                     task,
                     _lifetime: PhantomData,
                 });
@@ -538,13 +580,13 @@ unsafe fn for_each_thread(mut each: impl FnMut(&Task<'_>)) {
 /// Calls `each` for every thread. Those of them that run right now are the stoppers, which are inside
 /// of `stop_machine()` and nowhere else.
 #[inline(always)]
-pub(crate) fn for_each(_stopped: &Stopped<'_>, each: impl FnMut(&Task<'_>)) {
+pub(crate) fn for_each(_stopped: &Stopped<'_>, each: impl FnMut(Task<'_>)) {
     // SAFETY: All processors are stopped.
     unsafe { for_each_thread(each) };
 }
 
 /// Calls `each` for the idle tasks of all processors that are online.
-pub(crate) fn for_each_idle(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'_>)) {
+pub(crate) fn for_each_idle(_stopped: &Stopped<'_>, mut each: impl FnMut(Task<'_>)) {
     for cpu in 0..kernel::cpu::nr_cpu_ids() {
         // SAFETY: The mask covers all processor numbers below `nr_cpu_ids`.
         let online = unsafe {
@@ -554,7 +596,7 @@ pub(crate) fn for_each_idle(_stopped: &Stopped<'_>, mut each: impl FnMut(&Task<'
         };
         if online != 0 {
             // SAFETY: An online processor has an idle task, which is never freed.
-            each(&unsafe { Task::from_raw(symbols::idle_task(cpu as c_int)) });
+            each(unsafe { Task::from_raw(symbols::idle_task(cpu as c_int)) });
         }
     }
 }
@@ -575,7 +617,7 @@ pub(crate) fn count() -> usize {
 
 /// Calls `each`, which must not sleep, for every thread, while others run and come and go. It is
 /// the order of [`for_each`].
-pub(crate) fn for_each_meanwhile(mut each: impl FnMut(&Task<'_>)) {
+pub(crate) fn for_each_meanwhile(mut each: impl FnMut(Task<'_>)) {
     let _guard = rcu::read_lock();
     // SAFETY: Within an RCU read-side section.
     unsafe { for_each_thread(&mut each) };

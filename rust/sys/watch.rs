@@ -4,7 +4,7 @@
 
 use super::module::Module;
 use super::sort::{sort, Compare};
-use super::{kprobes, Address};
+use super::{bindings, kprobes, Address};
 use core::cmp::Ordering;
 use core::ops::Range;
 use kernel::prelude::*;
@@ -70,18 +70,58 @@ pub(super) enum Scope {
     Functions,
 }
 
+/// The pages of what is watched, by the last bits of their numbers: others may have the same.
+struct Pages([usize; Pages::WORDS]);
+
+impl Pages {
+    /// As many bits as tell apart the pages of some hundred functions.
+    const WORDS: usize = 1024 / usize::BITS as usize;
+
+    /// None.
+    const NONE: Pages = Pages([0; Pages::WORDS]);
+
+    /// The word and the bit in it for the page that `address` is in.
+    #[inline(always)]
+    fn place(address: usize) -> (usize, usize) {
+        let page = address / bindings::LP_PAGE_SIZE;
+        let bits = usize::BITS as usize;
+        (page / bits % Pages::WORDS, 1 << (page % bits))
+    }
+
+    /// Adds those that `piece` lies in.
+    fn add(&mut self, piece: &Range<Address>) {
+        let first = piece.start.0 & !(bindings::LP_PAGE_SIZE - 1);
+        for address in (first..piece.end.0).step_by(bindings::LP_PAGE_SIZE) {
+            let (word, bit) = Pages::place(address);
+            if let Some(word) = self.0.get_mut(word) {
+                *word |= bit;
+            }
+        }
+    }
+
+    /// Whether `address` may be in one of them.
+    #[inline(always)]
+    fn may_hold(&self, address: usize) -> bool {
+        let (word, bit) = Pages::place(address);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+}
+
 /// Code that tasks are not to be in.
 ///
 /// # Invariants
 ///
 /// After [`seal`](Self::seal) `functions` are sorted and do not overlap, and everything that is
-/// watched lies within `bounds`.
+/// watched lies within `bounds` and `pages`.
 pub(crate) struct Watch {
     functions: KVVec<Code>,
     /// From the start of the first piece of all that is watched to the end of the last.
     bounds: Range<Address>,
     /// How long that is.
     width: usize,
+    /// What of that may be watched: a function of the kernel and one of a module have nearly all code
+    /// in between.
+    pages: Pages,
     /// Whole modules; there are few.
     texts: KVVec<Code>,
     /// Where optimized kprobes run what they have displaced: a task in there may be anywhere.
@@ -95,6 +135,7 @@ impl Watch {
             functions: KVVec::new(),
             bounds: Address(0)..Address(0),
             width: 0,
+            pages: Pages::NONE,
             texts: KVVec::new(),
             detours: kprobes::Detours::none(),
         }
@@ -167,16 +208,20 @@ impl Watch {
             true => kprobes::Detours::none(),
             false => kprobes::Detours::find()?,
         };
+        // INVARIANT: They are as wide as all pieces, and hold the pages of all.
         let pieces = Iterator::chain(self.functions.iter(), self.texts.iter());
         let pieces = pieces.map(|code| code.start..code.end);
-        let mut all = Iterator::chain(pieces, self.detours.bounds());
-        // INVARIANT: They are as wide as all pieces.
-        if let Some(first) = all.next() {
-            self.bounds = all.fold(first, |bounds, piece| {
-                bounds.start.min(piece.start)..bounds.end.max(piece.end)
+        let mut bounds: Option<Range<Address>> = None;
+        self.pages = Pages::NONE;
+        for piece in Iterator::chain(pieces, self.detours.iter()) {
+            self.pages.add(&piece);
+            let (start, end) = bounds.map_or((piece.start, piece.end), |bounds| {
+                (bounds.start.min(piece.start), bounds.end.max(piece.end))
             });
-            self.width = self.bounds.end.0.saturating_sub(self.bounds.start.0);
+            bounds = Some(start..end);
         }
+        self.bounds = bounds.unwrap_or(Address(0)..Address(0));
+        self.width = self.bounds.end.0.saturating_sub(self.bounds.start.0);
         Ok(())
     }
 
@@ -218,17 +263,21 @@ impl Watch {
         !self.is_empty() && self.detours.have_changed()
     }
 
-    /// Whether a word of a stack may be an address in what is watched.
+    /// Why a task is in the way on whose stack there is `word`, as an address that it will return to,
+    /// if it is.
     #[inline(always)]
-    pub(super) fn is_wanted(&self, scope: Scope, word: usize) -> bool {
+    pub(super) fn reason(&self, scope: Scope, word: usize) -> Option<Reason> {
         // Most words are not even near it.
-        word.wrapping_sub(self.bounds.start.0) < self.width && self.reason(scope, word).is_some()
+        let may_be =
+            word.wrapping_sub(self.bounds.start.0) < self.width && self.pages.may_hold(word);
+        match may_be {
+            true => self.reason_at(scope, Address(word)),
+            false => None,
+        }
     }
 
-    /// Why a task is in the way that will return to `address`, if it is.
     #[inline(never)]
-    pub(super) fn reason(&self, scope: Scope, address: usize) -> Option<Reason> {
-        let address = Address(address);
+    fn reason_at(&self, scope: Scope, address: Address) -> Option<Reason> {
         if let Some(label) = self.function_at(address) {
             return Some(Reason::InFunction(label));
         }

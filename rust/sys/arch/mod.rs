@@ -13,10 +13,22 @@
 //! - `processor()` is the number of the processor that this runs on, for what happens on each
 //!   processor while all are stopped;
 //! - `current()` is the task that runs this, for a handler that must not call what can be traced;
-//! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack;
+//! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack, and `CHAIN` tells
+//!   how its frames are chained, if they are;
 //! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
+
+/// How the frames of a stack are chained. Offsets are in bytes, from where a frame starts; the stack
+/// pointer of a task that does not run is where its innermost one does.
+pub(in crate::sys) struct Chain {
+    /// How large the part of a frame is that the others are in.
+    pub(in crate::sys) size: usize,
+    /// Where a frame has the address that its function's callee returns to.
+    pub(in crate::sys) return_address: usize,
+    /// Where it has the start of the caller's; 0 in the outermost one.
+    pub(in crate::sys) next: usize,
+}
 
 #[cfg(CONFIG_X86_64)]
 mod x86_64;

@@ -205,6 +205,13 @@ pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize 
     unsafe { (&raw const (*task).thread.ksp).read_volatile() }
 }
 
+/// As the kernel's `struct stack_frame` has it: all of its code is compiled with `-mbackchain`.
+pub(in crate::sys) const CHAIN: Option<super::Chain> = Some(super::Chain {
+    size: bindings::LP_FRAME_SIZE,
+    return_address: bindings::LP_FRAME_RETURN,
+    next: bindings::LP_FRAME_NEXT,
+});
+
 /// Reads a word of any stack: the compiler's checks for bytes between variables are left out.
 ///
 /// # Safety

@@ -254,6 +254,9 @@ pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize 
     unsafe { (&raw const (*task).thread.sp).read_volatile() }
 }
 
+/// They are not.
+pub(in crate::sys) const CHAIN: Option<super::Chain> = None;
+
 /// Reads a word of any stack: the compiler's checks for bytes between variables are left out.
 ///
 /// # Safety
