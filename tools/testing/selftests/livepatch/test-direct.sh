@@ -8,6 +8,7 @@
 
 TRACING=/sys/kernel/tracing
 DIRECT=/sys/module/livepatch/parameters/direct
+DEBUG=/sys/kernel/debug/livepatch
 
 # goes FUNCTION WAY: how calls of a patched function get to where they go.
 goes() { grep -q " $1 $2\$" /sys/kernel/debug/livepatch/*/functions; }
@@ -265,5 +266,51 @@ busy() {
 	kill "${pids[@]}"
 }
 test_case "functions that are in use all the time change from one way to the other" busy
+
+MANY=/sys/module/klp_test_many/parameters/results
+
+# ways WAY: how many functions of the patch go that way.
+ways() { grep -c " $1\$" $DEBUG/klp_test_many_patch/functions || true; }
+
+# mixed: reads the results until the case says stop, and tells of those of which not all functions
+# are old, or all are new.
+mixed() {
+	local results
+	until [ -e "$CASE_DIR/stop" ]; do
+		results=$(<$MANY)
+		case "$results" in
+		"1100 0 0" | "0 1100 0") ;;
+		*) echo "$results" ;;
+		esac
+	done
+}
+
+many() {
+	local reader
+	load_core
+	load klp_test_many
+	expect_file $MANY "1100 0 0"
+	mixed >"$CASE_DIR/mixed" &
+	reader=$!
+	for _ in 1 2 3; do
+		load_patch klp_test_many_patch
+		expect_file $MANY "0 1100 0"
+		[ "$(ways handler)" -gt 0 ] || fail "there was a trampoline for all of them"
+		[ "$(ways handler)" -lt 100 ] || fail "$(ways handler) functions have no trampoline"
+		# Another patch gets none.
+		load_patch livepatch-cmdline
+		handled cmdline_proc_show
+		unload_patch livepatch-cmdline
+		unload_patch klp_test_many_patch
+		expect_file $MANY "1100 0 0"
+	done
+	: >"$CASE_DIR/stop"
+	wait "$reader"
+	[ ! -s "$CASE_DIR/mixed" ] || fail "old, new and wrong functions were seen together: $(head -n 3 "$CASE_DIR/mixed")"
+	# All trampolines are free again.
+	load_patch livepatch-cmdline
+	straight cmdline_proc_show
+}
+test_case "a patch of more functions than there are trampolines has handlers for the rest" many
 
 run_tests
