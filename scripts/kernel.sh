@@ -7,6 +7,7 @@
 #   kernel.sh peer       CONFIG_LIVEPATCH=y: the C core, to compare with
 #   kernel.sh previous   the release before the newest that the archive has
 #   kernel.sh debian     Debian's own configuration (cloud), without CONFIG_LIVEPATCH
+#   kernel.sh debian-peer  the same with CONFIG_LIVEPATCH=y, as Debian has it
 #   kernel.sh debian-btf the same with type information (BTF)
 #   kernel.sh given      the configuration CONFIG= (a file), without CONFIG_LIVEPATCH
 #   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection, signatures,
@@ -50,10 +51,13 @@ ibt | cfi)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$FRAGMENTS/$VARIANT.config")
 	;;
-debian | debian-btf)
+debian | debian-peer | debian-btf)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS=("$FRAGMENTS/"{whole,no-debug-info}.config)
-	[ "$VARIANT" = debian ] || CONFIGS=("$FRAGMENTS/"{whole,btf}.config)
+	case "$VARIANT" in
+	debian-peer) CONFIGS+=("$FRAGMENTS/peer.config") ;;
+	debian-btf) CONFIGS=("$FRAGMENTS/"{whole,btf}.config) ;;
+	esac
 	;;
 given)
 	[ -f "${CONFIG:-}" ] || die "CONFIG= names the file of a kernel configuration"

@@ -10,6 +10,7 @@
 #                   document shows
 #   RUNS=n          how often everything is measured (default 3)
 #   CORES=ours      without the C core
+#   VARIANT=debian  on kernels with Debian's configuration (x86_64)
 #   PROFILE=LABEL   nothing but one measurement, by function, of livepatch.ko or, with
 #                   CORE=peer, of the C core. The labels are in the files `output` of a run
 #   TIMEOUT=s       for each boot (default 1800)
@@ -17,7 +18,11 @@
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 BENCH=$TOP/tools/testing/bench
-OUT=$CACHE/bench/$ARCH-$(key "$TOP")
+VARIANT=${VARIANT:-plain}
+case $VARIANT in plain | debian) ;; *) die "VARIANT is plain or debian" ;; esac
+NAME=$ARCH
+[ "$VARIANT" = plain ] || NAME+=-$VARIANT
+OUT=$CACHE/bench/$NAME-$(key "$TOP")
 LABEL=${PROFILE:-}
 read -ra CORES <<<"${CORES:-ours peer}"
 [ -z "$LABEL" ] || CORES=("${CORE:-ours}")
@@ -28,8 +33,8 @@ RUNS=${RUNS:-$([ -n "${QUICK:-}$LABEL" ] && echo 1 || echo 3)}
 # variant CORE: the kernel that it is measured on.
 variant() {
 	case "$1" in
-	ours) echo plain ;;
-	peer) echo peer ;;
+	ours) echo "$VARIANT" ;;
+	peer) [ "$VARIANT" = plain ] && echo peer || echo "$VARIANT-peer" ;;
 	*) die "there is no core $1: ours or peer" ;;
 	esac
 }
@@ -48,7 +53,7 @@ build_tools() {
 build_modules() {
 	local args flags=()
 	read -ra args <<<"$(kmake_args "$1")"
-	[ "$1" = peer ] ||
+	[[ $1 == *peer ]] ||
 		flags=("NOSTDINC_FLAGS=-nostdinc -I$TOP/include" "KBUILD_EXTRA_SYMBOLS=$3/Module.symvers")
 	mkdir -p "$3/bench"
 	make -C "$2" M="$BENCH/modules" MO="$3/bench" "${args[@]}" "${flags[@]}" -j"$JOBS" modules
@@ -120,10 +125,10 @@ measure() {
 		KOBJ=$("$TOP/scripts/kernel.sh" "$(variant "$core")")
 		MAP=$KOBJ/System.map
 		OFFSET=$(offset "$core")
-		step "modules to measure, $ARCH $core" "20 s" "$TOP/scripts/enter" "$0" \
+		step "modules to measure, $NAME $core" "20 s" "$TOP/scripts/enter" "$0" \
 			--build-modules "$(variant "$core")" "$KOBJ" "$MODULES"
 		for number in $(seq "$RUNS"); do
-			say "$ARCH $core, run $number of $RUNS (about $([ -n "${QUICK:-}$LABEL" ] && echo 1 || echo 4) min)"
+			say "$NAME $core, run $number of $RUNS (about $([ -n "${QUICK:-}$LABEL" ] && echo 1 || echo 4) min)"
 			run "$core" "$number"
 		done
 	done
@@ -144,7 +149,7 @@ if [ -n "$LABEL" ]; then
 	exit
 fi
 
-arguments=(--arch "$ARCH" ${QUICK:+--quick} ${RECORD:+--record})
+arguments=(--name "$NAME" ${QUICK:+--quick} ${RECORD:+--record})
 for core in "${CORES[@]}"; do
 	for number in $(seq "$RUNS"); do
 		arguments+=("--$core" "$OUT/$core-$number")

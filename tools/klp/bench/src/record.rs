@@ -15,7 +15,7 @@ const TOLERANCE: f64 = 0.25;
 /// What small parts differ by from run to run: a part of a whole, not of itself.
 const NOISE: f64 = 0.0005;
 
-/// By architecture and the name of the row: what [`Row::judgement`] was.
+/// By the kind of kernel and the name of the row: what [`Row::judgement`] was.
 #[derive(Debug, Default)]
 pub struct Record(BTreeMap<String, BTreeMap<String, f64>>);
 
@@ -52,22 +52,22 @@ impl Record {
         fs::write(path, text).with_context(|| path.display().to_string())
     }
 
-    /// Takes over all rows of an architecture.
-    pub fn replace(&mut self, arch: &str, rows: &[Row]) {
+    /// Takes over all rows of a kind of kernel.
+    pub fn replace(&mut self, kernel: &str, rows: &[Row]) {
         let rounded = |number: f64| (number * 1e6).round() / 1e6;
         let figures = rows
             .iter()
             .filter(|row| is_recorded(row))
             .filter_map(|row| Some((row.id.clone(), rounded(row.judgement()?))))
             .collect();
-        self.0.insert(arch.to_owned(), figures);
+        self.0.insert(kernel.to_owned(), figures);
     }
 
     /// Compares rows with what is recorded of them, and with limits of their own. A row that is new
     /// has only these. Where nothing is recorded, that is a failure.
-    pub fn compare(&self, arch: &str, rows: &[Row]) -> Verdict {
+    pub fn compare(&self, kernel: &str, rows: &[Row]) -> Verdict {
         let mut verdict = Verdict::default();
-        let all = self.0.get(arch);
+        let all = self.0.get(kernel);
         for row in rows {
             let recorded = all.and_then(|all| all.get(&row.id)).copied();
             if recorded.is_none() && row.limit.is_none() {
@@ -80,7 +80,7 @@ impl Record {
         }
         if all.is_none_or(BTreeMap::is_empty) {
             verdict.worse.push(format!(
-                "nothing is recorded for {arch}: make bench RECORD=1 does that"
+                "nothing is recorded for {kernel}: make bench RECORD=1 does that"
             ));
         }
         verdict

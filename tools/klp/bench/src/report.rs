@@ -22,9 +22,9 @@ use std::process::ExitCode;
 /// has failed where it is more than 1.25 times what was recorded, or more than its limit.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The architecture, for its name and its targets
+    /// The kind of kernel: an architecture, or with a variant as in `x86_64-debian`
     #[arg(long)]
-    arch: String,
+    name: String,
     /// The points of a quick run
     #[arg(long)]
     quick: bool,
@@ -52,7 +52,7 @@ pub struct ReportArgs {
 
 #[derive(Serialize)]
 struct Results<'a> {
-    arch: &'a str,
+    name: &'a str,
     subject: &'a str,
     rows: &'a [Row],
 }
@@ -69,10 +69,11 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
         ours: read(&args.ours)?,
         peer: read(&args.peer)?,
     };
-    let rows = rows(&Matrix::new(args.quick), &runs, &args.arch)?;
+    let arch = args.name.split('-').next().unwrap_or_default();
+    let rows = rows(&Matrix::new(args.quick), &runs, arch)?;
 
     let results = Results {
-        arch: &args.arch,
+        name: &args.name,
         subject: &args.subject,
         rows: &rows,
     };
@@ -80,7 +81,7 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
         &args.out.join("results.json"),
         &(serde_json::to_string_pretty(&results)? + "\n"),
     )?;
-    let svg = picture::svg(&rows, &args.arch)?;
+    let svg = picture::svg(&rows, &args.name)?;
     write(&args.out.join("curves.svg"), &svg)?;
     let png = args.out.join("curves.png");
     fs::write(&png, picture::png(&svg)?).with_context(|| png.display().to_string())?;
@@ -90,12 +91,12 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
 
     let mut record = Record::read(&args.recorded)?;
     if args.record {
-        record.replace(&args.arch, &rows);
+        record.replace(&args.name, &rows);
         record.write(&args.recorded)?;
-        replace_section(&args.document, &args.arch, &markdown(&rows, &args.subject))?;
+        replace_section(&args.document, &args.name, &markdown(&rows, &args.subject))?;
         println!("\nrecorded in {}", args.recorded.display());
     }
-    let verdict = record.compare(&args.arch, &rows);
+    let verdict = record.compare(&args.name, &rows);
     println!();
     verdict.worse.iter().for_each(|line| println!("{line}"));
     println!("{} passed, {} failed", verdict.passed, verdict.failed());
@@ -227,11 +228,11 @@ fn markdown(rows: &[Row], subject: &str) -> String {
 }
 
 /// Replaces what stands in a document between the comments for that architecture.
-fn replace_section(document: &Path, arch: &str, text: &str) -> Result<()> {
+fn replace_section(document: &Path, name: &str, text: &str) -> Result<()> {
     let old = fs::read_to_string(document).with_context(|| document.display().to_string())?;
     let (begin, end) = (
-        format!("<!-- {arch}: begin -->"),
-        format!("<!-- {arch}: end -->"),
+        format!("<!-- {name}: begin -->"),
+        format!("<!-- {name}: end -->"),
     );
     let (before, rest) = old
         .split_once(&begin)
