@@ -234,7 +234,7 @@ impl Room {
         if this.entries.len() == this.entries.capacity() {
             return false;
         }
-        // SAFETY: The task lives as long as `task` does, with a reference that is not the last, and
+        // SAFETY: The task lives for the lifetime of `task`, with a reference that is not the last, and
         // `HeldTask` is a transparent wrapper of it.
         let held = unsafe { &*task.as_ptr().cast::<HeldTask>() };
         let entry = Entry {

@@ -81,7 +81,7 @@ impl Mark {
 
 /// From where on a stack is looked at.
 #[derive(Clone, Copy)]
-enum From {
+enum Start {
     /// From the stack pointer of a task that does not run.
     Pointer(usize),
     /// From an address that is below everything that counts.
@@ -101,7 +101,7 @@ impl HeldStack<'_> {
     #[inline(always)]
     fn find_word<R>(
         &self,
-        from: From,
+        from: Start,
         mut find: impl FnMut(usize) -> Option<R>,
     ) -> Option<Option<R>> {
         let task = self.0;
@@ -115,28 +115,32 @@ impl HeldStack<'_> {
             false => USER_REGS,
         };
         let end = bottom.checked_add(size)?;
-        let (From::Pointer(start) | From::Below(start)) = from;
+        let (Start::Pointer(start) | Start::Below(start)) = from;
         if bottom == 0 || start < bottom || start >= end || start % WORD != 0 {
             return None;
         }
-        let mut look_at = |at| {
+        let word = |at| {
             // SAFETY: It is a multiple of a word, as `start` and all steps are, and lies from `bottom`
             // on and below `end`: within the task's stack, which stays mapped while it is held, as
-            // `size` is at most the stack's.
+            // `size` is at most the stack's. What is read of a frame that starts at `last` or before
+            // is below `last + chain.size`, and that is at most `end`.
             // Where the task runs and writes there, the word is any number: it is read once, by an
             // instruction, and not by what the compiler makes of it.
-            find(unsafe { arch::stack_word(at) })
+            unsafe { arch::stack_word(at) }
         };
-        if let (Some(chain), From::Pointer(_)) = (arch::CHAIN, from) {
+        if let (Some(chain), Start::Pointer(_)) = (arch::CHAIN, from) {
             // The outermost one is right below the registers of user mode, also where there is none.
             let last = bottom + bindings::LP_USER_REGS - chain.size;
             let mut frame = start;
             while frame <= last {
-                if let Some(found) = look_at(frame + chain.return_address) {
+                let address = word(frame + chain.return_address);
+                if chain.is_detour(address) {
+                    break;
+                }
+                if let Some(found) = find(address) {
                     return Some(Some(found));
                 }
-                // SAFETY: As above: a frame that starts at `last` or before ends below `end`.
-                let next = unsafe { arch::stack_word(frame + chain.next) };
+                let next = word(frame + chain.next);
                 if next == 0 && frame == last {
                     return Some(None);
                 }
@@ -145,19 +149,20 @@ impl HeldStack<'_> {
                 }
                 frame = next;
             }
-            // It was interrupted: not all of its callers may be in the chain. All words are looked at.
+            // It was interrupted, or returns through a tracer: not all of its callers are in the chain.
+            // All words are looked at.
         }
         // The end is aligned to a few words, which are looked at together then.
         let mut at = start;
         while at < end && at % GROUP != 0 {
-            if let Some(found) = look_at(at) {
+            if let Some(found) = find(word(at)) {
                 return Some(Some(found));
             }
             at = at.wrapping_add(WORD);
         }
         while at < end {
-            for word in 0..GROUP / WORD {
-                if let Some(found) = look_at(at.wrapping_add(word * WORD)) {
+            for index in 0..GROUP / WORD {
+                if let Some(found) = find(word(at.wrapping_add(index * WORD))) {
                     return Some(Some(found));
                 }
             }
@@ -210,12 +215,11 @@ pub(crate) struct Task<'a> {
 ///
 /// # Invariants
 ///
-/// The task is the current one, or is on no processor and gets to none. What is from `from` on
-/// on its stack is all that the task, or the callers of the look, will return to, and does not
-/// change.
+/// The task is the current one, or is on no processor and gets to none. Its stack from `from` on is
+/// all that the task, or the callers of the look, will return to, and does not change.
 struct Still<'a> {
     task: &'a Task<'a>,
-    from: From,
+    from: Start,
     held: HeldStack<'a>,
 }
 
@@ -225,7 +229,7 @@ impl<'a> Still<'a> {
     /// The task must be on no processor and get to none for as long as the result lives, with
     /// `from` its stack pointer; or it must be the current one, with `from` an address below
     /// everything that the callers of the caller have on the stack.
-    unsafe fn new(task: &'a Task<'a>, from: From) -> Option<Self> {
+    unsafe fn new(task: &'a Task<'a>, from: Start) -> Option<Self> {
         // INVARIANT: The caller says that the task does not run, or that it is the current one and
         // looks from below its callers. Of one that does not run, `from` is its stack pointer.
         task.hold_stack().map(|held| Still { task, from, held })
@@ -354,7 +358,7 @@ impl Task<'_> {
             };
         }
         // SAFETY: The task is on no processor, and all of them are stopped.
-        match unsafe { Still::new(self, From::Pointer(arch::stack_pointer(self.task))) } {
+        match unsafe { Still::new(self, Start::Pointer(arch::stack_pointer(self.task))) } {
             Some(still) => still.look(watch, &mut depth),
             // It has ended, and will not run any more.
             None => Look::Free,
@@ -392,7 +396,7 @@ impl Task<'_> {
             } else {
                 // SAFETY: The task is on no processor. `task_call_func()` keeps it from getting to
                 // one until this returns.
-                match unsafe { Still::new(task, From::Pointer(arch::stack_pointer(task.task))) } {
+                match unsafe { Still::new(task, Start::Pointer(arch::stack_pointer(task.task))) } {
                     Some(still) => {
                         still.look(arguments.watch, &mut Depth::Frames(arguments.buffer))
                     }
@@ -424,7 +428,7 @@ impl Task<'_> {
         let task = unsafe { Task::from_raw(arch::current()) };
         // SAFETY: It is the current task. What its callers have on the stack is above a variable of
         // this function.
-        let look = match unsafe { Still::new(&task, From::Below((&raw const here) as usize)) } {
+        let look = match unsafe { Still::new(&task, Start::Below((&raw const here) as usize)) } {
             Some(still) => still.look(watch, &mut depth),
             None => Look::InTheWay(Reason::UnreliableStack),
         };
@@ -445,7 +449,7 @@ impl Task<'_> {
         let held = self.hold_stack()?;
         let scope = self.scope(watch);
         // SAFETY: The task lives for `'_`. Of one that runs it is any number.
-        let pointer = From::Pointer(unsafe { arch::stack_pointer(self.task) });
+        let pointer = Start::Pointer(unsafe { arch::stack_pointer(self.task) });
         let found = held.find_word(pointer, |word| watch.reason(scope, word));
         let is_free = found == Some(None);
         fence(Ordering::Acquire);

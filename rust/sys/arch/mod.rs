@@ -19,6 +19,8 @@
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 /// How the frames of a stack are chained. Offsets are in bytes, from where a frame starts; the stack
 /// pointer of a task that does not run is where its innermost one does.
 pub(in crate::sys) struct Chain {
@@ -28,6 +30,19 @@ pub(in crate::sys) struct Chain {
     pub(in crate::sys) return_address: usize,
     /// Where it has the start of the caller's; 0 in the outermost one.
     pub(in crate::sys) next: usize,
+    /// What tracers have functions return to, in place of their callers. A frame that has one of
+    /// these does not tell where the task will go on.
+    pub(in crate::sys) detours: &'static [AtomicUsize],
+}
+
+impl Chain {
+    /// Whether `address` is one that functions return to in place of their callers.
+    #[inline(always)]
+    pub(in crate::sys) fn is_detour(&self, address: usize) -> bool {
+        self.detours
+            .iter()
+            .any(|detour| detour.load(Ordering::Relaxed) == address)
+    }
 }
 
 #[cfg(CONFIG_X86_64)]

@@ -65,7 +65,8 @@ pub(in crate::sys) fn direct_call() -> c_ulong {
 // A trampoline jumps to the address in its slot. That may be the one behind the jump, from where it
 // branches on, with register 1 telling which trampoline it is. Until it is decided where the call
 // goes, register 0 has the address behind the function's call site; it is saved in the frame, for
-// who looks at the stack. The save area at the bottom of the caller's frame is the called function's
+// who looks at the words of the stack. Who looks at return addresses only does not see it: what
+// decides must not leave the processor but by an interrupt, after which all words are looked at. The save area at the bottom of the caller's frame is the called function's
 // to use, and therefore free at this moment. Frames are packed and chained, as all of the kernel's:
 // register 14 is saved at 136, the chain at 152.
 //
@@ -171,8 +172,26 @@ impl Jump {
     }
 }
 
-/// The functions of the kernel that only this architecture needs: none.
-pub(in crate::sys) const SYMBOLS: &[Symbol] = &[];
+/// Where the return probes and the function graph tracer of the kernel have functions return to.
+static RETURN_DETOURS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// The functions of the kernel that only this architecture needs, by their addresses.
+pub(in crate::sys) const SYMBOLS: &[Symbol] = &[
+    #[cfg(CONFIG_RETHOOK)]
+    Symbol {
+        name: c"arch_rethook_trampoline",
+        option: "CONFIG_RETHOOK",
+        slot: &RETURN_DETOURS[0],
+        hooked: false,
+    },
+    #[cfg(CONFIG_FUNCTION_GRAPH_TRACER)]
+    Symbol {
+        name: c"return_to_handler",
+        option: "CONFIG_FUNCTION_GRAPH_TRACER",
+        slot: &RETURN_DETOURS[1],
+        hooked: false,
+    },
+];
 
 /// The same for all processors: there is nothing here that interrupts a stopped one and that ftrace
 /// could trace. The code that a machine check runs at once is left out of that.
@@ -205,11 +224,14 @@ pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize 
     unsafe { (&raw const (*task).thread.ksp).read_volatile() }
 }
 
-/// As the kernel's `struct stack_frame` has it: all of its code is compiled with `-mbackchain`.
+/// As the kernel's `struct stack_frame` has it. Its code is compiled with `-mbackchain`, and its
+/// assembly that calls anything makes such frames, too. But the one that a return probe goes through
+/// has only its own address where the caller's was: the probe gives that back at the very end.
 pub(in crate::sys) const CHAIN: Option<super::Chain> = Some(super::Chain {
     size: bindings::LP_FRAME_SIZE,
     return_address: bindings::LP_FRAME_RETURN,
     next: bindings::LP_FRAME_NEXT,
+    detours: &RETURN_DETOURS,
 });
 
 /// Reads a word of any stack: the compiler's checks for bytes between variables are left out.

@@ -258,6 +258,16 @@ return_probed() {
 }
 test_case "so does each task while the returns of the functions are probed" return_probed
 
+# Most are preempted where the probe has ended: nothing says any more that they return through it.
+return_probed_slowly() {
+	begin return_probe=1 longest_rest=0 interrupts=0 threads=12
+	until enough $((SWITCHES / 4)); do
+		round
+	done
+	verdict without-interrupts
+}
+test_case "so does each task that is preempted on its return through a probe" return_probed_slowly
+
 forced() {
 	local patch=${TARGET}_1
 	FORCED=0

@@ -117,6 +117,7 @@ static noinline __noclone int klp_test_outer(struct klp_test_visit *visit)
 	if (visit->context <= WORKER)
 		till();
 	visit->tour(visit, 0);
+	visit->farewell(visit);
 	/* Not to be left with a jump. */
 	return visit->version;
 }
@@ -174,7 +175,7 @@ static void look(struct klp_test_visit *visit, int version)
 		visit->mixed++;
 }
 
-static void tour(struct klp_test_visit *visit, int version)
+static noinline __noclone void tour(struct klp_test_visit *visit, int version)
 {
 	int i;
 
@@ -188,9 +189,16 @@ static void tour(struct klp_test_visit *visit, int version)
 	}
 }
 
+static void farewell(struct klp_test_visit *visit)
+{
+	look(visit, klp_test_inner_first());
+}
+
 static void run(enum context context, int rounds)
 {
-	struct klp_test_visit visit = { .tour = tour, .context = context, .rounds = rounds };
+	struct klp_test_visit visit = {
+		.tour = tour, .farewell = farewell, .context = context, .rounds = rounds,
+	};
 	uint before = READ_ONCE(forced);
 	enum outcome outcome;
 
@@ -401,6 +409,36 @@ static void end_probe(void)
 }
 #endif
 
+static bool return_probe;
+module_param(return_probe, bool, 0444);
+MODULE_PARM_DESC(return_probe, "Set a probe on the return to the outer function that takes long");
+
+/*
+ * What is to be scheduled meanwhile is when this is over: before the task has returned to where the
+ * probe has come from, and when nothing says any more that it is on its way.
+ */
+static int on_return(struct kretprobe_instance *unused, struct pt_regs *regs)
+{
+	udelay(500);
+	return 0;
+}
+
+static struct kretprobe kretprobe = { .handler = on_return, .maxactive = 64 };
+
+static int begin_return_probe(void)
+{
+	if (!return_probe)
+		return 0;
+	kretprobe.kp.addr = (kprobe_opcode_t *)tour;
+	return register_kretprobe(&kretprobe);
+}
+
+static void end_return_probe(void)
+{
+	if (return_probe)
+		unregister_kretprobe(&kretprobe);
+}
+
 static int visit_show(struct seq_file *file, void *unused)
 {
 	visit_for_a_while(PROCESS);
@@ -456,6 +494,9 @@ static int __init klp_test_consistency_init(void)
 	ret = begin_probe();
 	if (ret)
 		return ret;
+	ret = begin_return_probe();
+	if (ret)
+		goto no_return_probe;
 	if (interrupts)
 		ret = begin_interrupts();
 	if (ret)
@@ -478,6 +519,8 @@ no_tasks:
 	if (interrupts)
 		end_interrupts();
 no_interrupts:
+	end_return_probe();
+no_return_probe:
 	end_probe();
 	return ret;
 }
@@ -489,6 +532,7 @@ static void __exit klp_test_consistency_exit(void)
 	end_tasks();
 	if (interrupts)
 		end_interrupts();
+	end_return_probe();
 	end_probe();
 }
 

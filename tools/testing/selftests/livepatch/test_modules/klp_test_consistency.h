@@ -17,6 +17,7 @@ static int new_inner(void)
 static int new_outer(struct klp_test_visit *visit)
 {
 	visit->tour(visit, VERSION);
+	visit->farewell(visit);
 	/* Not to be left with a jump. */
 	return visit->version;
 }

@@ -9,6 +9,8 @@
 struct klp_test_visit {
 	/* Calls the others; for the outer function, which says its version. */
 	void (*tour)(struct klp_test_visit *visit, int version);
+	/* Calls one of them again: the last thing that the outer function has done. */
+	void (*farewell)(struct klp_test_visit *visit);
 	/* What only the target knows. */
 	int context;
 	int rounds;
