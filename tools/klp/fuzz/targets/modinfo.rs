@@ -16,14 +16,20 @@ fn has_key(info: &[u8], key: &[u8]) -> bool {
 fn check(info: &[u8]) {
     let mut admitted = info.to_vec();
     let found = modinfo::admit(&mut admitted);
-    assert_eq!(found, has_key(info, modinfo::LIVEPATCH));
-    assert_eq!(found, modinfo::value(info, modinfo::LIVEPATCH).is_some());
+    let keys = [modinfo::LIVEPATCH, modinfo::ADMITTED];
+    assert_eq!(found, keys.iter().any(|key| has_key(info, *key)));
+    assert_eq!(
+        found,
+        keys.iter().any(|key| modinfo::value(info, *key).is_some())
+    );
     assert!(!has_key(&admitted, modinfo::LIVEPATCH));
     assert!(!found || modinfo::value(&admitted, modinfo::ADMITTED).is_some());
     for (before, after) in info.iter().zip(&admitted) {
         assert!(before == after || (*before, *after) == (b'l', b'L'));
     }
-    assert!(!modinfo::admit(&mut admitted));
+    let once = admitted.clone();
+    assert_eq!(modinfo::admit(&mut admitted), found);
+    assert_eq!(admitted, once);
     for (key, value) in modinfo::entries(info) {
         assert!(!key.contains(&b'=') && !key.contains(&0) && !value.contains(&0));
     }
