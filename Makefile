@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile others oracle signatures kernels int3 bench check docs docs-test install deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
+	fuzz hostile others oracle signatures kernels int3 bench klp-bench check docs docs-test install deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -64,6 +64,7 @@ help:
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
 	@echo '                            RECORD=1: compare with this from now on; PROFILE=... for'
 	@echo '                            one measurement by function, CORE=peer on the C core)'
+	@echo '  make klp-bench            time and memory of klp on a large kernel, beside the kernel'"'"'s objtool'
 	@echo '  make own-kernel-test      what make KDIR= says and builds, with a headers package'
 	@echo '  make packaging-test       the Debian packages: installed, used, removed'
 	@echo '  make arch-test            the packages for Arch Linux: installed by pacman, removed'
@@ -155,6 +156,9 @@ int3:
 
 bench:
 	@tools/testing/bench.sh
+
+klp-bench:
+	@tools/testing/klp-bench.sh
 
 check:
 	@scripts/check.sh

@@ -50,6 +50,7 @@ use model::{Callback, Data, Decision, Entries, Function, Patch, Reference};
 use std::collections::{BTreeMap, BTreeSet};
 use take::{Destination, Taken};
 use types::Types;
+pub use view::Moved;
 use view::{Kind, PieceId, View};
 
 /// What a fix makes of an object.
@@ -71,27 +72,54 @@ pub struct Diff {
 pub fn diff(original: &[u8], patched: &[u8], target: &Target, kernel: &dyn Kernel) -> Result<Diff> {
     let original = View::new(original, Side::Original)?;
     let patched = View::new(patched, Side::Patched)?;
+    compare_views(&original, &patched, target, kernel)
+}
+
+/// The same, where the source of the patched object was compiled in another directory.
+///
+/// # Errors
+///
+/// As [`diff`].
+pub fn diff_moved(
+    original: &[u8],
+    patched: &[u8],
+    moved: &Moved,
+    target: &Target,
+    kernel: &dyn Kernel,
+) -> Result<Diff> {
+    let original = View::new(original, Side::Original)?;
+    let mut patched = View::new(patched, Side::Patched)?;
+    patched.move_back(moved);
+    compare_views(&original, &patched, target, kernel)
+}
+
+fn compare_views(
+    original: &View,
+    patched: &View,
+    target: &Target,
+    kernel: &dyn Kernel,
+) -> Result<Diff> {
     if original.file.machine != patched.file.machine {
         return Err(Error::Machines);
     }
-    let correlation = Correlation::new(&original, &patched);
+    let correlation = Correlation::new(original, patched);
     let context = Context {
-        original: &original,
-        patched: &patched,
+        original,
+        patched,
         correlation: &correlation,
         target,
         kernel,
-        beside: decide::defined(&original),
+        beside: decide::defined(original),
     };
     let decisions = decide::decide(&context);
     let mut taken = take::take(&context, &decisions);
     taken
         .refusals
         .extend(setup::check(&context, &decisions, &taken));
-    let new_functions = emit::new_functions(&patched, &decisions, target);
+    let new_functions = emit::new_functions(patched, &decisions, target);
     let mut patch = patch(&context, &decisions, &taken, &new_functions);
     if !patch.is_empty() {
-        if let (Some(before), Some(after)) = (Types::of(&original)?, Types::of(&patched)?) {
+        if let (Some(before), Some(after)) = (Types::of(original)?, Types::of(patched)?) {
             let (refusals, left_out) = types::check(&before, &after, kernel);
             patch.refusals.extend(refusals);
             patch.left_out.extend(left_out);
@@ -99,7 +127,7 @@ pub fn diff(original: &[u8], patched: &[u8], target: &Target, kernel: &dyn Kerne
     }
     let object = match patch.is_empty() || !patch.refusals.is_empty() {
         true => None,
-        false => Some(emit::emit(&patched, &taken, &new_functions)?),
+        false => Some(emit::emit(patched, &taken, &new_functions)?),
     };
     Ok(Diff { patch, object })
 }

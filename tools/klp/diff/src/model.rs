@@ -223,10 +223,13 @@ impl fmt::Display for Difference {
                 after,
             } => {
                 let (before, after) = (name(before), name(after));
-                write!(
-                    f,
-                    "{of} refers to {after} in place of {before} at {offset:#x}"
-                )
+                match before == after {
+                    true => write!(f, "{of} refers to {after}, which differs, at {offset:#x}"),
+                    false => write!(
+                        f,
+                        "{of} refers to {after} in place of {before} at {offset:#x}"
+                    ),
+                }
             }
             Difference::Entries {
                 of,

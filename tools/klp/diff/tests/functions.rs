@@ -323,6 +323,16 @@ fn who_calls_what_cannot_be_traced_is_replaced_with_it() {
             .map(|function| function.name.as_str())
             .collect();
         assert_eq!(with_callers, ["middle", "quiet"]);
+        let direct = found
+            .patch
+            .changed()
+            .find(|function| function.name == "direct");
+        let Some(Decision::Changed { because, .. }) = direct.map(|direct| &direct.decision) else {
+            panic!("direct is replaced");
+        };
+        let because = because.to_string();
+        assert!(because.starts_with("direct refers to quiet"), "{because}");
+        assert!(because.contains(", which differs, at 0x"), "{because}");
         let object = found.emitted();
         assert!(object.defines("quiet") && object.defines("middle"));
         assert_eq!(object.global().len(), 2);

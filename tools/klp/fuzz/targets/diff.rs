@@ -5,7 +5,9 @@
 
 #![no_main]
 
-use klp_diff::{describe, diff, Kernel, Location, NotLocated, Options, Target, Wanted};
+use klp_diff::{
+    describe, diff_moved, Kernel, Location, Moved, NotLocated, Options, Target, Wanted,
+};
 use libfuzzer_sys::fuzz_target;
 use livepatch_format::elf::{Image, RelocationTable, SHF_ALLOC, SHT_RELA};
 use livepatch_format::reloc;
@@ -55,7 +57,12 @@ fuzz_target!(|data: &[u8]| {
             object: object.to_owned(),
             unit: "fuzz".to_owned(),
         };
-        let Ok(found) = diff(original, patched, &target, &Names) else {
+        // Every absolute path is one of the source.
+        let moved = Moved {
+            from: String::new(),
+            to: "/moved".to_owned(),
+        };
+        let Ok(found) = diff_moved(original, patched, &moved, &target, &Names) else {
             return;
         };
         let _ = describe([&found.patch], &Options::default());

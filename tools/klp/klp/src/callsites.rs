@@ -11,6 +11,7 @@ use crate::file::module::{Module, Place};
 use crate::symbols::{Candidate, ObjectSymbols};
 use livepatch_format::elf::Machine;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The section of a module that lists its call sites. On x86_64 a section
 /// `__patchable_function_entries` may stand beside it, which is for padding.
@@ -20,7 +21,7 @@ const SECTIONS: [&[u8]; 2] = [b"__mcount_loc", b"__patchable_function_entries"];
 #[derive(Debug, Default)]
 pub struct CallSites {
     /// The name of the section, unless addresses are unique, and the address.
-    sites: BTreeSet<(Option<String>, u64)>,
+    sites: BTreeSet<(Option<Arc<str>>, u64)>,
 }
 
 impl CallSites {
@@ -57,7 +58,7 @@ impl CallSites {
             for (_, rela) in table.iter() {
                 if let Some(Place { section, offset }) = module.target(&rela, rela.r_addend) {
                     let name = module.section_name(section).escape_ascii().to_string();
-                    sites.insert((Some(name), offset));
+                    sites.insert((Some(name.into()), offset));
                 }
             }
         }

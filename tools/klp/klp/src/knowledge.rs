@@ -23,6 +23,7 @@ use livepatch_kernel::{Image, Memory};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What is known of one object.
 pub struct Known {
@@ -202,14 +203,14 @@ impl Known {
             .iter_mut()
             .zip(files.ok().flatten().unwrap_or_default())
         {
-            symbol.file = file.or(symbol.file.take());
+            symbol.file = file.map(Arc::from).or(symbol.file.take());
         }
         symbols
     }
 
     /// The source files of symbols, as far as they are known: by debug information, by the symbols
     /// before and after them where both are of one file, or by themselves.
-    pub fn files_of(&self, symbols: Vec<Candidate>) -> Vec<Option<String>> {
+    pub fn files_of(&self, symbols: Vec<Candidate>) -> Vec<Option<Arc<str>>> {
         let symbols = self.with_files(symbols).into_iter();
         symbols
             .map(|symbol| symbol.file.clone().or_else(|| self.file_around(&symbol)))
@@ -217,7 +218,7 @@ impl Known {
     }
 
     /// The file of the symbols before and after this one: what is of one file stands together.
-    fn file_around(&self, symbol: &Candidate) -> Option<String> {
+    fn file_around(&self, symbol: &Candidate) -> Option<Arc<str>> {
         let others = || {
             let all = self
                 .symbols

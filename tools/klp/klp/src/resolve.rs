@@ -10,6 +10,7 @@ use crate::symbols::{Candidate, ObjectSymbols};
 use livepatch_format::name::{ObjectName, SymPos, Text};
 use livepatch_format::refusal::Unresolved;
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Undefined symbols that the module loader itself takes care of.
@@ -148,7 +149,7 @@ impl Stated {
 impl fmt::Display for Candidates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
-        let text = |text: &Option<String>| text.as_deref().unwrap_or("-").to_owned();
+        let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or("-").to_owned();
         let objects = width(&mut self.0.iter().map(|(object, ..)| object.as_str().len())).max(6);
         let sections = width(&mut self.0.iter().map(|(.., c)| text(&c.section).len())).max(7);
         write!(

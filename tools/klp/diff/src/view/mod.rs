@@ -10,9 +10,12 @@
 pub mod code;
 mod cut;
 mod link;
+mod moved;
 pub mod names;
 pub mod read;
 pub mod sections;
+
+pub use moved::Moved;
 
 use crate::error::{Result, Side};
 use code::Instruction;

@@ -371,6 +371,15 @@ impl Command {
         })
     }
 
+    /// How the compiler names the source tree where that does not tell it otherwise: in what UBSAN
+    /// and KASAN say.
+    pub fn name_of_tree<'a>(&'a self, tree: &'a Tree) -> Result<&'a str> {
+        match &self.root {
+            Root::Absolute(root) if leads_to(root, &tree.source) => Ok(root),
+            _ => text(&tree.source),
+        }
+    }
+
     /// How code names the source tree, where the command does not tell the compiler by the tree's
     /// own name: then it does so for another tree as well.
     fn name_in_code(&self, root: &str) -> Option<String> {
@@ -437,7 +446,7 @@ fn leads_to(path: &str, directory: &Path) -> bool {
 }
 
 /// A path as an argument.
-fn text(path: &Path) -> Result<&str> {
+pub(super) fn text(path: &Path) -> Result<&str> {
     path.to_str()
         .ok_or_else(|| anyhow!("the name of {} is not text in UTF-8", path.display()))
 }

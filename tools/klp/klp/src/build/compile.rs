@@ -4,7 +4,7 @@
 
 use super::affected::Unit;
 use super::cache::Cache;
-use super::command::{rule, Again, Invocation, Record};
+use super::command::{rule, text, Again, Invocation, Record};
 use super::compiler;
 use super::kbuild::source_arch;
 use super::overlay::Overlay;
@@ -14,6 +14,7 @@ use super::progress::Progress;
 use super::text::same_code;
 use super::tree::Tree;
 use anyhow::{anyhow, bail, ensure, Context, Result};
+use klp_diff::Moved;
 use livepatch_format::elf::Machine;
 use rayon::prelude::*;
 use std::ffi::OsStr;
@@ -32,6 +33,8 @@ pub struct Compiled {
     pub before: Vec<u8>,
     /// Of the patched source, the same way.
     pub after: Vec<u8>,
+    /// Where the patched source was.
+    pub moved: Moved,
 }
 
 /// Headers that are not the kernel's own.
@@ -110,6 +113,10 @@ pub fn compile(
                     as_built: compiler.original(unit, *at, Variant::AsBuilt)?,
                     before: compiler.original(unit, *at, Variant::TypedBefore)?,
                     after: compiler.typed_after(overlay.root(), unit, *at)?,
+                    moved: Moved {
+                        from: text(overlay.root())?.to_owned(),
+                        to: unit.record.command.name_of_tree(tree)?.to_owned(),
+                    },
                 };
                 Ok(Some((*at, compiled)))
             })
@@ -697,6 +704,30 @@ mod tests {
                 assert!(has(object, "fs/one.c\0"), "{layout:?}");
             }
             assert!(!has(&compiled.as_built, "/scratch/"), "{layout:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_compiler_says_of_a_header_is_told() {
+        for layout in LAYOUTS {
+            let kernel = Kernel::new(layout);
+            write(
+                &kernel.tree.source.join("include/linux/thing.h"),
+                "static inline int thing(int x) { return 1 << x; }\n",
+            );
+            kernel.make(&["MORE=-fsanitize=shift"], &["fs/one.o"]);
+            let change = ("fs/one.c", "return thing(x)", "return 2 * thing(x)");
+            let compiled = only(compile_fix(&kernel, &[change]));
+            // Where all paths are relative, they are the same.
+            let is_told = layout == Layout::Apart;
+            for (object, directory) in [
+                (&compiled.before, &compiled.moved.to),
+                (&compiled.after, &compiled.moved.from),
+            ] {
+                let path = format!("\0{directory}/include/linux/thing.h\0");
+                assert_eq!(has(object, &path), is_told, "{layout:?} {path}");
+            }
+            assert_eq!(compiled.moved.to, kernel.tree.source.display().to_string());
         }
     }
 

@@ -2,6 +2,7 @@
 
 //! What differs in each source file with the fix, and what is said of it.
 
+use super::compile::Compiled;
 use super::files::File;
 use super::progress::Progress;
 use super::report::{Report, Status, Unit};
@@ -10,9 +11,8 @@ use super::stop::Stop;
 use super::world::World;
 use crate::knowledge::Knowledge;
 use anyhow::{anyhow, Context, Result};
-use klp_diff::diff;
 use klp_diff::model::{Patch, ReferBy};
-use klp_diff::Target;
+use klp_diff::{diff_moved, Target};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A part of the livepatch: what is patched, and the object with the new functions.
@@ -41,7 +41,13 @@ pub fn compare(
             object: object.to_owned(),
             unit: file.path().display().to_string(),
         };
-        let found = diff(&file.compiled.before, &file.compiled.after, &target, &world)
+        let Compiled {
+            before,
+            after,
+            moved,
+            ..
+        } = &file.compiled;
+        let found = diff_moved(before, after, moved, &target, &world)
             .with_context(|| format!("cannot compare {}", file.path().display()))?;
         if let Some(object) = found.object {
             parts.push((found.patch.clone(), object));

@@ -12,7 +12,7 @@ use super::shared::Names;
 use crate::knowledge::{Knowledge, Known};
 use crate::reference::{is_same_file, Reference};
 use crate::resolve::candidates;
-use crate::symbols::Candidate;
+use crate::symbols::{Candidate, Kind};
 use klp_diff::{Kernel, Location, NotLocated, Numbered, Wanted};
 
 /// The kernel and its modules, as one source file sees them.
@@ -209,7 +209,10 @@ impl Kernel for World<'_> {
         let index = usize::try_from(location.position.saturating_sub(1)).ok()?;
         let symbol = known.symbols.get(name.as_bytes()).get(index)?;
         // Only a list of symbols has letters.
-        (symbol.kind.len() == 1).then(|| symbol.kind.eq_ignore_ascii_case("w"))
+        match symbol.kind {
+            Kind::Letter(letter) => Some(letter.eq_ignore_ascii_case(&b'w')),
+            _ => None,
+        }
     }
 
     fn has_call_site(&self, name: &str, location: &Location) -> Option<bool> {

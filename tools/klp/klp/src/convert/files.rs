@@ -12,6 +12,7 @@ use crate::lint::{Finding, Place};
 use crate::reference::{is_same_file, Reference};
 use crate::symbols::Candidate;
 use livepatch_format::name::{ObjectName, VMLINUX};
+use std::sync::Arc;
 
 /// Warnings for those of `implied`, which the author does not state, that are static and of
 /// another file than any function of the object that is patched.
@@ -47,7 +48,7 @@ pub(crate) fn check(bytes: &[u8], knowledge: &Knowledge, implied: &[Reference]) 
     knowledge.known().flat_map(of_object).collect()
 }
 
-fn warning(reference: &Reference, file: &str, patched: &[String]) -> Option<Finding> {
+fn warning(reference: &Reference, file: &str, patched: &[Arc<str>]) -> Option<Finding> {
     if patched.iter().any(|one| is_same_file(file, one)) {
         return None;
     }

@@ -16,6 +16,7 @@ use crate::symbols::Candidate;
 use livepatch_format::elf::Section;
 use livepatch_format::name::{SymPos, Text};
 use object::elf;
+use std::sync::Arc;
 
 /// `SHF_WRITE`
 const SHF_WRITE: u64 = 1;
@@ -54,7 +55,7 @@ pub(super) fn check(lint: &mut Lint<'_>, known: &Known, object: &[u8], found: &[
     // What is not known may be the same.
     let may_be_same = |one: &&Original| {
         let file = one.candidate.file.as_deref();
-        let is_same = |patched: &Option<String>| match (file, patched.as_deref()) {
+        let is_same = |patched: &Option<Arc<str>>| match (file, patched.as_deref()) {
             (Some(file), Some(patched)) => is_same_file(file, patched),
             _ => true,
         };

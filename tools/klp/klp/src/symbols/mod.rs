@@ -7,28 +7,58 @@ mod module;
 use crate::object_name::ObjectNameBuf;
 use object::elf;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What the symbols by which a kernel or module exports another one start with.
 const EXPORT_PREFIX: &[u8] = b"__ksymtab_";
 
-/// What variables are in an ELF file.
-const DATA: &str = "object";
+/// What a symbol is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A function, as a symbol table says.
+    Function,
+    /// A variable, as a symbol table says.
+    Variable,
+    /// A symbol table says that it is neither, or nothing.
+    Other,
+    /// The letter that `nm` has for it, which is all that a list of symbols says.
+    Letter(u8),
+}
 
-/// What a symbol table says of a function.
-pub(crate) const FUNCTION: &str = "function";
+impl From<elf::SymbolType> for Kind {
+    fn from(st_type: elf::SymbolType) -> Self {
+        match st_type {
+            elf::STT_FUNC => Kind::Function,
+            elf::STT_OBJECT => Kind::Variable,
+            _ => Kind::Other,
+        }
+    }
+}
 
-/// One symbol of an object.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Function => f.pad("function"),
+            Kind::Variable => f.pad("object"),
+            Kind::Other => f.pad("symbol"),
+            Kind::Letter(letter) => f.pad(char::from(*letter).encode_utf8(&mut [0; 4])),
+        }
+    }
+}
+
+/// One symbol of an object. A kernel has some 200,000: what many have in common, they share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Its address; in a module, its offset in its section.
     pub address: u64,
-    /// What it is, in a word or in the letter that `nm` has for it.
-    pub kind: String,
+    /// What it is.
+    pub kind: Kind,
     /// The section that holds it, where that is known.
-    pub section: Option<String>,
+    pub section: Option<Arc<str>>,
     /// The source file that defines it, where that is known.
-    pub file: Option<String>,
+    pub file: Option<Arc<str>>,
     /// Whether it is visible outside of its source file.
     pub global: bool,
 }
@@ -36,9 +66,9 @@ pub struct Candidate {
 impl Candidate {
     /// Whether it is not known to be data.
     pub fn may_be_code(&self) -> bool {
-        match self.kind.as_bytes() {
-            [letter] => b"tTwWiI".contains(letter),
-            kind => kind != DATA.as_bytes(),
+        match self.kind {
+            Kind::Letter(letter) => b"tTwWiI".contains(&letter),
+            kind => kind != Kind::Variable,
         }
     }
 }
@@ -77,9 +107,14 @@ impl ObjectSymbols {
     }
 
     /// Adds the next symbol, in the order in which positions are counted.
-    pub(crate) fn push(&mut self, name: &[u8], candidate: Candidate) {
-        self.add_exports(std::iter::once(name));
-        self.names.entry(name.to_vec()).or_default().push(candidate);
+    pub(crate) fn push(&mut self, name: impl Into<Vec<u8>>, candidate: Candidate) {
+        let name = name.into();
+        self.add_exports(std::iter::once(&name[..]));
+        // Nearly all names stand once.
+        let named = self.names.entry(name);
+        named
+            .or_insert_with(|| Vec::with_capacity(1))
+            .push(candidate);
     }
 
     /// Adds what symbols of these names say is exported.
@@ -131,14 +166,5 @@ impl ObjectSymbols {
     /// Whether the name also stands in a part of the module that is gone once it is loaded.
     pub fn also_while_loading(&self, name: &[u8]) -> bool {
         self.while_loading.contains(name)
-    }
-}
-
-/// A word for the type of an ELF symbol.
-pub(crate) fn kind(st_type: elf::SymbolType) -> &'static str {
-    match st_type {
-        elf::STT_FUNC => FUNCTION,
-        elf::STT_OBJECT => DATA,
-        _ => "symbol",
     }
 }

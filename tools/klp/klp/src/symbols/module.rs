@@ -7,7 +7,7 @@
 //! `CONFIG_KALLSYMS_ALL` only those in sections of code, and counts positions in the order of its
 //! symbol table. While it is being loaded, it has them all.
 
-use super::{kind, Candidate, ObjectSymbols};
+use super::{Candidate, Kind, ObjectSymbols};
 use crate::file::elf::{ElfFile, Place};
 use crate::file::module_file::name_of_file;
 use crate::object_name::ObjectNameBuf;
@@ -16,6 +16,7 @@ use livepatch_format::elf::Machine;
 use livepatch_format::modinfo;
 use object::elf;
 use std::path::Path;
+use std::sync::Arc;
 
 impl ObjectSymbols {
     /// Reads the symbols of a target module for `machine`, and for a kernel with or without
@@ -58,7 +59,8 @@ fn collect(symbols: &mut ObjectSymbols, file: &ElfFile) -> Result<()> {
     let mut source = None;
     for (_, symbol) in file.symbols() {
         if symbol.info.st_type() == elf::STT_FILE {
-            source = (!symbol.name.is_empty()).then(|| symbol.name.escape_ascii().to_string());
+            source = (!symbol.name.is_empty())
+                .then(|| Arc::from(symbol.name.escape_ascii().to_string()));
             continue;
         }
         if symbol.name.is_empty() || symbol.place == Place::Undefined {
@@ -76,11 +78,11 @@ fn collect(symbols: &mut ObjectSymbols, file: &ElfFile) -> Result<()> {
         });
         match stays {
             Some(section) => symbols.push(
-                &symbol.name,
+                &symbol.name[..],
                 Candidate {
                     address: symbol.value,
-                    kind: kind(symbol.info.st_type()).to_owned(),
-                    section: Some(section.display_name()),
+                    kind: Kind::from(symbol.info.st_type()),
+                    section: Some(section.display_name().into()),
                     file: source.clone().filter(|_| !symbol.is_global()),
                     global: symbol.is_global(),
                 },

@@ -105,9 +105,9 @@ impl Placement {
 
     fn position_of(&self, spot: &Spot, name: &str, symbols: &ObjectSymbols) -> Option<u64> {
         let all = symbols.get(name.as_bytes());
-        let section = self.sections.get(&spot.section);
+        let section = self.sections.get(&spot.section).map(String::as_str);
         let is_it = |candidate: &Candidate| {
-            let is_there = section.is_none() || candidate.section.as_ref() == section;
+            let is_there = section.is_none() || candidate.section.as_deref() == section;
             candidate.address == spot.address && is_there
         };
         let index = all.iter().position(is_it)?;

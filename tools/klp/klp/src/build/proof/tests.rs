@@ -98,10 +98,9 @@ impl Linked {
     /// Where the symbol of that name is that `file` defines.
     fn address(&self, name: &str, file: &str) -> u64 {
         let all = self.symbols.get(name.as_bytes());
-        let is_of_file = |file: &str, known: &Option<String>| known.as_deref() == Some(file);
         let found = all
             .iter()
-            .find(|one| one.global || is_of_file(file, &one.file));
+            .find(|one| one.global || one.file.as_deref() == Some(file));
         found
             .unwrap_or_else(|| panic!("no {name} of {file}: {all:?}"))
             .address
@@ -394,8 +393,9 @@ fn a_kernel_that_lists_no_variables_is_proven_as_far_as_it_tells() {
         // Code leads to it, and no list has a position for it.
         let count = &all.get(b"count");
         let found = placement.of("count").map(|spot| spot.address);
-        let file = Some("file.c".to_owned());
-        let expected = count.iter().find(|one| one.file == file);
+        let expected = count
+            .iter()
+            .find(|one| one.file.as_deref() == Some("file.c"));
         assert_eq!(found, expected.map(|one| one.address), "{arch:?}");
         assert_eq!(placement.position("count", &kernel.symbols), None);
     }

@@ -16,7 +16,7 @@ mod list;
 mod vmlinux;
 
 use crate::object_name::ObjectNameBuf;
-use crate::symbols::{Candidate, ObjectSymbols, FUNCTION};
+use crate::symbols::{Candidate, Kind, ObjectSymbols};
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use livepatch_format::elf::Machine;
 use livepatch_kernel::kallsyms::{self, Kallsyms};
@@ -123,13 +123,13 @@ fn from_image(symbols: &mut ObjectSymbols, image: &Image) -> Result<()> {
     match Kallsyms::find(&image.memory) {
         Ok(listed) => {
             symbols.functions_only = !listed.has_variables();
-            vmlinux::merge(symbols, listed, table);
+            vmlinux::merge(symbols, listed, &table);
         }
         // Then the kernel finds nothing by name. That is not for us to say.
         // What a headers package has as vmlinux names some of its type information, and no code.
-        Err(Error::NoKallsyms) if table.iter().any(|(_, one)| one.kind == FUNCTION) => {
+        Err(Error::NoKallsyms) if table.iter().any(|(_, one)| one.kind == Kind::Function) => {
             for (name, candidate) in table {
-                symbols.push(&name, candidate);
+                symbols.push(name, candidate);
             }
         }
         Err(Error::NoKallsyms) if image.packed.is_none() => bail!(
@@ -145,7 +145,7 @@ fn from_image(symbols: &mut ObjectSymbols, image: &Image) -> Result<()> {
 fn listed(address: u64, kind: u8) -> Candidate {
     Candidate {
         address,
-        kind: char::from(kind).to_string(),
+        kind: Kind::Letter(kind),
         section: None,
         file: None,
         global: kind.is_ascii_uppercase(),

@@ -3,13 +3,13 @@
 //! The symbol table of a `vmlinux`, which says more of a symbol than kallsyms does.
 
 use super::listed;
-use crate::symbols::{kind, Candidate, ObjectSymbols};
+use crate::symbols::{Candidate, Kind, ObjectSymbols};
 use anyhow::{ensure, Result};
-use livepatch_kernel::Kallsyms;
+use livepatch_kernel::{Kallsyms, Symbol};
 use object::elf;
 use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
 use object::Endianness;
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What the names of symbols in a vmlinux start with that kallsyms leaves out.
 const LEFT_OUT: [&[u8]; 7] = [
@@ -22,8 +22,8 @@ const LEFT_OUT: [&[u8]; 7] = [
     b"__mod_device_table__",
 ];
 
-/// The symbols that kallsyms would have, by address.
-pub(super) fn table(data: &[u8]) -> Result<Vec<(Vec<u8>, Candidate)>> {
+/// The symbols that kallsyms would have, each with its name, by address and name.
+pub(super) fn table(data: &[u8]) -> Result<Vec<(&[u8], Candidate)>> {
     let header = elf::FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
     ensure!(
@@ -33,13 +33,21 @@ pub(super) fn table(data: &[u8]) -> Result<Vec<(Vec<u8>, Candidate)>> {
     let sections = header.sections(endian, data)?;
     let table = sections.symbols(endian, data, elf::SHT_SYMTAB)?;
 
-    let mut file = None;
+    let section_names = sections
+        .iter()
+        .map(|section| {
+            let name = sections.section_name(endian, section)?;
+            Ok(Arc::from(name.escape_ascii().to_string()))
+        })
+        .collect::<Result<Vec<Arc<str>>>>()?;
+
+    let mut file: Option<Arc<str>> = None;
     let mut found = Vec::new();
     for (index, symbol) in table.enumerate() {
         let name = table.symbol_name(endian, symbol)?;
         match symbol.st_type() {
             elf::STT_FILE => {
-                file = (!name.is_empty()).then(|| name.escape_ascii().to_string());
+                file = (!name.is_empty()).then(|| name.escape_ascii().to_string().into());
                 continue;
             }
             elf::STT_SECTION => continue,
@@ -52,12 +60,7 @@ pub(super) fn table(data: &[u8]) -> Result<Vec<(Vec<u8>, Candidate)>> {
                 if !section.sh_flags(endian).contains(elf::SHF_ALLOC) {
                     continue;
                 }
-                Some(
-                    sections
-                        .section_name(endian, section)?
-                        .escape_ascii()
-                        .to_string(),
-                )
+                section_names.get(index.0).cloned()
             }
             None if global && symbol.st_shndx(endian) == elf::SHN_ABS => None,
             None => continue,
@@ -67,15 +70,15 @@ pub(super) fn table(data: &[u8]) -> Result<Vec<(Vec<u8>, Candidate)>> {
         }
         let candidate = Candidate {
             address: symbol.st_value(endian),
-            kind: kind(symbol.st_type()).to_owned(),
+            kind: Kind::from(symbol.st_type()),
             section,
             // Global symbols stand after all files.
             file: file.clone().filter(|_| !global),
             global,
         };
-        found.push((name.to_vec(), candidate));
+        found.push((name, candidate));
     }
-    found.sort_by_key(|(_, candidate)| candidate.address);
+    found.sort_by(|one, other| key(one).cmp(&key(other)));
     Ok(found)
 }
 
@@ -83,19 +86,29 @@ pub(super) fn table(data: &[u8]) -> Result<Vec<(Vec<u8>, Candidate)>> {
 pub(super) fn merge(
     symbols: &mut ObjectSymbols,
     listed_ones: Kallsyms,
-    table: Vec<(Vec<u8>, Candidate)>,
+    table: &[(&[u8], Candidate)],
 ) {
-    symbols.add_exports(table.iter().map(|(name, _)| &name[..]));
-    let mut known: BTreeMap<(Vec<u8>, u64), Vec<Candidate>> = BTreeMap::new();
-    // The last one of the same name and address is taken first.
-    for (name, candidate) in table.into_iter().rev() {
-        let key = (name, candidate.address);
-        known.entry(key).or_default().push(candidate);
+    symbols.add_exports(table.iter().map(|(name, _)| *name));
+    // How many of one name and address were taken, where the first of them stands.
+    let mut taken = vec![0; table.len()];
+    for Symbol {
+        address,
+        kind,
+        name,
+    } in listed_ones.symbols
+    {
+        let wanted = (address, &name[..]);
+        let first = table.partition_point(|one| key(one) < wanted);
+        let told = taken.get_mut(first).and_then(|taken| {
+            let one = table.get(first + *taken)?;
+            *taken += 1;
+            (key(one) == wanted).then(|| one.1.clone())
+        });
+        symbols.push(name, told.unwrap_or_else(|| listed(address, kind)));
     }
-    for symbol in listed_ones.symbols {
-        let key = (symbol.name, symbol.address);
-        let told = known.get_mut(&key).and_then(Vec::pop);
-        let candidate = told.unwrap_or_else(|| listed(symbol.address, symbol.kind));
-        symbols.push(&key.0, candidate);
-    }
+}
+
+/// By what the table is ordered.
+fn key<'a>((name, candidate): &(&'a [u8], Candidate)) -> (u64, &'a [u8]) {
+    (candidate.address, name)
 }
