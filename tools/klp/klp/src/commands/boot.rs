@@ -2,15 +2,13 @@
 
 //! `klp boot`: loads what is installed for the running kernel.
 
-use super::{installed, load};
+use super::{installed, load, state};
 use crate::cli::{Context, Outcome};
-use crate::file::module_file::ModuleFile;
 use crate::object_name::ObjectNameBuf;
-use crate::system::identity::Identity;
 use crate::system::patch_file::PatchFile;
 use crate::system::patches::{self, State};
-use crate::system::store::{Entry, Release, Store};
-use crate::system::{modules, support, System};
+use crate::system::store::{self, Entry, Release, Store};
+use crate::system::{identity, modules, support, System};
 use crate::transition::interrupt::Interrupted;
 use crate::transition::{seconds, TransitionArgs, WaitArgs};
 use anyhow::{ensure, Context as _, Result};
@@ -84,11 +82,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     context.system.need_root("boot")?;
-    let release = Release::running(&context.system)?.context("cannot tell which kernel this is")?;
-    let store = Store::of(&context.system);
-    let entries = store.entries(&release)?;
+    let (release, entries) =
+        store::of_running(&context.system)?.context("cannot tell which kernel this is")?;
     if entries.is_empty() {
-        let text = installed::none_for(&store, &release)?;
+        let text = installed::none_for(&Store::of(&context.system), &release)?;
         context.console.result(&text)?;
         return Ok(Outcome::Done);
     }
@@ -120,10 +117,13 @@ fn load(
 ) -> Result<Fate> {
     let name = entry.name.as_str();
     if patches::state(&context.system, name)? == Some(State::Enabled) {
-        return Ok(match is_other_build(&context.system, entry) {
-            true => Fate::OtherBefore,
-            false => Fate::Before,
-        });
+        // What cannot be told is told when it is to be loaded.
+        return Ok(
+            match identity::is_loaded(&context.system, name, &entry.path) {
+                Some(false) => Fate::OtherBefore,
+                _ => Fate::Before,
+            },
+        );
     }
     // It would take effect over what came after it.
     if let Some(by) = replaced {
@@ -165,14 +165,6 @@ fn load(
         Outcome::Done => Fate::Loaded,
         _ => Fate::TimeIsUp,
     })
-}
-
-/// Whether the patch of this name that is loaded is not the one that is installed.
-fn is_other_build(system: &System, entry: &Entry) -> bool {
-    let loaded = Identity::of_loaded(system, entry.name.as_str());
-    // What cannot be read is told when it is to be loaded.
-    ModuleFile::read(&entry.path)
-        .is_ok_and(|file| Identity::of_file(&file).is_same(&loaded) == Some(false))
 }
 
 /// Loads a module that a patch uses.
@@ -246,15 +238,6 @@ fn summarize(
         "error: of {count} patches installed for kernel {release}, {missing} {are} not enabled"
     ));
     Ok(Outcome::Failed)
-}
-
-/// The state of a patch; `None` where it is not loaded.
-fn state(system: &System, name: &str) -> Result<Option<State>> {
-    let state = patches::state(system, name)?;
-    if state.is_none() && modules::find(system, name)?.is_some() {
-        return Ok(Some(State::Disabled));
-    }
-    Ok(state)
 }
 
 impl Fate {
