@@ -1509,7 +1509,7 @@ fn changes_need_root() {
         ("enable", enable::run(&enable_args("p"), context)),
         ("disable", disable::run(&disable_args("p"), context)),
         ("force", force::run(&force_args, context)),
-        ("prune", prune::run(&prune::Args {}, context)),
+        ("prune", prune::run(&prune::Args { json: false }, context)),
         ("signal", signal::run(&signal_args(None), context)),
         ("wait --signal", wait::run(&signal, context)),
     ] {
@@ -1960,7 +1960,7 @@ fn what_a_patch_replaces_is_removed_if_asked() {
 fn prune_removes_what_is_not_in_effect() {
     let case = Case::new();
     replaces(&case.tree).unwrap();
-    let prune = || prune::run(&prune::Args {}, &mut case.context());
+    let prune = || prune::run(&prune::Args { json: false }, &mut case.context());
     assert_eq!(prune().unwrap(), Outcome::Done);
     assert_eq!(case.told(), ["remove older"]);
     assert_eq!(case.out.text(), "older is removed\n");
@@ -1977,11 +1977,36 @@ fn what_cannot_be_removed_keeps_no_other_module() {
     case.tree
         .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
     case.on_remove(|_| Err(Errno::PERM.into()));
-    let outcome = prune::run(&prune::Args {}, &mut case.context());
+    let outcome = prune::run(&prune::Args { json: false }, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::Failed);
     assert_eq!(case.told(), ["remove a", "remove b"]);
     assert_eq!(case.out.text(), "b is removed\n");
     has(&case.err.text(), &["error: the module a cannot be removed"]);
+}
+
+#[test]
+fn prune_tells_in_json_what_is_removed() {
+    let case = Case::new();
+    case.tree
+        .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
+    case.on_remove(|_| Err(Errno::PERM.into()));
+    let prune = || {
+        case.out.0.borrow_mut().clear();
+        let outcome = prune::run(&prune::Args { json: true }, &mut case.context());
+        let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+        (outcome.unwrap(), json)
+    };
+    let (outcome, json) = prune();
+    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["removed"], serde_json::json!(["b"]));
+    assert_eq!(json["kept"][0]["name"], "a");
+    let error = json["kept"][0]["error"].as_str().unwrap();
+    has(error, &["the module a cannot be removed"]);
+
+    case.tree.modules(&[]);
+    let nothing = serde_json::json!({ "schema": 1, "removed": [], "kept": [] });
+    assert_eq!(prune(), (Outcome::Done, nothing));
 }
 
 #[test]
@@ -2150,6 +2175,7 @@ fn boot(case: &Case, timeout: u64, no_reverse: bool) -> Outcome {
     let args = boot::Args {
         timeout: Duration::from_secs(timeout),
         no_reverse,
+        limit: Duration::MAX,
     };
     boot::run(&args, &mut case.context()).unwrap()
 }
@@ -2284,6 +2310,65 @@ fn boot_leaves_alone_what_a_later_patch_replaces() {
     assert_eq!(case.told(), ["insert []"; 3]);
 }
 
+/// A patch that replaces all earlier ones, by its file.
+const REPLACING: &str = "
+struct klp_patch { void *mod, *objs, *states; _Bool replace; };
+int klp_enable_patch(struct klp_patch *);
+static char objects[128];
+static struct klp_patch patch = { objects, objects, 0, 1 };
+int __attribute__((section(\".init.text\"))) init_module(void) { return klp_enable_patch(&patch); }
+";
+
+#[test]
+fn where_the_kernel_does_not_say_what_replaces_the_file_does() {
+    let replaces = |tree: &Tree| {
+        replaces(tree)?;
+        tree.remove_patch("older");
+        fs::remove_file(tree.0.join("sys/kernel/livepatch/newer/replace"))
+    };
+    let case = with_installed(&["older"]);
+    case.install("newer", REPLACING);
+    case.on_insert(enables("older"));
+    case.on_insert(replaces);
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled\n";
+    has(&case.out.text(), &[line]);
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled already\n";
+    has(&case.out.text(), &[line]);
+    assert_eq!(case.told(), ["insert []"; 2]);
+
+    // As for klp load.
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.patch("older", 1, 0, &["vmlinux/f,1"]);
+    case.on_insert(replaces);
+    let mut args = load_args(&case.module_with("newer", true, REPLACING));
+    args.prune = true;
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["insert []", "remove older"]);
+}
+
+#[test]
+fn boot_begins_with_no_other_patch_when_its_time_is_up() {
+    let case = with_installed(&["a", "b", "c"]);
+    case.tree.patch("c", 1, 0, &["vmlinux/f,1"]);
+    let args = boot::Args {
+        timeout: Duration::from_secs(60),
+        no_reverse: false,
+        limit: Duration::ZERO,
+    };
+    let outcome = boot::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    assert_eq!(case.told(), [""; 0]);
+    let late = "not loaded, as those before it took 0 s: 'klp boot' loads it";
+    has(
+        &case.out.text(),
+        &[&format!("  a: {late}\n  b: {late}\n  c: enabled already\n")],
+    );
+    has(&case.err.text(), &["2 are not enabled"]);
+}
+
 #[test]
 fn boot_tells_what_was_enabled_before_and_is_replaced_now() {
     let case = with_installed(&["older", "newer"]);
@@ -2363,6 +2448,7 @@ fn what_changes_the_system_goes_on_where_nobody_reads() {
     let args = boot::Args {
         timeout: Duration::from_secs(60),
         no_reverse: false,
+        limit: Duration::MAX,
     };
     let outcome = boot::run(&args, &mut case.unread());
     assert_eq!(outcome.unwrap(), Outcome::Failed);
