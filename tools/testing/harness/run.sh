@@ -205,15 +205,15 @@ on_terminal() {
 # A shell in a guest, between two looks at the terminal.
 cat >"$AWAY/interactive" <<END
 stty rows 33 columns 111
-stty -g
+printf '\nsettings %s\n' "\$(stty -g)"
 "$TOP/tools/testing/vm/run.sh" --interactive --timeout 120 -- exec bash
 status=\$?
-stty -g
+printf '\nsettings %s\n' "\$(stty -g)"
 exit \$status
 END
 same_settings() {
 	local settings
-	settings=$(grep -E "^[0-9a-f]+:[0-9a-f]+:" "$OUTPUT")
+	settings=$(grep '^settings .*:' "$OUTPUT")
 	[ "$(wc -l <<<"$settings")" -eq 2 ] && [ "$(sort -u <<<"$settings" | wc -l)" -eq 1 ]
 }
 # typed INPUT STATUS: that it ends so where that is typed.
