@@ -13,7 +13,7 @@ endif
 ARCH ?= x86_64
 export ARCH
 
-.PHONY: help setup kernel modules demo test kselftest kselftest-upstream stress fail-nth \
+.PHONY: help setup kernel modules demo shell test kselftest kselftest-upstream stress fail-nth \
 	fuzz hostile others oracle signatures kernels int3 bench klp-bench check docs docs-test install deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
 .DEFAULT_GOAL := help
 
@@ -21,6 +21,9 @@ help:
 	@echo 'livepatch.ko: livepatch support for kernels built without it.'
 	@echo
 	@echo '  make demo                 boot a kernel in QEMU and patch it while it runs'
+	@echo '  make shell                a shell in a guest of that kernel, with livepatch.ko, klp and'
+	@echo '                            the patches in PATCH= (.ko files, or directories of such);'
+	@echo '                            with no terminal, commands of standard input (VARIANT=...)'
 	@echo '  make test                 everything that is tested, on both architectures; ends'
 	@echo '                            with one line of totals (ARCH=... for one of them)'
 	@echo
@@ -85,6 +88,8 @@ help:
 	@echo 'ARCH=$(ARCH) (x86_64 or s390). Everything is kept in LIVEPATCH_CACHE,'
 	@echo 'by default ~/.cache/livepatch-rs; removing it is safe.'
 
+VARIANT ?= plain
+
 ifneq ($(KDIR),)
 
 # A kernel of the user's own, with the user's own tools.
@@ -100,7 +105,13 @@ clean:
 
 else
 
-VARIANT ?= plain
+modules:
+	@tools/testing/modules.sh $(VARIANT) | tr : '\n'
+
+clean:
+	@scripts/clean.sh
+
+endif
 
 setup:
 	@scripts/toolchain.sh >/dev/null
@@ -110,11 +121,11 @@ setup:
 kernel:
 	@scripts/kernel.sh $(VARIANT)
 
-modules:
-	@tools/testing/modules.sh $(VARIANT) | tr : '\n'
-
 demo:
 	@tools/testing/demo.sh
+
+shell:
+	@tools/testing/shell.sh $(VARIANT) $(PATCH)
 
 test:
 	@tools/testing/test.sh $(TEST_ARCHS)
@@ -207,8 +218,3 @@ build-test:
 
 tutorial:
 	@tools/testing/tutorial.sh
-
-clean:
-	@scripts/clean.sh
-
-endif

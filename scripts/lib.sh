@@ -80,13 +80,25 @@ made_from() {
 
 elapsed() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 
+# now_doing LOG: what a step does, by the last line of its log. Where a line is too long, the
+# middle is left out: what is done is said at the beginning, and to what at the end.
+now_doing() {
+	local line
+	line=$(tail -n 1 "$1" | tr -d '\r' | tr -s '[:blank:]' ' ')
+	line=${line//"$CACHE"\//}
+	line=${line//"$TOP"\//}
+	[ "${#line}" -le 90 ] || line="${line:0:30} ... ${line: -55}"
+	echo "$line"
+}
+
 # step LABEL ESTIMATE COMMAND...: run a long step with its output in a log; say
-# every PROGRESS seconds (default 20) how long it has run and what it does now.
+# every PROGRESS seconds (default 20) how long it has run and what it does now. Checkouts
+# that share the cache have logs of their own.
 step() {
 	local label=$1 estimate=$2 log start pid status=0 waited=0
 	shift 2
 	# For those who want to read it afterwards.
-	STEP_LOG=$CACHE/log/$(tr -c 'A-Za-z0-9_.\n-' '-' <<<"$label").log
+	STEP_LOG=$CACHE/log/$(tr -c 'A-Za-z0-9_.\n-' '-' <<<"$label")-$(key "$TOP").log
 	log=$STEP_LOG
 	start=$SECONDS
 	say "$label (about $estimate; log: $log)"
@@ -99,7 +111,7 @@ step() {
 		sleep 1
 		waited=$((waited + 1))
 		if [ $((waited % ${PROGRESS:-20})) -eq 0 ]; then
-			say "   $(elapsed $((SECONDS - start))), $(wc -l <"$log") lines: $(tail -n 1 "$log" | tr -d '\r' | cut -c1-90)"
+			say "   $(elapsed $((SECONDS - start))), $(wc -l <"$log") lines: $(now_doing "$log")"
 		fi
 	done
 	wait "$pid" || status=$?

@@ -70,6 +70,7 @@ build_peer() {
 			klp_test_nap_patch_1.o klp_test_nap_patch_2.o klp_test_nap_patch_3.o klp_test_enter_patch.o \
 			klp_test_consistency.o klp_test_far.o klp_test_consistency_1.o klp_test_consistency_2.o \
 			$([ "$ARCH" != x86_64 ] || echo klp_test_int3.o)"
+	author "$TOP/samples/cmdline" "$OUT/samples/cmdline"
 	kernel_samples
 	compressed "$OUT/kernel-samples/livepatch-sample.ko" "$OUT/selftests/livepatch-sample"
 	programs
@@ -129,7 +130,7 @@ locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARI
 	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build
 if [ "$VARIANT" = peer ]; then
-	echo "$OUT:$OUT/selftests:$OUT/kernel-samples"
+	echo "$OUT:$OUT/samples/cmdline:$OUT/selftests:$OUT/kernel-samples"
 	exit
 fi
 echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/new:$OUT/damaged:$OUT/kernel-samples"

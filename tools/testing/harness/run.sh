@@ -18,10 +18,16 @@ build() {
 	make -C "$KOBJ" M="$HERE/modules" MO="$MODULES_DIR" "${args[@]}" modules
 }
 
-if [ "${1:-}" = --build ]; then
+case "${1:-}" in
+--build)
 	build
 	exit
-fi
+	;;
+--where)
+	pwd
+	exit
+	;;
+esac
 
 . "$TOP/tools/testing/verdict.sh"
 # verdict DESCRIPTION COMMAND...
@@ -36,7 +42,8 @@ OUTPUT=$(mktemp "$CACHE/tmp/harness.XXXXXX")
 KEPT=$OUTPUT.guest
 # Neither in the checkout nor in the cache.
 AWAY=$(mktemp -d)
-trap 'rm -rf "$OUTPUT" "$KEPT" "$AWAY"' EXIT
+# With what the toolchain tree has for it, whose /tmp is the cache's.
+trap 'rm -rf "$OUTPUT" "$KEPT" "$KEPT.printed" "$AWAY" "$CACHE/tmp/${AWAY##*/}"' EXIT
 
 # selftests ARGUMENT...: into $OUTPUT. What goes wrong is meant to, and of no
 # interest unless it is not what was meant.
@@ -177,5 +184,103 @@ verdict "the guest is restored from there" from_away 0 --restore kept -- here
 verdict "it has what the overlay has" shows '^here, and there$'
 verdict "a path that leads nowhere is an error" from_away 1 --kernel no/image -- true
 verdict "it is told in full" shows "^error: no kernel image at $AWAY/no/image\$"
+
+say "a guest with a terminal"
+# on_terminal INPUT COMMAND...: with a terminal of its own, on which that is typed; what is to be
+# seen there goes into $OUTPUT.
+on_terminal() {
+	local input=$1 status=0
+	shift
+	SHOWN=
+	mkfifo "$AWAY/typed"
+	# It stays open: the end is for the command to tell.
+	exec 7<>"$AWAY/typed"
+	# shellcheck disable=SC2059 # it has what cannot be typed here
+	printf "$input" >&7
+	script -qec "$(printf '%q ' "$@")" /dev/null <&7 2>&1 | tr -d '\r' >"$OUTPUT" || status=$?
+	exec 7>&-
+	rm "$AWAY/typed"
+	return "$status"
+}
+# A shell in a guest, between two looks at the terminal.
+cat >"$AWAY/interactive" <<END
+stty rows 33 columns 111
+printf '\nsettings %s\n' "\$(stty -g)"
+"$TOP/tools/testing/vm/run.sh" --interactive --timeout 120 -- exec bash
+status=\$?
+printf '\nsettings %s\n' "\$(stty -g)"
+exit \$status
+END
+same_settings() {
+	local settings
+	settings=$(grep '^settings .*:' "$OUTPUT")
+	[ "$(wc -l <<<"$settings")" -eq 2 ] && [ "$(sort -u <<<"$settings" | wc -l)" -eq 1 ]
+}
+# typed INPUT STATUS: that it ends so where that is typed.
+typed() {
+	local status=0
+	on_terminal "$1" bash "$AWAY/interactive" || status=$?
+	[ "$status" -eq "$2" ] && return
+	echo "# it ended with status $status; on the terminal was:"
+	sed 's/^/#   /' "$OUTPUT"
+	return 1
+}
+# shellcheck disable=SC2016 # for the guest's shell
+verdict "its status is that of the shell" typed 'echo "it is $((6 * 7))"; stty size; : </dev/tty && echo "jobs work"; exit 5\n' 5
+verdict "what is typed is run" shows '^it is 42$'
+verdict "the guest's terminal is as large" shows '^33 111$'
+verdict "it is the terminal of the shell" shows '^jobs work$'
+verdict "the terminal is as before" same_settings
+verdict "Ctrl-A x stops the guest" typed 'sleep 1000\n\001x' 0
+verdict "that is told" shows '>> the guest was stopped$'
+verdict "the terminal is as before then" same_settings
+verdict "there is none without a terminal" guest 1 --interactive -- true
+verdict "that is told" shows '^error: --interactive needs a terminal$'
+
+say "what building.md says of a guest of one's own"
+tutorial() { "$TOP/scripts/enter" python3 "$TOP/tools/testing/tutorial.py" "$@"; }
+BUILDING=$TOP/Documentation/livepatch/building.md
+as_documented() {
+	tutorial script '$' "$BUILDING" >"$AWAY/commands"
+	(cd "$TOP" && HOME=$AWAY LIVEPATCH_CACHE=$CACHE bash "$AWAY/commands" >"$KEPT.printed")
+	tutorial check "$BUILDING" "$KEPT.printed" | sed 's/^/# /'
+	[ "${PIPESTATUS[0]}" -eq 0 ]
+}
+verdict "it is so, word for word" as_documented
+# shell STATUS COMMANDS [ARGUMENT]...: make shell without a terminal.
+shell() {
+	local wanted=$1 status=0
+	SHOWN=
+	echo "$2" | make --no-print-directory -C "$TOP" shell "${@:3}" >"$OUTPUT" 2>&1 || status=$?
+	[ "$status" -eq "$wanted" ]
+}
+verdict "a patch that is not there is an error" shell 2 true PATCH="$AWAY/none.ko"
+verdict "that is told" shows "^error: PATCH=$AWAY/none.ko: there is no such file or directory\$"
+verdict "so is a directory without one" shell 2 true PATCH="$AWAY/overlay"
+verdict "that is told" shows "^error: $AWAY/overlay has no .ko file: build the patch first"
+verdict "no commands are an error" shell 2 ''
+verdict "that is told" shows '^error: there is no terminal for a shell, and standard input has no commands$'
+
+say "the toolchain tree from another directory"
+enter() {
+	SHOWN=
+	(cd "$AWAY/overlay" && "$@") >"$OUTPUT" 2>&1
+}
+verdict "a script of the checkout runs from any directory" enter "$TOP/scripts/enter" "$TOP/tools/testing/harness/run.sh" --where
+verdict "in the checkout" shows "^$TOP\$"
+enter_fails() { ! enter "$@"; }
+verdict "another command does not" enter_fails "$TOP/scripts/enter" pwd
+verdict "what to do is told" shows "^error: the toolchain tree does not have the current directory $AWAY/overlay: with BIND=$AWAY/overlay it has"
+verdict "it does where that is bound" enter env BIND="$AWAY/overlay" "$TOP/scripts/enter" ls
+verdict "with what is there" shows '^word$'
+
+say "steps"
+logs_apart() {
+	step "harness: a step" "1 s" echo "$CACHE/somewhere/with/a/name/that/is/so/long/that/it/does/not/fit/into/a/line/of/a/terminal/last.ko" 2>/dev/null
+	[[ $STEP_LOG == *"$(key "$TOP")"* ]]
+}
+verdict "each checkout has logs of its own" logs_apart
+now_doing "$STEP_LOG" >"$OUTPUT"
+verdict "a long line keeps its beginning and its end" shows '^somewhere/with/.{15} \.\.\. .{48}last\.ko$'
 
 conclude

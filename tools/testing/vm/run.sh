@@ -22,6 +22,8 @@ usage() {
 		  --mem MB --smp N    default 1024 and 2
 		  --append ARGS       more kernel arguments
 		  --qemu-args ARGS    more QEMU arguments
+		  --interactive       COMMAND has the terminal that run.sh has; there, Ctrl-A x stops
+		                      the guest. --timeout 0 lets it run as long as it takes
 		  --silence SECONDS   stop the guest when its console says nothing for that long
 		  --save DIR          end when COMMAND calls /.vm/pause, and keep the guest in DIR
 		  --restore DIR       go on with a guest that was kept, in place of booting one;
@@ -55,6 +57,7 @@ MEM=1024
 SMP=2
 APPEND=
 QEMU_ARGS=()
+INTERACTIVE=
 SILENCE=
 SAVE=
 RESTORE=
@@ -72,6 +75,11 @@ while [ $# -gt 0 ]; do
 	--)
 		shift
 		break
+		;;
+	--interactive)
+		INTERACTIVE=1
+		shift
+		continue
 		;;
 	--variant | --guest | --kernel | --overlay | --timeout | --console-log | --mem | --smp | --append | --qemu-args | \
 		--silence | --save | --restore)
@@ -96,6 +104,8 @@ while [ $# -gt 0 ]; do
 done
 [ $# -gt 0 ] || die "no command to run (see --help)"
 [ -z "$SAVE" ] || [ -z "$RESTORE" ] || die "a guest is either saved or restored"
+[ -z "$INTERACTIVE" ] || [ -z "$SAVE$RESTORE" ] || die "an interactive guest is neither saved nor restored"
+[ -z "$INTERACTIVE" ] || { [ -t 0 ] && [ -t 1 ]; } || die "--interactive needs a terminal"
 [ -z "$RESTORE" ] || [ -e "$RESTORE/state" ] || die "no guest is kept in $RESTORE"
 # The toolchain tree may not have the current directory.
 [ -z "${CONFIG:-}" ] || CONFIG=$(absolute "$CONFIG")
@@ -115,12 +125,15 @@ GUEST=$("$TOP/scripts/guest.sh" "$FLAVOUR")
 WORK=$(mktemp -d "$CACHE/tmp/vm.XXXXXX")
 VM=
 WATCHER=
+TYPIST=
+SETTINGS=
 # shellcheck disable=SC2317,SC2329 # called by the trap
 cleanup() {
 	if [ -n "$VM" ]; then
-		kill "$VM" ${WATCHER:+"$WATCHER"} 2>/dev/null || true
+		kill "$VM" ${WATCHER:+"$WATCHER"} ${TYPIST:+"$TYPIST"} 2>/dev/null || true
 		wait "$VM" 2>/dev/null || true
 	fi
+	[ -z "$SETTINGS" ] || stty "$SETTINGS"
 	[ ! -e "$WORK/console" ] || cp "$WORK/console" "$CONSOLE_LOG"
 	rm -rf "$WORK"
 }
@@ -152,6 +165,7 @@ prepare_initrd() {
 	fi
 	echo "$PORT" >"$root/.vm/port"
 	echo "$TOKEN" >"$root/.vm/token"
+	[ -z "$INTERACTIVE" ] || stty size >"$root/.vm/interactive"
 	grep -v '^#' "$TOP/tools/testing/kernel-bugs" >"$root/.vm/kernel-bugs"
 	if [ $# -eq 1 ]; then
 		printf '%s\n' "$1"
@@ -214,7 +228,7 @@ QEMU+=(
 	-accel "$ACCEL" -cpu "$CPU" -m "$MEM" -smp "$SMP"
 	-nodefaults -display none -no-reboot
 	-chardev "file,id=console,path=$WORK/console"
-	-chardev stdio,id=output,signal=off
+	-chardev "stdio,id=output,signal=off${INTERACTIVE:+,mux=on}"
 	-kernel "$IMAGES/kernel" -initrd "$IMAGES/initrd"
 	-append "console=$CONSOLE panic=-1 oops=panic printk.devkmsg=on log_buf_len=4M $APPEND"
 	"${QEMU_ARGS[@]}"
@@ -282,6 +296,13 @@ watch() {
 	done
 }
 
+# type_in: passes on what is typed, once somebody in the guest reads it.
+type_in() {
+	until [ -n "$(said '\(ready\)')" ]; do sleep 0.3; done
+	stty raw -echo <&6
+	exec cat <&6 >&4
+}
+
 # report MESSAGE: what went wrong, and the console's last words.
 report() {
 	{
@@ -313,9 +334,21 @@ boot() {
 	VM=$!
 	watch "$VM" 4>&- &
 	WATCHER=$!
+	if [ -n "$INTERACTIVE" ]; then
+		SETTINGS=$(stty -g)
+		# What runs in the background has no standard input.
+		exec 6<&0
+		type_in &
+		TYPIST=$!
+	fi
 	ended=0
 	wait "$VM" || ended=$?
 	VM=
+	if [ -n "$INTERACTIVE" ]; then
+		kill "$TYPIST" 2>/dev/null || true
+		stty "$SETTINGS"
+		SETTINGS=
+	fi
 	[ -z "$WATCHER" ] || kill "$WATCHER" 2>/dev/null || true
 	wait "$READER" || true
 }
@@ -345,6 +378,9 @@ elif [ -e "$WORK/silent" ]; then
 elif [ -n "$panic" ]; then
 	report "the guest crashed after $((SECONDS - start)) s: $panic"
 	exit 125
+elif [ -n "$INTERACTIVE" ] && [ -z "$status" ] && [ "$ended" -eq 0 ]; then
+	say "the guest was stopped"
+	exit
 elif [ -n "$SAVE" ] && [ "$status" = 0 ]; then
 	report "the command has ended without calling /.vm/pause"
 	exit 125

@@ -36,7 +36,8 @@ pub enum Problem {
     /// It is one of livepatch's own, whose exports are not known.
     #[error(
         "{}: livepatch.ko exports it, but the Module.symvers of livepatch.ko was not given\n    \
-         build livepatch.ko, then give the file with --symvers",
+         build livepatch.ko for the kernel, then name the file in LIVEPATCH_SYMVERS= for make, or \
+         give it to klp convert with --symvers",
         Text(symbol)
     )]
     Api {
@@ -123,7 +124,8 @@ pub enum Problem {
     /// The object is not known, and so neither are its files.
     #[error(
         "{stated}: the symbols of {} were not given, which tell the files that they are from\n    \
-         give them with --kernel or --module", stated.object
+         name the kernel in KLP_KERNEL= for make, a module in KLP_TARGETS of the Makefile, or give \
+         them to klp convert with --kernel or --module", stated.object
     )]
     UnknownObject {
         /// What the author states.

@@ -18,6 +18,7 @@ fn new_on(root: &str, dir: &Path, words: &str) -> Assert {
     Command::cargo_bin("klp")
         .unwrap()
         .current_dir(dir)
+        .env_remove("KDIR")
         .args(["--root", root, "new"])
         .args(words.split_whitespace())
         .assert()

@@ -108,6 +108,7 @@ impl Machine {
         Command::cargo_bin("klp")
             .unwrap()
             .current_dir(&self.dir)
+            .env_remove("KDIR")
             .args(["--root", "root", "new", "p"])
             .args(words.split_whitespace())
             .assert()
@@ -144,6 +145,7 @@ fn target(arch: Arch) -> Module {
     module.source("target.c", TARGET)
 }
 
+#[track_caller]
 fn has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
@@ -402,6 +404,69 @@ fn a_file_without_types_is_refused() {
         &told,
         &["nothing() of vmlinux: type unknown: /sys/kernel/btf/vmlinux: its BTF cannot be read"],
     );
+}
+
+#[test]
+fn the_types_of_another_kernel_are_not_taken() {
+    let machine = Machine::with_btf();
+    machine.run("cp", "kernel.btf root/sys/kernel/btf/vmlinux");
+    let out = |words: &str, kdir: Option<&str>| {
+        let _ = fs::remove_dir_all(machine.dir.path().join("p"));
+        let mut command = Command::cargo_bin("klp").unwrap();
+        command.current_dir(&machine.dir).env_remove("KDIR");
+        command.envs(kdir.map(|kdir| ("KDIR", kdir)));
+        command
+            .args(["--root", "root", "new", "p"])
+            .args(words.split_whitespace());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (
+            output.status.success(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let running = "\ntypes from /sys/kernel/btf/vmlinux, of the running kernel 7.3.4\n";
+    let (_, told, _) = out("same", None);
+    has(&told, &[running]);
+
+    let kdir = |release: &str| {
+        fs::create_dir_all(machine.dir.path().join("kdir/include/config")).unwrap();
+        machine.write("kdir/include/config/kernel.release", format!("{release}\n"));
+    };
+    // That of the running kernel changes nothing.
+    kdir("7.3.4");
+    for (words, variable) in [
+        ("--kdir kdir same", None),
+        ("same", Some("kdir")),
+        ("same", Some("")),
+    ] {
+        has(&out(words, variable).1, &[running]);
+    }
+    kdir("7.2.1");
+    let unknown = "same() of vmlinux: type unknown: kdir is for the kernel 7.2.1, and has no types of it: give a vmlinux ";
+    for (words, variable) in [("--kdir kdir same", None), ("same", Some("kdir"))] {
+        let (done, told, missed) = out(words, variable);
+        assert!(done && !told.contains("types from"), "{told}");
+        has(&missed, &[unknown]);
+        has(&machine.read("p/p.c"), &["declare same() with its type"]);
+    }
+    has(
+        &out("--kdir kdir of_target --object target", None).2,
+        &["type unknown: give the file of the module, with --module\n"],
+    );
+    machine.run("cp", "vmlinux kdir/vmlinux");
+    let (_, told, missed) = out("same", Some("kdir"));
+    has(&told, &["\ntypes from kdir/vmlinux\n"]);
+    assert_eq!(missed, "");
+    // What is named counts first.
+    has(
+        &out("--kernel kernel.btf same", Some("kdir")).1,
+        &["\ntypes from kernel.btf\n"],
+    );
+    let (done, _, error) = out("--kdir root same", None);
+    assert!(!done);
+    has(&error, &["root is no prepared kernel tree"]);
 }
 
 #[test]

@@ -313,13 +313,18 @@ impl Case {
 
     /// The same, with more that it says of itself.
     fn module_with(&self, name: &str, livepatch: bool, more: &str) -> PathBuf {
+        self.module_for("9.9.9", name, livepatch, more)
+    }
+
+    /// The same, for a kernel of this release.
+    fn module_for(&self, release: &str, name: &str, livepatch: bool, more: &str) -> PathBuf {
         let info = if livepatch {
             "MODULE_INFO(livepatch, \"Y\");"
         } else {
             ""
         };
         let text = format!(
-            "MODULE_INFO(vermagic, \"9.9.9 SMP \");
+            "MODULE_INFO(vermagic, \"{release} SMP \");
              MODULE_INFO(parmtype, \"a:int\");
              MODULE_INFO(parm, \"b_c:what it is for\");
              {info}{more}"
@@ -331,12 +336,25 @@ impl Case {
     }
 
     /// Installs a livepatch for the kernel that runs.
-    fn install(&self, name: &str, more: &str) {
-        let file = self.module_with(name, true, more);
+    fn install(&self, name: &str, more: &str) -> PathBuf {
+        self.install_made_for("7.3.4-test", name, more)
+    }
+
+    /// The same, whichever kernel it is made for. One that is there already keeps its place.
+    fn install_made_for(&self, release: &str, name: &str, more: &str) -> PathBuf {
+        let file = self.module_for(release, name, true, more);
         let store = self.tree.0.join("var/lib/livepatch-rs/7.3.4-test/patches");
         fs::create_dir_all(&store).unwrap();
-        let number = fs::read_dir(&store).unwrap().count() + 1;
-        fs::rename(file, store.join(format!("{number:04}-{name}.ko"))).unwrap();
+        let entries = fs::read_dir(&store).unwrap();
+        let paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        let end = format!("-{name}.ko");
+        let path = paths
+            .iter()
+            .find(|path| path.to_str().unwrap().ends_with(&end))
+            .cloned()
+            .unwrap_or_else(|| store.join(format!("{:04}{end}", paths.len() + 1)));
+        fs::rename(file, &path).unwrap();
+        path
     }
 
     fn load(&self, args: load::Args) -> anyhow::Result<Outcome> {
@@ -484,6 +502,10 @@ fn patched() -> Case {
         "12 cat c\n7 a b (unreliable stack)\n8 dog [second]\nand 3 more\n",
     );
     tree.phase("second", "switched");
+    tree.stat(12, "cat", 'D', 0x40_0000);
+    tree.write("proc/12/wchan", "io_schedule");
+    tree.stat(8, "dog", 'S', 0x40_0000);
+    tree.write("proc/8/wchan", "0");
     case.install(
         "first",
         "MODULE_INFO(description, \"Fixes d\"); MODULE_INFO(version, \"1.2\");
@@ -561,10 +583,13 @@ fn status_tells_all() {
          \x20 vmlinux: patched\n\
          \x20   c,1: out of effect, but for 6 tasks\n\
          \x20 out of effect, but for 6 tasks:\n\
-         \x20   12 cat in c()\n\
+         \x20   12 cat in c() (sleeping uninterruptibly in io_schedule())\n\
          \x20   7 a b with a stack that is not reliable\n\
-         \x20   8 dog in the code of second\n\
-         \x20   and 3 more\n"
+         \x20   8 dog in the code of second (sleeping)\n\
+         \x20   and 3 more\n\
+         \x20 'klp signal second' interrupts 8.\n\
+         \x20 No signal interrupts 12: what it sleeps for has to come (/proc/PID/stack shows where), and 'kill -9' ends some of these sleeps.\n\
+         \x20 'klp force second' is the last resort: tasks in the way go on in the patch's functions while all others call the original ones. The module of this patch can never be removed.\n"
     );
 }
 
@@ -790,6 +815,40 @@ fn status_tells_what_the_file_of_the_same_build_says() {
 }
 
 #[test]
+fn status_tells_that_another_build_is_installed() {
+    let case = patched();
+    case.tree.write("sys/module/first/srcversion", "ABCE\n");
+    has(
+        &status_text(&case, Some("first")),
+        &["\nfirst: enabled, order 1, replace no, another build is installed\n\
+           \x20 the next boot loads the installed build; 'klp load --replace-loaded first' loads it now\n"],
+    );
+    case.out.0.borrow_mut().clear();
+    let args = status::Args {
+        patch: Some("first".to_owned()),
+        json: true,
+    };
+    status::run(&args, &mut case.context()).unwrap();
+    has(&case.out.text(), &["\"is_installed_build\": false"]);
+}
+
+#[test]
+fn status_tells_that_the_kernel_keeps_a_module() {
+    let case = patched();
+    let said = |lines: &[&str]| {
+        case.tree.modules(lines);
+        case.out.0.borrow_mut().clear();
+        status_text(&case, Some("gone_patch"))
+    };
+    let kept = "gone_patch: disabled\n  the kernel keeps its module: ";
+    has(&said(&["gone_patch 16384 1 - Live 0x0 (OK)"]), &[kept]);
+    for line in ["0 -", "1 user,"] {
+        let text = said(&[&format!("gone_patch 16384 {line} Live 0x0 (OK)")]);
+        assert!(!text.contains("keeps"), "{text}");
+    }
+}
+
+#[test]
 fn status_tells_what_is_installed_only() {
     let case = Case::new();
     case.install("spare", "MODULE_INFO(description, \"For later\");");
@@ -836,7 +895,7 @@ fn without_phases_nothing_is_said_of_them() {
     has(
         &text,
         &[
-            "\n    c,1: it is not known whether it is in effect\n  in the way:\n    12 cat in c()\n",
+            "\n    c,1: it is not known whether it is in effect\n  in the way:\n    12 cat in c() (sleeping ",
             "and 3 more",
         ],
     );
@@ -908,10 +967,12 @@ fn tasks_of_mainline_are_asked_for_their_state_and_stack() {
     tree.task(21, "1", "done", stack);
     tree.task(22, "-1", "new", stack);
     tree.task(3, "0", "running one", "");
+    tree.stat(3, "running one", 'R', 0x40_0000);
+    tree.write("proc/20/wchan", "msleep");
     let text = status_text(&case, Some("my_patch"));
     has(
         &text,
-        &["in the way:\n    3 running one not switched yet\n    20 cat in sleeper()\n"],
+        &["in the way:\n    3 running one not switched yet (running)\n    20 cat in sleeper() (sleeping in msleep())\n"],
     );
     assert!(!text.contains("done") && !text.contains("new"), "{text}");
 }
@@ -929,7 +990,7 @@ fn names_and_descriptions_do_not_move_the_cursor() {
     has(
         &text,
         &[
-            &format!("    20 {name} not switched yet\n"),
+            &format!("    20 {name} not switched yet (sleeping)\n"),
             "  description: a\\u{1b}[2J\\nb\n",
         ],
     );
@@ -1254,15 +1315,24 @@ fn on_a_terminal_progress_is_one_line_that_fits() {
 fn only_processes_that_can_be_are_interrupted() {
     let case = Case::new();
     case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
-    let names = ["cat", "kthread", "stopped", "init", "other now", "a) b"];
-    for (pid, name) in [20, 21, 22, 1, 23, 24].into_iter().zip(names) {
+    let names = [
+        "cat",
+        "kthread",
+        "stopped",
+        "init",
+        "other now",
+        "a) b",
+        "disk",
+    ];
+    for (pid, name) in [20, 21, 22, 1, 23, 24, 26].into_iter().zip(names) {
         case.tree.stat(pid, name, 'S', 0x40_0000);
     }
+    case.tree.stat(26, "disk", 'D', 0x40_0000);
     case.tree.stat(21, "kthread", 'S', 0x20_8040);
     case.tree.stat(22, "stopped", 'T', 0x40_0000);
     case.tree.blockers(
         "first",
-        "20 cat f\n21 kthread f\n22 stopped f\n1 init f\n23 before f\n24 a) b f\n25 gone f\n",
+        "20 cat f\n21 kthread f\n22 stopped f\n1 init f\n23 before f\n24 a) b f\n25 gone f\n26 disk f\n",
     );
     let mut how = for_seconds(2.5);
     how.signal = true;
@@ -1282,14 +1352,26 @@ fn signal_interrupts_once_and_says_whom() {
         case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
         case.tree.stat(20, "cat", 'S', 0x40_0000);
         case.tree.stat(21, "kthread", 'S', 0x20_8040);
-        case.tree.blockers("first", "20 cat f\n21 kthread f\n");
+        case.tree.stat(22, "dd", 'D', 0x40_0000);
+        case.tree
+            .blockers("first", "20 cat f\n21 kthread f\n22 dd f\n23 gone f\n");
         let outcome = signal::run(&signal_args(name), &mut case.context());
         assert_eq!(outcome.unwrap(), Outcome::Done);
         assert_eq!(case.told(), ["interrupt 20"]);
-        assert_eq!(case.out.text(), "interrupted: 20 cat in f()\n");
+        assert_eq!(case.out.text(), "interrupted: 20 cat in f() (sleeping)\n");
         has(
             &case.err.text(),
-            &["cannot be interrupted, as they are threads of the kernel, stopped, or gone: 21 kthread in f()\n"],
+            &[
+                "not interrupted: 21 kthread in f() (kernel thread, sleeping); 22 dd in f() (sleeping uninterruptibly); 23 gone in f()\n",
+                "No signal interrupts 22: ",
+                "No signal of a user reaches 21: ",
+                "'klp force first' is the last resort",
+            ],
+        );
+        assert!(
+            !case.err.text().contains("klp signal"),
+            "{}",
+            case.err.text()
         );
     }
 }
@@ -1427,7 +1509,7 @@ fn changes_need_root() {
         ("enable", enable::run(&enable_args("p"), context)),
         ("disable", disable::run(&disable_args("p"), context)),
         ("force", force::run(&force_args, context)),
-        ("prune", prune::run(&prune::Args {}, context)),
+        ("prune", prune::run(&prune::Args { json: false }, context)),
         ("signal", signal::run(&signal_args(None), context)),
         ("wait --signal", wait::run(&signal, context)),
     ] {
@@ -1878,7 +1960,7 @@ fn what_a_patch_replaces_is_removed_if_asked() {
 fn prune_removes_what_is_not_in_effect() {
     let case = Case::new();
     replaces(&case.tree).unwrap();
-    let prune = || prune::run(&prune::Args {}, &mut case.context());
+    let prune = || prune::run(&prune::Args { json: false }, &mut case.context());
     assert_eq!(prune().unwrap(), Outcome::Done);
     assert_eq!(case.told(), ["remove older"]);
     assert_eq!(case.out.text(), "older is removed\n");
@@ -1895,11 +1977,36 @@ fn what_cannot_be_removed_keeps_no_other_module() {
     case.tree
         .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
     case.on_remove(|_| Err(Errno::PERM.into()));
-    let outcome = prune::run(&prune::Args {}, &mut case.context());
+    let outcome = prune::run(&prune::Args { json: false }, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::Failed);
     assert_eq!(case.told(), ["remove a", "remove b"]);
     assert_eq!(case.out.text(), "b is removed\n");
     has(&case.err.text(), &["error: the module a cannot be removed"]);
+}
+
+#[test]
+fn prune_tells_in_json_what_is_removed() {
+    let case = Case::new();
+    case.tree
+        .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
+    case.on_remove(|_| Err(Errno::PERM.into()));
+    let prune = || {
+        case.out.0.borrow_mut().clear();
+        let outcome = prune::run(&prune::Args { json: true }, &mut case.context());
+        let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+        (outcome.unwrap(), json)
+    };
+    let (outcome, json) = prune();
+    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(json["schema"], 1);
+    assert_eq!(json["removed"], serde_json::json!(["b"]));
+    assert_eq!(json["kept"][0]["name"], "a");
+    let error = json["kept"][0]["error"].as_str().unwrap();
+    has(error, &["the module a cannot be removed"]);
+
+    case.tree.modules(&[]);
+    let nothing = serde_json::json!({ "schema": 1, "removed": [], "kept": [] });
+    assert_eq!(prune(), (Outcome::Done, nothing));
 }
 
 #[test]
@@ -1946,6 +2053,8 @@ fn those_that_wait_tell_the_phase() {
     case.tree.mainline();
     case.tree.blockers("my_patch", "204 cat foo_read\n");
     case.tree.phase("my_patch", "switched");
+    case.tree.stat(204, "cat", 'S', 0x40_0000);
+    case.tree.write("proc/204/wchan", "pipe_read");
     let mut args = load_args(&case.module("my_patch", true));
     args.transition = no_time();
     case.on_insert(|tree| {
@@ -1973,11 +2082,11 @@ fn those_that_wait_tell_the_phase() {
 
     for reverse in ["disable", "enable"] {
         let advice = format!(
-            "\nIt ends by itself when no task is in the way any more. 'klp status my_patch' names these tasks, 'klp signal my_patch' interrupts them, 'klp wait my_patch' waits for the end, and 'klp {reverse} my_patch' reverses the transition.\n"
+            "\nIt ends by itself when no task is in the way any more. 'klp status my_patch' names these tasks, 'klp wait my_patch' waits for the end, and 'klp {reverse} my_patch' reverses the transition.\n'klp signal my_patch' interrupts 204.\n"
         );
         assert_eq!(case.err.text().matches(&advice).count(), 2);
     }
-    let tail = "effect, but for 1 task: 204 cat in foo_read()";
+    let tail = "effect, but for 1 task: 204 cat in foo_read() (sleeping in pipe_read())";
     let text = case.err.text();
     let told: Vec<&str> = text
         .lines()
@@ -2056,30 +2165,17 @@ fn with_installed(names: &[&str]) -> Case {
     let case = Case::new();
     case.tree.mainline();
     case.tree.write("proc/cmdline", "quiet\n");
-    for (number, name) in (1..).zip(names) {
-        install(&case, number, name, "7.3.4-test");
+    for name in names {
+        case.install(name, "");
     }
     case
-}
-
-/// Puts a patch among those for the running kernel, whichever it is made for.
-fn install(case: &Case, number: u32, name: &str, release: &str) -> PathBuf {
-    let infos =
-        format!("MODULE_INFO(livepatch, \"Y\"); MODULE_INFO(vermagic, \"{release} SMP \");");
-    let bytes = Module::new(Arch::X86_64, name)
-        .source("a.c", &infos)
-        .build();
-    let directory = case.tree.0.join("var/lib/livepatch-rs/7.3.4-test/patches");
-    fs::create_dir_all(&directory).unwrap();
-    let path = directory.join(format!("{number:04}-{name}.ko"));
-    fs::write(&path, bytes).unwrap();
-    path
 }
 
 fn boot(case: &Case, timeout: u64, no_reverse: bool) -> Outcome {
     let args = boot::Args {
         timeout: Duration::from_secs(timeout),
         no_reverse,
+        limit: Duration::MAX,
     };
     boot::run(&args, &mut case.context()).unwrap()
 }
@@ -2095,8 +2191,8 @@ fn hangs(name: &'static str) -> impl Fn(&Tree) -> io::Result<()> {
 #[test]
 fn boot_loads_patches_in_their_order_whatever_becomes_of_those_before() {
     let case = with_installed(&["c", "damaged", "a", "foreign", "b"]);
-    install(&case, 4, "foreign", "7.3.5-test");
-    let damaged = install(&case, 2, "damaged", "7.3.4-test");
+    case.install_made_for("7.3.5-test", "foreign", "");
+    let damaged = case.install("damaged", "");
     fs::write(damaged, "damaged").unwrap();
     case.on_insert(enables("c"));
     case.on_insert(fails(Errno::INVAL, ""));
@@ -2214,6 +2310,65 @@ fn boot_leaves_alone_what_a_later_patch_replaces() {
     assert_eq!(case.told(), ["insert []"; 3]);
 }
 
+/// A patch that replaces all earlier ones, by its file.
+const REPLACING: &str = "
+struct klp_patch { void *mod, *objs, *states; _Bool replace; };
+int klp_enable_patch(struct klp_patch *);
+static char objects[128];
+static struct klp_patch patch = { objects, objects, 0, 1 };
+int __attribute__((section(\".init.text\"))) init_module(void) { return klp_enable_patch(&patch); }
+";
+
+#[test]
+fn where_the_kernel_does_not_say_what_replaces_the_file_does() {
+    let replaces = |tree: &Tree| {
+        replaces(tree)?;
+        tree.remove_patch("older");
+        fs::remove_file(tree.0.join("sys/kernel/livepatch/newer/replace"))
+    };
+    let case = with_installed(&["older"]);
+    case.install("newer", REPLACING);
+    case.on_insert(enables("older"));
+    case.on_insert(replaces);
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled\n";
+    has(&case.out.text(), &[line]);
+    assert_eq!(boot(&case, 60, false), Outcome::Done);
+    let line = "  older: disabled, as newer replaces it\n  newer: enabled already\n";
+    has(&case.out.text(), &[line]);
+    assert_eq!(case.told(), ["insert []"; 2]);
+
+    // As for klp load.
+    let case = Case::new();
+    case.tree.mainline();
+    case.tree.patch("older", 1, 0, &["vmlinux/f,1"]);
+    case.on_insert(replaces);
+    let mut args = load_args(&case.module_with("newer", true, REPLACING));
+    args.prune = true;
+    assert_eq!(case.load(args).unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["insert []", "remove older"]);
+}
+
+#[test]
+fn boot_begins_with_no_other_patch_when_its_time_is_up() {
+    let case = with_installed(&["a", "b", "c"]);
+    case.tree.patch("c", 1, 0, &["vmlinux/f,1"]);
+    let args = boot::Args {
+        timeout: Duration::from_secs(60),
+        no_reverse: false,
+        limit: Duration::ZERO,
+    };
+    let outcome = boot::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    assert_eq!(case.told(), [""; 0]);
+    let late = "not loaded, as those before it took 0 s: 'klp boot' loads it";
+    has(
+        &case.out.text(),
+        &[&format!("  a: {late}\n  b: {late}\n  c: enabled already\n")],
+    );
+    has(&case.err.text(), &["2 are not enabled"]);
+}
+
 #[test]
 fn boot_tells_what_was_enabled_before_and_is_replaced_now() {
     let case = with_installed(&["older", "newer"]);
@@ -2293,6 +2448,7 @@ fn what_changes_the_system_goes_on_where_nobody_reads() {
     let args = boot::Args {
         timeout: Duration::from_secs(60),
         no_reverse: false,
+        limit: Duration::MAX,
     };
     let outcome = boot::run(&args, &mut case.unread());
     assert_eq!(outcome.unwrap(), Outcome::Failed);
@@ -2426,6 +2582,8 @@ fn force_asks_first() {
     );
     assert_eq!(case.tree.get("my_patch", "force"), "");
     has(&case.err.text(), &["can never be removed"]);
+    let kept = "Until the next boot, the kernel keeps what cannot be removed any more, and takes no other build of it: my_patch\n";
+    assert!(!case.err.text().contains(kept));
 
     for answer in [Some("yes\n"), None] {
         case.tree.set("my_patch", "force", "");
@@ -2437,6 +2595,7 @@ fn force_asks_first() {
         assert_eq!(run(&args, answer).unwrap(), Outcome::Done);
         end.join().unwrap();
     }
+    assert_eq!(case.err.text().matches(kept).count(), 2);
 
     case.tree.set("my_patch", "force", "");
     has(
@@ -2444,6 +2603,31 @@ fn force_asks_first() {
         &["nothing to force"],
     );
     assert_eq!(case.tree.get("my_patch", "force"), "");
+}
+
+#[test]
+fn force_names_what_stays() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 0, &["vmlinux/f,1"]);
+    case.tree.patch("second", 1, 1, &["vmlinux/f,1"]);
+    let force = |name: &'static str| {
+        let args = force::Args {
+            patch: name.to_owned(),
+            yes: true,
+        };
+        case.tree.set(name, "force", "");
+        case.tree.set(name, "transition", "1\n");
+        let end = case.tree.once((name, "force", "1"), move |tree| {
+            tree.set(name, "transition", "0\n");
+        });
+        force::run(&args, &mut case.context()).unwrap();
+        end.join().unwrap();
+        case.err.text()
+    };
+    let said = force("second");
+    assert!(!said.contains("Until the next boot"), "{said}");
+    case.tree.set("second", "replace", "1\n");
+    has(&force("second"), &["takes no other build of it: first\n"]);
 }
 
 //

@@ -37,10 +37,22 @@ end() {
 	wait_for 30 naps_are mixed 0 "$2" || fail "not $2 naps have been forced: $(</proc/klp_test_naps)"
 }
 
-# stays MODULE: and is not counted as left behind.
+# klp_says STATUS REGEX ARGUMENT...: klp ends so, and says that.
+klp_says() {
+	local status=0 output
+	output=$(klp "${@:3}" 2>&1) || status=$?
+	expect_eq "the status of klp ${*:3}, which said '$output'" "$status" "$1"
+	grep -Eq -- "$2" <<<"$output" || fail "klp ${*:3} has no line with '$2'; it said: $output"
+}
+
+# stays MODULE: klp says that, and it is not counted as left behind.
 stays() {
 	unload klp_test_naps
 	unload klp_test_target
+	klp_says 0 '^  the kernel keeps its module: .* until the next boot if its transition was forced$' status "$1"
+	klp_says 0 '^ +"is_kept": true,$' status --json "$1"
+	klp_says 1 "^error: $1 is disabled, but its module cannot be removed: there is a reference to it. If 'klp force'" \
+		unload "$1"
 	for _ in 1 2 3; do
 		sleep 1
 		unload_refused "$1"
@@ -114,7 +126,9 @@ replacing() {
 	load klp_test_nap_patch_2 replace=1
 	switched klp_test_nap_patch_2
 	both_run 2
-	force klp_test_nap_patch_2
+	klp_says 0 '^Until the next boot, the kernel keeps .* takes no other build of it: klp_test_nap_patch_1$' \
+		force --yes klp_test_nap_patch_2
+	expect_log "forcing remaining tasks to the patched state"
 	both_run 2
 	napping 1 1
 	end 1 1

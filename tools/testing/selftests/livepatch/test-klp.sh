@@ -7,10 +7,14 @@
 . "$(dirname "$0")/functions.sh"
 
 PATCH=klp_test_sleeper_patch
+ENTER=klp_test_enter_patch
 TARGET=/sys/module/klp_test_target/parameters
 SAMPLE=$MODULES/livepatch-sample.ko
 SLEEPER=$MODULES/$PATCH.ko
 PLACE=/lib/modules/$(uname -r)/extra
+
+# What klp says of a task that cannot be interrupted in klp_test_sleeper(): it sleeps in bits.
+NAPS='sleeping uninterruptibly.*|running'
 
 # The C core is there before anything is loaded.
 PEER=
@@ -49,9 +53,9 @@ begin_sleep() {
 # for the others, or out of it. The C core does not tell its phase.
 holds() {
 	if [ -n "$PEER" ]; then
-		echo "in the way: .*[0-9]+ cat in ($1)\(\)"
+		echo "in the way: .*[0-9]+ cat in ($1)\(\) \((sleeping|running)"
 	else
-		echo "[0-9] s, ${2:-in effect}, but for 1 task: [0-9]+ cat in ($1)\(\)"
+		echo "[0-9] s, ${2:-in effect}, but for 1 task: [0-9]+ cat in ($1)\(\) \((sleeping|running)"
 	fi
 }
 
@@ -179,7 +183,7 @@ held() {
 	says 3 '^ +"state": "enabling",$' wait --timeout 0 --json
 	says 3 "the time is up, and the transition goes on: $PATCH: enabling for [0-9]+ s" wait --timeout 1
 	says 0 "^ *$PATCH +enabling for [0-9]+ s" list
-	says 0 '[0-9]+ cat in klp_test_sleeper\(\)$' status
+	says 0 "[0-9]+ cat in klp_test_sleeper\(\) \($NAPS\)\$" status
 	says 0 '^ +"function": "klp_test_sleeper",$' status --json
 	says 0 '^ +"seconds": [0-9]+,$' status --json
 	says 3 "^$PATCH is loaded already, and enabling\$" load --timeout 1 "$SLEEPER"
@@ -220,7 +224,7 @@ test_case "klp wait --signal frees a transition from who can be interrupted" int
 signalled() {
 	begin_sleep klp_test_sleep signal_after=60000
 	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
-	says 0 "^interrupted: [0-9]+ cat in klp_test_sleeper\(\)$" signal
+	says 0 "^interrupted: [0-9]+ cat in klp_test_sleeper\(\) \((sleeping.*|running)\)$" signal
 	says 0 "" wait --timeout 9 $PATCH
 	unique 4242
 	says 0 "no livepatch is in transition" signal
@@ -228,6 +232,59 @@ signalled() {
 	expect_no_log "signaling remaining tasks"
 }
 test_case "klp signal frees a transition from who can be interrupted" signalled
+
+# told WHAT ADVICE: of the only task in the way of $ENTER, which no signal reaches.
+told() {
+	says 0 "^    [0-9]+ klp_[a-z_]+ .*\($1\)\$" status
+	says 0 "^  $2" status
+	says 1 "^not interrupted: [0-9]+ klp_[a-z_]+ .*\($1\)\$" signal
+	says 1 "^$2" signal
+	says 0 "^  'klp force [a-z_0-9]+' is the last resort: " status
+}
+
+vforked() {
+	core signal_after=60000
+	begin_tasks vfork
+	load $ENTER kind=vfork
+	switched $ENTER
+	told 'sleeping uninterruptibly in (wait_for_vfork_done|kernel_clone)\(\)' \
+		'No signal interrupts [0-9]+: what it sleeps for has to come'
+	kill -9 "$TASKS_PROCESS"
+	says 0 "" wait --timeout 20 $ENTER
+	exec {TASKS_INPUT}>&-
+	wait "$TASKS_PROCESS" || true
+}
+
+traced() {
+	core signal_after=60000
+	begin_tasks traced
+	load $ENTER kind=vfork
+	switched $ENTER
+	told 'stopped by its tracer' 'A debugger has stopped [0-9]+, and has to let it go on'
+	says 0 '^ +"state": "traced",$' status --json
+	end_tasks
+	says 0 "" wait --timeout 20 $ENTER
+}
+# What other tasks are in that make a process is not to be patched so on s390.
+if [ "$(uname -m)" = x86_64 ]; then
+	test_case "klp knows a task that waits for its child of vfork(), which kill -9 ends" vforked
+	test_case "klp knows a task that its tracer has stopped" traced
+fi
+
+kernel_thread() {
+	core signal_after=60000
+	load klp_test_naps
+	load klp_test_target
+	begin_nap thread-deaf
+	napping 0 1
+	load klp_test_nap_patch_1
+	switched klp_test_nap_patch_1
+	told 'kernel thread, sleeping uninterruptibly( in [a-z_]+\(\))?' 'No signal of a user reaches [0-9]+: '
+	says 0 '^ +"is_kernel_thread": true,$' status --json
+	release_naps
+	says 0 "" wait --timeout 20
+}
+test_case "klp knows a thread of the kernel" kernel_thread
 
 control_c() {
 	local waiting status=0
@@ -375,12 +432,12 @@ if [ -n "$PEER" ]; then
 else
 	in_effect() {
 		begin_sleep klp_test_sleep_deaf
-		says 3 "$PATCH: enabling for [0-9]+ s, in effect, but for 1 task: [0-9]+ cat in klp_test_sleeper\(\)\$" \
+		says 3 "$PATCH: enabling for [0-9]+ s, in effect, but for 1 task: [0-9]+ cat in klp_test_sleeper\(\) \($NAPS\)\$" \
 			load --timeout 5 "$SLEEPER" release=0
 		unique 4242
 		says 0 '^  in effect, but for 1 task:$' status $PATCH
 		says 0 '^    klp_test_sleeper,1: in effect, but for 1 task$' status $PATCH
-		says 0 '^    [0-9]+ cat in klp_test_sleeper\(\)$' status $PATCH
+		says 0 "^    [0-9]+ cat in klp_test_sleeper\(\) \($NAPS\)\$" status $PATCH
 		says 0 '^ +"phase": "switched",$' list --json
 		says 0 '^ +"more": 0$' status --json
 		echo 1 >"$TARGET/release"
@@ -390,7 +447,7 @@ else
 		# And the other way.
 		cat /proc/klp_test_sleep_deaf >/dev/null &
 		wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
-		says 3 "$PATCH: disabling for [0-9]+ s, out of effect, but for 1 task: [0-9]+ cat in (klp_test_sleeper|new_sleeper)\(\)\$" \
+		says 3 "$PATCH: disabling for [0-9]+ s, out of effect, but for 1 task: [0-9]+ cat in (klp_test_sleeper|new_sleeper)\(\) \($NAPS\)\$" \
 			disable --timeout 5 $PATCH
 		unique 42
 		says 0 '^  out of effect, but for 1 task:$' status $PATCH

@@ -90,6 +90,22 @@ pub fn is_prepared(directory: &Path) -> bool {
     directory.join(RELEASE).is_file()
 }
 
+/// The release of the kernel that a directory is for.
+///
+/// # Errors
+///
+/// Modules cannot be built against it.
+pub fn release(directory: &Path) -> Result<String> {
+    let text = fs::read_to_string(directory.join(RELEASE)).with_context(|| {
+        format!(
+            "{} is no prepared kernel tree: it has no {RELEASE}; run make modules_prepare there, or \
+             give another one with --kdir",
+            directory.display()
+        )
+    })?;
+    Ok(text.trim_end().to_owned())
+}
+
 /// What modules are built against.
 #[derive(Debug)]
 pub struct Kdir {
@@ -119,13 +135,7 @@ impl Kdir {
                 given.display()
             )
         })?;
-        let release = fs::read_to_string(path.join(RELEASE)).with_context(|| {
-            format!(
-                "{} is no prepared kernel tree: it has no {RELEASE}; run make modules_prepare \
-                 there, or give another one with --kdir",
-                given.display()
-            )
-        })?;
+        let release = release(given)?;
         let config = Config::read(&path.join(CONFIG))?;
         let machine = match (config.is_set("X86_64"), config.is_set("S390")) {
             (true, _) => Machine::X86_64,

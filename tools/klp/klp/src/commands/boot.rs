@@ -2,21 +2,20 @@
 
 //! `klp boot`: loads what is installed for the running kernel.
 
-use super::{installed, load};
+use super::{installed, load, state};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::ModuleFile;
 use crate::object_name::ObjectNameBuf;
-use crate::system::identity::Identity;
 use crate::system::patch_file::PatchFile;
 use crate::system::patches::{self, State};
-use crate::system::store::{Entry, Release, Store};
-use crate::system::{modules, support, System};
+use crate::system::store::{self, Entry, Release, Store};
+use crate::system::{identity, modules, support, System};
 use crate::transition::interrupt::Interrupted;
 use crate::transition::{seconds, TransitionArgs, WaitArgs};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The word on the kernel's command line with which no patch is loaded: the way out for a
 /// machine that a patch keeps from coming up.
@@ -53,6 +52,13 @@ pub struct Args {
     /// load those that come after it. Run klp boot again later to load them.
     #[arg(long)]
     pub no_reverse: bool,
+
+    /// Begin to load no other livepatch after that long
+    ///
+    /// So the command ends, however many livepatches cannot finish, before systemd ends it.
+    /// 'infinity' sets no limit.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "720")]
+    pub limit: Duration,
 }
 
 /// What became of a patch.
@@ -69,6 +75,8 @@ enum Fate {
     TimeIsUp,
     /// Another patch was in transition: it was not loaded.
     Held(String),
+    /// Those before it had taken too long: it was not loaded.
+    Late,
     /// What went wrong is told.
     Failed,
 }
@@ -84,19 +92,21 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         return Ok(Outcome::Done);
     }
     context.system.need_root("boot")?;
-    let release = Release::running(&context.system)?.context("cannot tell which kernel this is")?;
-    let store = Store::of(&context.system);
-    let entries = store.entries(&release)?;
+    let (release, entries) =
+        store::of_running(&context.system)?.context("cannot tell which kernel this is")?;
     if entries.is_empty() {
-        let text = installed::none_for(&store, &release)?;
+        let text = installed::none_for(&Store::of(&context.system), &release)?;
         context.console.result(&text)?;
         return Ok(Outcome::Done);
     }
     let replacing = replacing(&context.system, &entries)?;
     let mut fates = Vec::new();
+    let start = Instant::now();
     for (index, entry) in entries.iter().enumerate() {
         let by = replacing.clone().filter(|(last, _)| index < *last);
-        let fate = match load(args, context, &release, entry, by.map(|(_, name)| name)) {
+        let replaced = by.map(|(_, name)| name);
+        let is_late = start.elapsed() >= args.limit;
+        let fate = match load(args, context, &release, entry, replaced, is_late) {
             Ok(fate) => fate,
             Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
@@ -117,13 +127,17 @@ fn load(
     release: &Release,
     entry: &Entry,
     replaced: Option<ObjectNameBuf>,
+    is_late: bool,
 ) -> Result<Fate> {
     let name = entry.name.as_str();
     if patches::state(&context.system, name)? == Some(State::Enabled) {
-        return Ok(match is_other_build(&context.system, entry) {
-            true => Fate::OtherBefore,
-            false => Fate::Before,
-        });
+        // What cannot be told is told when it is to be loaded.
+        return Ok(
+            match identity::is_loaded(&context.system, name, &entry.path) {
+                Some(false) => Fate::OtherBefore,
+                _ => Fate::Before,
+            },
+        );
     }
     // It would take effect over what came after it.
     if let Some(by) = replaced {
@@ -131,6 +145,9 @@ fn load(
     }
     if let Some(other) = patches::in_transition(&context.system, name)? {
         return Ok(Fate::Held(other));
+    }
+    if is_late {
+        return Ok(Fate::Late);
     }
     let patch = PatchFile::read(&entry.path)?;
     ensure!(
@@ -167,14 +184,6 @@ fn load(
     })
 }
 
-/// Whether the patch of this name that is loaded is not the one that is installed.
-fn is_other_build(system: &System, entry: &Entry) -> bool {
-    let loaded = Identity::of_loaded(system, entry.name.as_str());
-    // What cannot be read is told when it is to be loaded.
-    ModuleFile::read(&entry.path)
-        .is_ok_and(|file| Identity::of_file(&file).is_same(&loaded) == Some(false))
-}
-
 /// Loads a module that a patch uses.
 fn modprobe(module: &str) -> Result<()> {
     let output = Command::new("modprobe").arg(module).output();
@@ -190,8 +199,14 @@ fn modprobe(module: &str) -> Result<()> {
 /// The last patch that is enabled and replaces all earlier ones, and its place.
 fn replacing(system: &System, entries: &[Entry]) -> Result<Option<(usize, ObjectNameBuf)>> {
     for (index, entry) in entries.iter().enumerate().rev() {
-        let patch = patches::one(system, entry.name.as_str())?;
-        if patch.is_some_and(|one| one.state == State::Enabled && one.replace == Some(true)) {
+        let name = entry.name.as_str();
+        // Kernels before 6.11 do not tell.
+        let file = || match identity::is_loaded(system, name, &entry.path) {
+            Some(false) => None,
+            _ => ModuleFile::read(&entry.path).ok()?.replaces(),
+        };
+        let patch = patches::one(system, name)?;
+        if patch.is_some_and(|one| one.state == State::Enabled && one.replaces(file)) {
             return Ok(Some((index, entry.name.clone())));
         }
     }
@@ -214,7 +229,7 @@ fn summarize(
         let state = state(&context.system, entry.name.as_str())?;
         let is_enabled = state == Some(State::Enabled);
         // Whether it was loaded now or before.
-        let was_enabled = !matches!(fate, Fate::Failed | Fate::Held(_));
+        let was_enabled = !matches!(fate, Fate::Failed | Fate::Held(_) | Fate::Late);
         if let (true, false, Some((last, by))) = (was_enabled, is_enabled, &replacing) {
             if index < *last {
                 fate = Fate::Replaced(by.clone());
@@ -248,15 +263,6 @@ fn summarize(
     Ok(Outcome::Failed)
 }
 
-/// The state of a patch; `None` where it is not loaded.
-fn state(system: &System, name: &str) -> Result<Option<State>> {
-    let state = patches::state(system, name)?;
-    if state.is_none() && modules::find(system, name)?.is_some() {
-        return Ok(Some(State::Disabled));
-    }
-    Ok(state)
-}
-
 impl Fate {
     /// What there is to say of a patch that is in this state now, after that.
     fn remark(&self, name: &ObjectNameBuf, state: Option<State>, args: &Args) -> String {
@@ -267,6 +273,10 @@ impl Fate {
             ),
             (Fate::Replaced(by), _) => format!(", as {by} replaces it"),
             (Fate::Held(other), _) => format!(", as {other} was in transition"),
+            (Fate::Late, _) => format!(
+                ", as those before it took {} s: 'klp boot' loads it",
+                args.limit.as_secs_f64()
+            ),
             (Fate::TimeIsUp, Some(State::Enabled)) => String::new(),
             (Fate::TimeIsUp, Some(State::Enabling)) => ": the transition goes on".to_owned(),
             (Fate::TimeIsUp, Some(State::Disabling)) => {

@@ -2,7 +2,7 @@
 
 //! `klp disable`: disables a livepatch, which stays loaded.
 
-use super::{find, Found, OutArgs};
+use super::{find, OutArgs};
 use crate::cli::{Context, Outcome};
 use crate::system::patches::State;
 use crate::transition::switch::{self, Ended};
@@ -49,9 +49,9 @@ pub(super) enum Out {
 /// Disables the patch of this name, and waits.
 pub(super) fn take_out(context: &mut Context, name: &str, how: &TransitionArgs) -> Result<Out> {
     match find(&context.system, name)? {
-        Found::Module | Found::Patch(State::Disabled) => return Ok(Out::Before),
-        Found::Patch(State::Disabling) => {}
-        Found::Patch(State::Enabled | State::Enabling) => {
+        State::Disabled => return Ok(Out::Before),
+        State::Disabling => {}
+        State::Enabled | State::Enabling => {
             set_enabled(&context.system, name, false)?;
         }
     }

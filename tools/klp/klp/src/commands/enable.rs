@@ -2,7 +2,7 @@
 
 //! `klp enable`: keeps a livepatch that is being disabled.
 
-use super::{completions, find, Found};
+use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::State;
@@ -32,19 +32,19 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("enable")?;
     let name = name_of_argument(&args.patch);
     match find(&context.system, &name)? {
-        Found::Patch(State::Enabled) => {
+        State::Enabled => {
             context
                 .console
                 .done(&format!("{name} was enabled already"))?;
             return Ok(Outcome::Done);
         }
-        Found::Patch(State::Enabling) => {}
-        Found::Patch(State::Disabling) => {
+        State::Enabling => {}
+        State::Disabling => {
             if !set_enabled(&context.system, &name, true)? {
                 return Err(disabled(&name));
             }
         }
-        Found::Patch(State::Disabled) | Found::Module => return Err(disabled(&name)),
+        State::Disabled => return Err(disabled(&name)),
     }
     let outcome = switch::see_enabled(context, &name, &args.transition)?;
     if outcome == Enabled::Reversed {

@@ -2,13 +2,14 @@
 
 //! `klp force`: ends a transition without waiting for who is in the way.
 
-use super::{completions, find, Found};
+use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
-use crate::system::patches::{self, State};
+use crate::system::patches::{self, Patch, State};
+use crate::system::System;
 use crate::transition::watch::{self, End};
-use crate::transition::WaitArgs;
-use anyhow::{bail, Result};
+use crate::transition::{advice, WaitArgs};
+use anyhow::{bail, Context as _, Result};
 use clap::Args as ClapArgs;
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// They go on in the old version of the functions, while all others call the new one: whether
 /// that is safe is for the author of the patch to say. The modules of patches that this takes out
-/// of effect can never be removed. It asks first; where it cannot, it wants --yes.
+/// of effect can never be removed, until the machine boots again: klp status tells which these are.
+/// It asks first; where it cannot, it wants --yes.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
@@ -36,13 +38,15 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("force")?;
     let name = name_of_argument(&args.patch);
-    let Found::Patch(state @ (State::Enabling | State::Disabling)) = find(&context.system, &name)?
-    else {
-        bail!("{name} is not in transition: there is nothing to force");
-    };
-    let replaces =
-        patches::one(&context.system, &name)?.is_some_and(|patch| patch.replace == Some(true));
-    context.console.note(&consequence(&name, state, replaces));
+    find(&context.system, &name)?;
+    let patch = patches::one(&context.system, &name)?
+        .filter(|patch| patch.state.is_transition())
+        .with_context(|| format!("{name} is not in transition: there is nothing to force"))?;
+    context.console.note(&format!(
+        "Forcing {name}: {}",
+        advice::costs_of_force(&patch)
+    ));
+    let stays = stay(&context.system, &patch)?;
     if !args.yes {
         match context.console.ask("Type yes to force it:")?.as_deref() {
             Some("yes") => {}
@@ -50,8 +54,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             None => bail!("nothing was done: without a terminal to ask on, --yes is needed"),
         }
     }
+    let mut ended = false;
     if let Err(error) = patches::write(&context.system, &name, "force", "1") {
-        let ended = !patches::state(&context.system, &name)?.is_some_and(State::is_transition);
+        ended = !patches::state(&context.system, &name)?.is_some_and(State::is_transition);
         if !ended {
             bail!("{name} cannot be forced: {error}");
         }
@@ -69,21 +74,24 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             pending.text
         ),
     }
+    if !(ended || stays.is_empty()) {
+        context.console.note(&format!(
+            "Until the next boot, the kernel keeps what cannot be removed any more, and takes no other build of it: {}",
+            stays.join(", ")
+        ));
+    }
     Ok(Outcome::Done)
 }
 
-fn consequence(name: &str, state: State, replaces: bool) -> String {
-    let (from, to) = match state {
-        State::Disabling => ("the patch's", "the original"),
-        _ => ("the original", "the patch's"),
-    };
-    let mut text = format!(
-        "Forcing {name}: tasks in the way go on in {from} functions while all others call {to} ones."
-    );
-    if state == State::Disabling {
-        text.push_str(" The module of this patch can never be removed.");
-    } else if replaces {
-        text.push_str(" The modules of the patches that it replaces can never be removed.");
-    }
-    text
+/// The patches whose modules can never be removed once the transition of this one was forced.
+fn stay(system: &System, patch: &Patch) -> Result<Vec<String>> {
+    Ok(match patch.state {
+        State::Disabling => vec![patch.name.clone()],
+        _ if patch.replace == Some(true) => patches::all(system)?
+            .into_iter()
+            .map(|one| one.name)
+            .filter(|name| *name != patch.name)
+            .collect(),
+        _ => Vec::new(),
+    })
 }

@@ -88,8 +88,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             let text = format!("{name} is loaded already, and {}", state.as_str());
             context.console.done(&text)?;
             return match state {
-                State::Enabled => after(context, &name, args),
-                _ => finish(context, &name, args),
+                State::Enabled => after(context, &file, args),
+                _ => finish(context, &file, args),
             };
         }
         Start::Replace => match take_out(context, &name, &args.transition)? {
@@ -133,7 +133,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             .console
             .note(&format!("the kernel is tainted now: {}", taints.join(", ")));
     }
-    finish(context, &name, args)
+    finish(context, &file, args)
 }
 
 /// Loads what is installed, as at boot.
@@ -141,6 +141,7 @@ fn load_installed(args: &Args, context: &mut Context) -> Result<Outcome> {
     let args = boot::Args {
         timeout: args.transition.limited().timeout.unwrap_or(Duration::MAX),
         no_reverse: !args.transition.reverse,
+        limit: Duration::MAX,
     };
     boot::run(&args, context)
 }
@@ -230,10 +231,11 @@ fn insert(system: &System, file: &ModuleFile, parameters: &CString) -> Result<()
 }
 
 /// Waits for the transition.
-fn finish(context: &mut Context, name: &str, args: &Args) -> Result<Outcome> {
+fn finish(context: &mut Context, file: &ModuleFile, args: &Args) -> Result<Outcome> {
+    let name = &file.name();
     let outcome = switch::see_enabled(context, name, &args.transition)?;
     match outcome {
-        Enabled::Yes => return after(context, name, args),
+        Enabled::Yes => return after(context, file, args),
         Enabled::NotYet => {}
         Enabled::Reversed => {
             removal::remove(&context.system, name)?;
@@ -244,9 +246,9 @@ fn finish(context: &mut Context, name: &str, args: &Args) -> Result<Outcome> {
 }
 
 /// Sees to what a patch that is in effect has replaced.
-fn after(context: &mut Context, name: &str, args: &Args) -> Result<Outcome> {
-    let patch = patches::one(&context.system, name)?;
-    if patch.is_none_or(|patch| patch.replace != Some(true)) {
+fn after(context: &mut Context, file: &ModuleFile, args: &Args) -> Result<Outcome> {
+    let patch = patches::one(&context.system, &file.name())?;
+    if !patch.is_some_and(|patch| patch.replaces(|| file.replaces())) {
         return Ok(Outcome::Done);
     }
     let replaced = prune::left_over(&context.system)?;

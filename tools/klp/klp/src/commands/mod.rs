@@ -30,9 +30,8 @@ pub mod wait;
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::{is_path, module_name, name_of_argument};
 use crate::system::patches::{self, State};
-use crate::system::store::{Release, Store};
 use crate::system::support::MODULE;
-use crate::system::{modules, System};
+use crate::system::{modules, store, System};
 use crate::transition::interrupt::{self, Interrupted};
 use crate::transition::TransitionArgs;
 use anyhow::{anyhow, bail, Context as _, Result};
@@ -115,27 +114,32 @@ fn each(
     Ok(outcome)
 }
 
-/// What there is under the name of a patch.
-enum Found {
-    /// A patch, in this state.
-    Patch(State),
-    /// The module of a patch that is disabled.
-    Module,
+/// The state of a patch. One of which nothing but the module is left is disabled; `None` where there
+/// is not even that, or where it is coming or going.
+fn state(system: &System, name: &str) -> Result<Option<State>> {
+    if let Some(state) = patches::state(system, name)? {
+        return Ok(Some(state));
+    }
+    Ok(match modules::find(system, name)? {
+        // It may have been inserted between the two looks.
+        Some(module) if module.is_livepatch() && module.is_live => {
+            Some(patches::state(system, name)?.unwrap_or(State::Disabled))
+        }
+        _ => None,
+    })
 }
 
+/// The state of the patch that a user names.
+///
 /// # Errors
 ///
 /// One that says what there is instead.
-fn find(system: &System, name: &str) -> Result<Found> {
-    if let Some(state) = patches::state(system, name)? {
-        return Ok(Found::Patch(state));
+fn find(system: &System, name: &str) -> Result<State> {
+    if let Some(state) = state(system, name)? {
+        return Ok(state);
     }
     match modules::find(system, name)? {
-        Some(module) if module.is_livepatch() && !module.is_live => Err(is_changing(name)),
-        // It may have been inserted between the two looks.
-        Some(module) if module.is_livepatch() => {
-            Ok(patches::state(system, name)?.map_or(Found::Module, Found::Patch))
-        }
+        Some(module) if module.is_livepatch() => Err(is_changing(name)),
         Some(_) if name == MODULE => {
             bail!("livepatch is no patch, but what loads them: rmmod removes it, when no patch is loaded")
         }
@@ -160,12 +164,11 @@ fn is_changing(name: &str) -> anyhow::Error {
 
 /// The file of the patch of this name that is installed for the running kernel.
 fn installed_file(system: &System, name: &str) -> Option<PathBuf> {
-    let release = Release::running(system).ok()??;
-    let entries = Store::of(system).entries(&release).ok()?.into_iter();
+    let (_, entries) = store::of_running(system).ok()??;
+    let mut entries = entries.into_iter();
     entries
-        .filter(|entry| entry.name.as_str() == name)
+        .find(|entry| entry.name.as_str() == name)
         .map(|entry| entry.path)
-        .next()
 }
 
 /// The file that a user names: by its path, or by the name of a patch that is installed for the

@@ -11,10 +11,10 @@ use crate::system::blockers::{self, Blockers, Place};
 use crate::system::effect::{Share, Stack};
 use crate::system::patches::{self, Function, Object, Patch, State};
 use crate::system::phase::{self, Phase};
-use crate::system::store::{Entry, Release, Store};
+use crate::system::store::{self, Entry};
 use crate::system::support::Core;
-use crate::system::{modules, System};
-use crate::transition::{in_the_way, watch};
+use crate::system::{identity, modules, System};
+use crate::transition::{advice, in_the_way, watch};
 use anyhow::Result;
 use serde::Serialize;
 use std::time::Duration;
@@ -52,6 +52,10 @@ pub struct PatchReport {
     pub state: &'static str,
     /// Whether it is loaded at every boot of this kernel; not where that is not known.
     pub installed: Option<bool>,
+    /// Whether the build that is loaded is the one that is installed, where both are there and tell.
+    pub is_installed_build: Option<bool>,
+    /// Of a disabled patch, whether the kernel keeps its module.
+    pub is_kept: Option<bool>,
     /// What it is for.
     pub description: Option<String>,
     /// Its module's version.
@@ -122,6 +126,9 @@ pub struct BlockersReport {
     /// What the transition has come to, and how many are in the way; for people.
     #[serde(skip)]
     pub text: String,
+    /// What can be done about them; for people.
+    #[serde(skip)]
+    pub advice: Vec<String>,
 }
 
 /// A task in the way.
@@ -137,6 +144,14 @@ pub struct TaskReport {
     pub function: Option<String>,
     /// The patch in whose code it is, if that is all that is known.
     pub module: Option<String>,
+    /// `running`, `sleeping`, `uninterruptible`, `stopped` or `traced`, where that is known.
+    pub state: Option<&'static str>,
+    /// Whether it is a thread of the kernel.
+    pub is_kernel_thread: Option<bool>,
+    /// The function of the kernel that it sleeps in.
+    pub waits_in: Option<String>,
+    /// Whether a signal gets it out of the way.
+    pub is_interruptible: Option<bool>,
     /// For people.
     #[serde(skip)]
     pub text: String,
@@ -174,8 +189,12 @@ impl Report {
         for module in modules {
             let known = patches.iter().any(|patch| patch.name == module.name);
             if module.is_livepatch() && module.is_live && !known {
+                let is_kept = module.is_kept();
                 let state = State::Disabled.as_str();
-                patches.push(PatchReport::without_patch(module.name, state));
+                patches.push(PatchReport {
+                    is_kept: Some(is_kept),
+                    ..PatchReport::without_patch(module.name, state)
+                });
             }
         }
         for patch in &mut patches {
@@ -183,6 +202,8 @@ impl Report {
             let entry = entries.find(|entry| entry.name.as_str() == patch.name);
             let path = entry.map(|entry| entry.path.as_path());
             patch.installed = installed.as_ref().map(|_| entry.is_some());
+            patch.is_installed_build =
+                path.and_then(|path| identity::is_loaded(system, &patch.name, path));
             patch.describe(About::of_loaded(system, &patch.name, path));
         }
         for entry in installed.into_iter().flatten() {
@@ -213,9 +234,8 @@ impl Report {
 
 /// What is installed for the running kernel; `None` where that cannot be read, which is told.
 fn installed(context: &mut Context) -> Option<Vec<Entry>> {
-    let release = Release::running(&context.system).ok()??;
-    match Store::of(&context.system).entries(&release) {
-        Ok(entries) => Some(entries),
+    match store::of_running(&context.system) {
+        Ok(found) => found.map(|(_, entries)| entries),
         Err(error) => {
             let text = format!("which patches are installed is not known: {error:#}");
             context.console.note(&text);
@@ -254,7 +274,7 @@ impl PatchReport {
             blockers: found
                 .blockers
                 .as_ref()
-                .map(|blockers| BlockersReport::new(patch.state, found.phase, blockers)),
+                .map(|blockers| BlockersReport::new(patch, found.phase, blockers)),
         });
         let object = |object: &Object| ObjectReport {
             name: object.name.clone(),
@@ -281,6 +301,8 @@ impl PatchReport {
             name,
             state,
             installed: None,
+            is_installed_build: None,
+            is_kept: None,
             description: None,
             version: None,
             srcversion: None,
@@ -363,14 +385,20 @@ fn effect(found: &Found, share: Share, by: Option<&Found>) -> String {
 }
 
 impl BlockersReport {
-    fn new(state: State, phase: Option<Phase>, blockers: &Result<Blockers, String>) -> Self {
+    fn new(patch: &Patch, phase: Option<Phase>, blockers: &Result<Blockers, String>) -> Self {
         let (blockers, error) = match blockers {
             Ok(blockers) => (blockers, None),
             Err(error) => (&Blockers::default(), Some(error)),
         };
-        let text = heading(state, phase, blockers.count(), error.map(String::as_str));
+        let text = heading(
+            patch.state,
+            phase,
+            blockers.count(),
+            error.map(String::as_str),
+        );
         let tasks = blockers.tasks.iter().map(|task| {
-            let text = in_the_way::whereabouts(&task.place);
+            let text = in_the_way::whereabouts(task);
+            let doing = task.task.as_ref();
             let (reason, function, module) = match &task.place {
                 Place::Function(name) => ("function", Some(name.clone()), None),
                 Place::Module(name) => ("module", None, Some(name.clone())),
@@ -383,6 +411,10 @@ impl BlockersReport {
                 reason,
                 function,
                 module,
+                state: doing.map(|task| task.activity.as_str()),
+                is_kernel_thread: doing.map(|task| task.is_kernel_thread),
+                waits_in: doing.and_then(|task| task.waits_in.clone()),
+                is_interruptible: doing.map(|_| task.is_interruptible()),
                 text,
             }
         });
@@ -391,6 +423,7 @@ impl BlockersReport {
             tasks: tasks.collect(),
             more: blockers.more,
             text,
+            advice: advice::lines(patch, blockers),
         }
     }
 }

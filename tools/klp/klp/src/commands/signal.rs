@@ -2,19 +2,21 @@
 
 //! `klp signal`: interrupts the tasks that are in the way of a transition.
 
-use super::{completions, find, Found};
+use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
-use crate::system::patches::{self, State};
-use crate::system::{blockers, is_gone};
-use crate::transition::in_the_way;
+use crate::system::blockers::{self, Blockers};
+use crate::system::is_gone;
+use crate::system::patches;
+use crate::transition::{advice, in_the_way};
 use anyhow::{anyhow, bail, Result};
 
 /// Interrupt the tasks that are in the way of a transition, once
 ///
 /// klp sends SIGSTOP to their processes, and SIGCONT right after it. A task that sleeps and can be
-/// interrupted then leaves the function that it is in. The option --signal of the commands that wait
-/// does this every 5 seconds. If the kernel offers a file 'signal' for the livepatch (Linux 4.15 to
+/// interrupted then leaves the function that it is in. No signal gets a task out of the way that sleeps
+/// uninterruptibly or is stopped, or a kernel thread: klp leaves these alone, and says of each what
+/// does. The option --signal of the commands that wait does this every 5 seconds. If the kernel offers a file 'signal' for the livepatch (Linux 4.15 to
 /// 5.0), klp writes to that instead, and the kernel interrupts the tasks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
@@ -37,9 +39,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             }
         },
     };
-    let Found::Patch(State::Enabling | State::Disabling) = find(&context.system, &name)? else {
+    if !find(&context.system, &name)?.is_transition() {
         bail!("{name} is not in transition: no task is in the way");
-    };
+    }
     match patches::write(&context.system, &name, "signal", "1") {
         Ok(()) => {
             let text = format!("the kernel has interrupted the tasks in the way of {name}");
@@ -71,10 +73,22 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         tasks.map(in_the_way::task).collect::<Vec<_>>().join("; ")
     };
     if done.len() < blockers.tasks.len() {
-        context.console.note(&format!(
-            "cannot be interrupted, as they are threads of the kernel, stopped, or gone: {}",
-            told(false)
-        ));
+        context
+            .console
+            .note(&format!("not interrupted: {}", told(false)));
+        // What was interrupted has left, or will be in the way again.
+        let others = Blockers {
+            tasks: blockers
+                .tasks
+                .iter()
+                .filter(|task| !done.contains(&task.pid))
+                .cloned()
+                .collect(),
+            more: 0,
+        };
+        for line in advice::lines(&patch, &others) {
+            context.console.note(&line);
+        }
     }
     if done.is_empty() {
         bail!("no task in the way of {name} was interrupted");

@@ -7,6 +7,7 @@ use super::report::{BlockersReport, PatchReport, Report, NOT_LOADED};
 use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
+use crate::system::removal;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
@@ -62,9 +63,21 @@ fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
         first.push_str(&format!(", replace {}", yes_or_no(replace)));
     }
     if patch.installed == Some(true) && patch.state != NOT_LOADED {
-        first.push_str(", installed");
+        first.push_str(match patch.is_installed_build {
+            Some(false) => ", another build is installed",
+            _ => ", installed",
+        });
     }
     lines.push(first);
+    if patch.is_installed_build == Some(false) && patch.state != NOT_LOADED {
+        let name = &patch.name;
+        lines.push(format!(
+            "  the next boot loads the installed build; 'klp load --replace-loaded {name}' loads it now"
+        ));
+    }
+    if patch.is_kept == Some(true) {
+        lines.push(format!("  {}", removal::KEPT));
+    }
     describe_module(lines, patch);
     for object in &patch.objects {
         let patched = match object.patched {
@@ -117,4 +130,5 @@ fn describe_blockers(lines: &mut Vec<String>, blockers: &BlockersReport) {
     if blockers.more > 0 {
         lines.push(format!("    and {} more", blockers.more));
     }
+    lines.extend(blockers.advice.iter().map(|line| format!("  {line}")));
 }

@@ -2,6 +2,8 @@
 
 //! A module's file: what it holds, however it is compressed, and what it says of itself.
 
+use super::module::Module;
+use crate::description;
 use anyhow::{anyhow, ensure, Context, Result};
 use livepatch_format::modinfo;
 use livepatch_kernel::unpack::Method;
@@ -76,6 +78,15 @@ impl ModuleFile {
     fn entries(&self) -> &[u8] {
         let range = self.info.clone().unwrap_or_default();
         self.bytes.get(range).unwrap_or_default()
+    }
+
+    /// Whether the patch in it replaces all earlier ones; `None` where the file does not tell.
+    pub fn replaces(&self) -> Option<bool> {
+        let module = Module::parse(&self.bytes).ok()?;
+        match &description::patches(&module).ok()?[..] {
+            [patch] => patch.replace,
+            _ => None,
+        }
     }
 
     /// Whether it says anything of itself.

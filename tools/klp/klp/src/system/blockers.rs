@@ -8,13 +8,11 @@
 //! Both are for root alone.
 
 use super::patches::{Patch, State};
+use super::task::Task;
 use super::{read_if_there, task_name, System};
 use std::fs;
 use std::io;
 use std::path::Path;
-
-/// Flag of a task that is a thread of the kernel (`PF_KTHREAD` of `linux/sched.h`).
-const KERNEL_THREAD: u64 = 0x0020_0000;
 
 /// Where a task is that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +36,15 @@ pub struct Blocker {
     pub name: String,
     /// What it is in.
     pub place: Place,
+    /// What it does; not where it is gone, or another one has its number.
+    pub task: Option<Task>,
+}
+
+impl Blocker {
+    /// Whether a signal of klp gets it out of the way. The first process takes no such signal.
+    pub fn is_interruptible(&self) -> bool {
+        self.pid > 1 && self.task.as_ref().is_some_and(Task::is_interruptible)
+    }
 }
 
 /// All tasks that are in the way.
@@ -58,6 +65,15 @@ impl Blockers {
 
 /// What the transition of the patch waits for, or why that cannot be told.
 pub fn of(system: &System, patch: &Patch) -> Result<Blockers, String> {
+    let mut blockers = places(system, patch)?;
+    for blocker in &mut blockers.tasks {
+        blocker.task = Task::read(system, blocker.pid, &blocker.name);
+    }
+    Ok(blockers)
+}
+
+/// The tasks in the way, and where they are.
+fn places(system: &System, patch: &Patch) -> Result<Blockers, String> {
     let file = format!("/sys/kernel/debug/livepatch/{}/blockers", patch.name);
     let file = system.path(file);
     let failed = |error: io::Error| format!("cannot read {}: {error}", file.display());
@@ -111,6 +127,7 @@ fn parse_task(line: &str) -> Option<Blocker> {
         pid: pid.parse().ok()?,
         name: name.to_owned(),
         place,
+        task: None,
     })
 }
 
@@ -144,6 +161,7 @@ fn of_mainline(system: &System, patch: &Patch) -> Result<Option<Blockers>, Strin
                 pid: task,
                 name,
                 place: place(&stack.unwrap_or_default(), patch),
+                task: None,
             });
         }
     }
@@ -190,46 +208,19 @@ fn frame(line: &str) -> Option<(&str, &str)> {
     Some((function, module))
 }
 
-/// Has those of the tasks that have no thread of the kernel leave what they sleep in; returns
-/// their numbers.
-///
-/// A process that is stopped stays so, the first process takes no such signal, and a task that
-/// has another name by now is another one.
+/// Has the tasks leave what they are in that a signal gets out of it; returns their numbers.
 pub fn interrupt(system: &System, blockers: &Blockers) -> Vec<i32> {
     let own = std::process::id();
     let mut done = Vec::new();
     for blocker in &blockers.tasks {
-        if blocker.pid <= 1 || u32::try_from(blocker.pid) == Ok(own) {
+        if !blocker.is_interruptible() || u32::try_from(blocker.pid) == Ok(own) {
             continue;
         }
-        if is_interruptible(system, blocker) && system.kernel().interrupt(blocker.pid).is_ok() {
+        if system.kernel().interrupt(blocker.pid).is_ok() {
             done.push(blocker.pid);
         }
     }
     done
-}
-
-fn is_interruptible(system: &System, blocker: &Blocker) -> bool {
-    let Ok(stat) = fs::read(system.path(format!("/proc/{}/stat", blocker.pid))) else {
-        return false;
-    };
-    // The name is in parentheses and may have some of its own.
-    let start = stat.iter().position(|&byte| byte == b'(');
-    let end = stat.windows(2).rposition(|bytes| bytes == b") ");
-    let Some((start, end)) = start.zip(end) else {
-        return false;
-    };
-    let name = stat.get(start.saturating_add(1)..end).unwrap_or_default();
-    // The kernel has escaped backslashes and the ends of lines.
-    let name = name.split(|&byte| byte == b'\\').map(task_name);
-    let name = name.collect::<Vec<_>>().join("\\");
-    let rest = String::from_utf8_lossy(stat.get(end.saturating_add(2)..).unwrap_or_default());
-    let mut fields = rest.split(' ');
-    let (state, flags) = (fields.next(), fields.nth(5));
-    let flags = flags.and_then(|flags| flags.parse::<u64>().ok());
-    name == blocker.name
-        && !matches!(state, None | Some("T" | "t" | "Z" | "X"))
-        && flags.is_some_and(|flags| flags & KERNEL_THREAD == 0)
 }
 
 #[cfg(test)]
@@ -242,6 +233,7 @@ mod tests {
             pid,
             name: name.to_owned(),
             place,
+            task: None,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::file::module::Module;
 use crate::file::module_file::ModuleFile;
 use std::fmt;
 use std::fs;
+use std::path::Path;
 
 /// The section with the build ID, also as `/sys/module/<name>/notes` has it.
 const BUILD_ID: &str = ".note.gnu.build-id";
@@ -60,6 +61,13 @@ impl Identity {
         }
         (ids.is_some() || self.srcversion.is_some()).then_some(true)
     }
+}
+
+/// Whether the module of this name that is loaded is the build that the file holds; `None` where that
+/// cannot be told.
+pub fn is_loaded(system: &System, name: &str, file: &Path) -> Option<bool> {
+    let file = ModuleFile::read(file).ok()?;
+    Identity::of_file(&file).is_same(&Identity::of_loaded(system, name))
 }
 
 impl fmt::Display for Identity {

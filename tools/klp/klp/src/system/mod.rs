@@ -8,6 +8,7 @@
 //! | [`patches`] | `/sys/kernel/livepatch` |
 //! | [`support`] | which livepatch core there is |
 //! | [`blockers`] | what a transition waits for |
+//! | [`task`] | what a task does |
 //! | [`phase`] | how far it has come |
 //! | [`effect`] | which of several patches is in effect for a function |
 //! | [`modules`], [`removal`], [`refusal`] | what is loaded, inserting and removing, and why not |
@@ -35,6 +36,7 @@ pub mod removal;
 pub mod store;
 pub mod support;
 pub mod taint;
+pub mod task;
 
 use anyhow::{bail, Result};
 use kernel::{Kernel, Running, Tree};

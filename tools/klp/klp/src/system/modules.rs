@@ -53,6 +53,12 @@ impl Loaded {
         self.taints.contains('K')
     }
 
+    /// Whether the kernel keeps it, though no other module uses it. Of a patch that is disabled, that
+    /// is so for a moment, or for good where tasks were forced out of it.
+    pub fn is_kept(&self) -> bool {
+        self.users.is_empty() && self.references.is_some_and(|count| count > 0)
+    }
+
     /// What keeps it from being removed, where something does.
     pub fn in_use(&self) -> Option<String> {
         if !self.users.is_empty() {

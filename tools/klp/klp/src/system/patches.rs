@@ -90,6 +90,11 @@ impl Patch {
             .any(|one| one == function)
     }
 
+    /// Whether it replaces all earlier ones; where the kernel does not say, as its file says.
+    pub fn replaces(&self, file: impl FnOnce() -> Option<bool>) -> bool {
+        self.replace.or_else(file) == Some(true)
+    }
+
     /// How many functions it replaces.
     pub fn functions(&self) -> usize {
         self.objects

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What it means that the kernel keeps the module of a patch that is disabled.
+pub const KEPT: &str = "the kernel keeps its module: for a moment after it was disabled, or until the next boot if its transition was forced";
+
 /// Removes the module of this name. One that is gone already is fine.
 pub fn remove(system: &System, name: &str) -> Result<()> {
     let start = Instant::now();
@@ -23,12 +26,17 @@ pub fn remove(system: &System, name: &str) -> Result<()> {
             Some(Errno::NOENT) => return Ok(()),
             Some(Errno::AGAIN | Errno::BUSY) if start.elapsed() < PATIENCE => sleep(LOOK),
             Some(Errno::AGAIN | Errno::BUSY) => {
-                let module = modules::find(system, name)?;
-                let why = module
-                    .and_then(|module| module.in_use())
-                    .unwrap_or_else(|| error.to_string());
+                let why = match modules::find(system, name)? {
+                    Some(module) if module.is_kept() => format!(
+                        "{}. If 'klp force' took it out of effect, tasks may still run its code, and it stays until the next boot; otherwise something else holds it",
+                        module.in_use().unwrap_or_default()
+                    ),
+                    module => module
+                        .and_then(|module| module.in_use())
+                        .unwrap_or_else(|| error.to_string()),
+                };
                 return Err(anyhow!(
-                    "{name} is disabled, but its module cannot be removed: {why}; that of a patch whose removal was forced stays for good"
+                    "{name} is disabled, but its module cannot be removed: {why}"
                 ));
             }
             _ => return Err(anyhow!("the module {name} cannot be removed: {error}")),

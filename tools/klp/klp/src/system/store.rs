@@ -179,6 +179,15 @@ impl Store {
     }
 }
 
+/// What is installed for the running kernel; `None` where no kernel runs.
+pub fn of_running(system: &System) -> Result<Option<(Release, Vec<Entry>)>> {
+    let Some(release) = Release::running(system)? else {
+        return Ok(None);
+    };
+    let entries = Store::of(system).entries(&release)?;
+    Ok(Some((release, entries)))
+}
+
 /// The names in a directory; none where there is no directory.
 fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>> {
     let read = || -> io::Result<Vec<_>> {

@@ -5,6 +5,7 @@
 use crate::system::blockers::{Blocker, Blockers, Place};
 use crate::system::patches::State;
 use crate::system::phase::Phase;
+use crate::system::task::{Activity, Task};
 
 /// How many tasks are named in one line.
 const NAMED: usize = 5;
@@ -69,16 +70,42 @@ pub(crate) fn with_effect(state: State, phase: Option<Phase>, text: &str) -> Str
 
 /// A task and where it is.
 pub(crate) fn task(task: &Blocker) -> String {
-    format!("{} {} {}", task.pid, task.name, whereabouts(&task.place))
+    format!("{} {} {}", task.pid, task.name, whereabouts(task))
 }
 
-/// Where a task is, after its name.
-pub(crate) fn whereabouts(place: &Place) -> String {
-    match place {
+/// Where a task is and what it does, after its name.
+pub(crate) fn whereabouts(task: &Blocker) -> String {
+    let place = match &task.place {
         Place::Function(name) => format!("in {name}()"),
         Place::Module(name) => format!("in the code of {name}"),
         Place::UnreliableStack => "with a stack that is not reliable".to_owned(),
         Place::Unknown => "not switched yet".to_owned(),
+    };
+    match &task.task {
+        Some(task) => format!("{place} ({})", doing(task)),
+        None => place,
+    }
+}
+
+/// What a task does.
+fn doing(task: &Task) -> String {
+    let activity = match task.activity {
+        Activity::Running => "running",
+        Activity::Sleeping => "sleeping",
+        Activity::Uninterruptible => "sleeping uninterruptibly",
+        Activity::Stopped => "stopped",
+        Activity::Traced => "stopped by its tracer",
+    };
+    let thread = if task.is_kernel_thread {
+        "kernel thread, "
+    } else {
+        ""
+    };
+    match (&task.waits_in, task.activity) {
+        (Some(function), Activity::Sleeping | Activity::Uninterruptible) => {
+            format!("{thread}{activity} in {function}()")
+        }
+        _ => format!("{thread}{activity}"),
     }
 }
 
@@ -91,6 +118,7 @@ mod tests {
             pid,
             name: "cat".to_owned(),
             place: Place::Function("foo_read".to_owned()),
+            task: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 //! Transitions: having patches change over, waiting for that, and what is said of it.
 
+pub mod advice;
 pub mod in_the_way;
 pub mod interrupt;
 pub mod switch;
@@ -33,9 +34,10 @@ pub struct WaitArgs {
     ///
     /// klp sends SIGSTOP, and SIGCONT right after it. A task that sleeps and can be interrupted
     /// then leaves the function that it is in. The kernel starts most system calls again, but some
-    /// return EINTR, and a shell may take notice. klp leaves kernel threads, the first process and
-    /// stopped processes alone. Only the kernel can interrupt its threads. It interrupts all tasks
-    /// by itself: livepatch.ko after signal_after milliseconds, mainline's core after 15 seconds.
+    /// return EINTR, and a shell may take notice. klp leaves alone what no signal gets out of the
+    /// way: kernel threads, tasks that sleep uninterruptibly, and those that are stopped; and the first
+    /// process. The kernel interrupts tasks by itself, its threads among them: livepatch.ko after
+    /// signal_after milliseconds, mainline's core after 15 seconds.
     #[arg(long)]
     pub signal: bool,
 }

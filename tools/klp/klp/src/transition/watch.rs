@@ -3,7 +3,7 @@
 //! Waiting for the end of a transition.
 
 use super::interrupt::{self, Interrupted, Watch};
-use super::{in_the_way, WaitArgs};
+use super::{advice, in_the_way, WaitArgs};
 use crate::cli::Context;
 use crate::console::elapsed;
 use crate::system::blockers;
@@ -37,6 +37,8 @@ pub(crate) struct Pending {
     state: State,
     /// What is known of it.
     pub text: String,
+    /// What can be done about the tasks in the way.
+    advice: Vec<String>,
 }
 
 impl Pending {
@@ -49,8 +51,11 @@ impl Pending {
             _ => "disable",
         };
         context.console.note(&format!(
-            "It ends by itself when no task is in the way any more. 'klp status {patch}' names these tasks, 'klp signal {patch}' interrupts them, 'klp wait {patch}' waits for the end, and 'klp {reverse} {patch}' reverses the transition."
+            "It ends by itself when no task is in the way any more. 'klp status {patch}' names these tasks, 'klp wait {patch}' waits for the end, and 'klp {reverse} {patch}' reverses the transition."
         ));
+        for line in &self.advice {
+            context.console.note(line);
+        }
     }
 }
 
@@ -99,7 +104,15 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
             );
             if time_is_up || is_interrupted {
                 let state = current.state;
-                let pending = Pending { state, text };
+                let advice = match &blockers {
+                    Ok(blockers) => advice::lines(&current, blockers),
+                    Err(_) => Vec::new(),
+                };
+                let pending = Pending {
+                    state,
+                    text,
+                    advice,
+                };
                 if time_is_up {
                     return Ok(End::TimeIsUp(pending));
                 }

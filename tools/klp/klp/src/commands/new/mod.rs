@@ -17,6 +17,7 @@ use anyhow::{bail, ensure, Context as _, Result};
 use names::{FunctionArg, Object, PatchName};
 use patch::Patch;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -71,9 +72,15 @@ pub struct Args {
     rust: bool,
 
     /// Look up the types of functions in this vmlinux, which has BTF or debug information, or in
-    /// this file of BTF; the default is the running kernel's BTF, /sys/kernel/btf/vmlinux
+    /// this file of BTF; the default is the kernel of --kdir, or the running kernel's BTF,
+    /// /sys/kernel/btf/vmlinux
     #[arg(long, value_name = "VMLINUX")]
     kernel: Option<PathBuf>,
+
+    /// What the patch is going to be built against; if that is for another kernel than the running
+    /// one, look up the types in its vmlinux
+    #[arg(long, value_name = "DIR", env = "KDIR")]
+    kdir: Option<OsString>,
 
     /// Look up the types of functions in the file of this module, and name the file in the Makefile;
     /// the default is the BTF that the running kernel has of the module
@@ -117,7 +124,10 @@ impl Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let functions = args.functions()?;
     let livepatch = for_make(&authors::find(args.livepatch.as_deref())?)?;
-    let types = Types::new(&context.system, args.kernel.as_deref(), &args.module)?;
+    // As make takes a variable that is empty.
+    let kdir = args.kdir.as_deref().filter(|kdir| !kdir.is_empty());
+    let kdir = kdir.map(Path::new);
+    let types = Types::new(&context.system, args.kernel.as_deref(), kdir, &args.module)?;
     let name = args.name.as_str();
     let patch = Patch::new(name, args.replace, &functions, &args.object, &types)?;
     types.check_used(&patch)?;
@@ -143,6 +153,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if patch.is_default() {
         return Ok(Outcome::Done);
     }
+    tell_sources(&patch, context)?;
     tell_unknown(&patch, context);
     let bindings = match args.rust && patch.functions().any(|(_, one)| one.kind.is_err()) {
         true => "bindings.h and ",
@@ -152,6 +163,25 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     let text = format!("edit before you build: {bindings}{name}.{suffix}");
     context.console.result(&text)?;
     Ok(Outcome::Done)
+}
+
+/// Tells where the types of functions are from.
+fn tell_sources(patch: &Patch, context: &mut Context) -> Result<()> {
+    let known = patch
+        .functions()
+        .filter_map(|(_, one)| one.kind.as_ref().ok());
+    let paths: BTreeSet<&Path> = known.map(|(_, path)| path.as_path()).collect();
+    for path in paths {
+        let shown = path.display();
+        let text = match (path.starts_with(types::RUNNING), context.system.release()) {
+            (true, Some(release)) => {
+                format!("types from {shown}, of the running kernel {release}")
+            }
+            _ => format!("types from {shown}"),
+        };
+        context.console.result(&text)?;
+    }
+    Ok(())
 }
 
 /// Tells which types the author has to find, and why.

@@ -5,6 +5,7 @@
 
 use super::names::Object;
 use super::patch::Patch;
+use crate::build::kdir;
 use crate::debug_info::DebugInfo;
 use crate::file::module::Module;
 use crate::file::module_file::ModuleFile;
@@ -18,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where the running kernel has its BTF and that of its modules.
-const RUNNING: &str = "/sys/kernel/btf";
+pub(super) const RUNNING: &str = "/sys/kernel/btf";
 
 /// Where the type of a function was found, or why it was not.
 pub(super) type Found = Result<(Prototype, PathBuf)>;
@@ -27,6 +28,9 @@ pub(super) type Found = Result<(Prototype, PathBuf)>;
 pub(super) struct Types<'a> {
     system: &'a System,
     kernel: Option<&'a Path>,
+    /// What modules are built against, and the release of that kernel, if it is another one than the
+    /// running one.
+    other: Option<(&'a Path, String)>,
     modules: Vec<ModuleFile>,
 }
 
@@ -45,12 +49,17 @@ enum Dwarf {
 }
 
 impl<'a> Types<'a> {
-    /// Reads the modules that are named.
+    /// Reads the modules that are named. `kdir` is what the patch is going to be built against.
     pub(super) fn new(
         system: &'a System,
         kernel: Option<&'a Path>,
+        kdir: Option<&'a Path>,
         modules: &[PathBuf],
     ) -> Result<Self> {
+        let kdir = kdir.map(|kdir| Ok::<_, anyhow::Error>((kdir, kdir::release(kdir)?)));
+        let other = kdir
+            .transpose()?
+            .filter(|(_, release)| system.release().as_ref() != Some(release));
         let modules = modules.iter().map(|path| {
             let module = ModuleFile::read(path)?;
             module.need_module()?;
@@ -59,6 +68,7 @@ impl<'a> Types<'a> {
         Ok(Types {
             system,
             kernel,
+            other,
             modules: modules.collect::<Result<_>>()?,
         })
     }
@@ -130,7 +140,7 @@ impl<'a> Types<'a> {
         if object.is_vmlinux() {
             return match self.kernel {
                 Some(path) => Ok(Source::kernel(path)),
-                None => self.running(object).map(Ok),
+                None => self.unnamed_kernel().map(Ok),
             };
         }
         match (self.module(object), self.kernel) {
@@ -138,16 +148,32 @@ impl<'a> Types<'a> {
                 Ok(kernel) => Source::module(module, || Ok(kernel)).map(Ok),
                 Err(error) => Ok(Err(error)),
             },
-            (Some(module), None) => {
-                Source::module(module, || self.running_kernel_of(module)).map(Ok)
-            }
-            (None, None) => self.running(object).map(Ok),
-            (None, Some(_)) => bail!("give the file of the module, with --module"),
+            (Some(module), None) => Source::module(module, || self.kernel_of(module)).map(Ok),
+            (None, None) if self.other.is_none() => self.running(object).map(Ok),
+            (None, _) => bail!("give the file of the module, with --module"),
         }
     }
 
-    /// What the running kernel tells, if that is the kernel of a module.
-    fn running_kernel_of(&self, module: &ModuleFile) -> Result<Source> {
+    /// The kernel that the patch is built against, or the running one.
+    fn unnamed_kernel(&self) -> Result<Source> {
+        let Some((kdir, release)) = &self.other else {
+            return self.running(&Object::vmlinux());
+        };
+        Source::kernel(&kdir.join("vmlinux")).with_context(|| {
+            format!(
+                "{} is for the kernel {release}, and has no types of it: give a vmlinux of that \
+                 kernel with BTF or debug information, with --kernel, or declare the function as \
+                 the kernel's source has it",
+                kdir.display()
+            )
+        })
+    }
+
+    /// What is told of a module's kernel.
+    fn kernel_of(&self, module: &ModuleFile) -> Result<Source> {
+        if self.other.is_some() {
+            return self.unnamed_kernel();
+        }
         let vermagic = module.text(b"vermagic").unwrap_or_default();
         let release = vermagic.split_whitespace().next().unwrap_or_default();
         ensure!(
@@ -211,7 +237,8 @@ impl Source {
         ensure!(
             btf.is_some() || has_dwarf,
             "{shown} has no types: it was built with neither CONFIG_DEBUG_INFO_BTF nor \
-             CONFIG_DEBUG_INFO"
+             CONFIG_DEBUG_INFO. Give another file, or give the directory that modules of this kernel \
+             are built against with --kdir in place of --kernel, and declare the functions by hand"
         );
         Ok(Source {
             path: path.to_owned(),
