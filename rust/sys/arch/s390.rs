@@ -66,9 +66,10 @@ pub(in crate::sys) fn direct_call() -> c_ulong {
 // branches on, with register 1 telling which trampoline it is. Until it is decided where the call
 // goes, register 0 has the address behind the function's call site; it is saved in the frame, for
 // who looks at the words of the stack. Who looks at return addresses only does not see it: what
-// decides must not leave the processor but by an interrupt, after which all words are looked at. The save area at the bottom of the caller's frame is the called function's
-// to use, and therefore free at this moment. Frames are packed and chained, as all of the kernel's:
-// register 14 is saved at 136, the chain at 152.
+// decides must not leave the processor but by an interrupt, after which all words are looked at.
+// The save area at the bottom of the caller's frame is the called function's to use, and therefore
+// free at this moment. Frames are packed and chained, as all of the kernel's: register 14 is saved
+// at 136, the chain at 152.
 //
 // The kernel puts no kprobes into this section.
 global_asm!(
