@@ -242,7 +242,9 @@ tutorial() { "$TOP/scripts/enter" python3 "$TOP/tools/testing/tutorial.py" "$@";
 BUILDING=$TOP/Documentation/livepatch/building.md
 as_documented() {
 	tutorial script '$' "$BUILDING" >"$AWAY/commands"
-	(cd "$TOP" && HOME=$AWAY LIVEPATCH_CACHE=$CACHE bash "$AWAY/commands" >"$KEPT.printed")
+	# As from a shell, also where make runs this: a make below another one prints its directory.
+	(cd "$TOP" && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL HOME="$AWAY" LIVEPATCH_CACHE="$CACHE" \
+		bash "$AWAY/commands" >"$KEPT.printed")
 	tutorial check "$BUILDING" "$KEPT.printed" | sed 's/^/# /'
 	[ "${PIPESTATUS[0]}" -eq 0 ]
 }
