@@ -14,7 +14,7 @@ ARCH ?= x86_64
 export ARCH
 
 .PHONY: help setup kernel modules demo shell test kselftest kselftest-upstream stress fail-nth \
-	fuzz hostile others oracle signatures kernels int3 bench klp-bench check docs docs-test install deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
+	fuzz hostile others oracle signatures kernels int3 bench klp-bench check docs docs-test install uninstall deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,7 +22,8 @@ help:
 	@echo
 	@echo '  make demo                 boot a kernel in QEMU and patch it while it runs'
 	@echo '  make shell                a shell in a guest of that kernel, with livepatch.ko, klp and'
-	@echo '                            the patches in PATCH= (.ko files, or directories of such);'
+	@echo '                            the patches in PATCH= (.ko files, or directories of such),'
+	@echo '                            and other files (FILES=);'
 	@echo '                            with no terminal, commands of standard input (VARIANT=...)'
 	@echo '  make test                 everything that is tested, on both architectures; ends'
 	@echo '                            with one line of totals (ARCH=... for one of them)'
@@ -32,6 +33,7 @@ help:
 	@echo '                            (and modules_install, for that kernel)'
 	@echo '  make install              klp, what patches are built with, the unit for the boot,'
 	@echo '                            sources for DKMS (PREFIX=/usr/local, DESTDIR=, KLP=)'
+	@echo '  make uninstall            removes that again'
 	@echo '  make deb                  all of that as Debian packages'
 	@echo '  make arch                 all of that as packages for Arch Linux'
 	@echo
@@ -125,13 +127,13 @@ demo:
 	@tools/testing/demo.sh
 
 shell:
-	@tools/testing/shell.sh $(VARIANT) $(PATCH)
+	@FILES="$(FILES)" tools/testing/shell.sh $(VARIANT) $(PATCH)
 
 test:
 	@tools/testing/test.sh $(TEST_ARCHS)
 
 kselftest:
-	@MODULES_DIR=$$(tools/testing/modules.sh $(VARIANT)) \
+	@modules=$$(tools/testing/modules.sh $(VARIANT)) && MODULES_DIR=$$modules \
 		tools/testing/selftests.sh --variant $(VARIANT) $(if $(CASE),--case "$$CASE") $(SCRIPTS)
 
 kselftest-upstream:
@@ -182,6 +184,9 @@ docs-test:
 
 install:
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" KLP="$(KLP)" scripts/install.sh
+
+uninstall:
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install.sh --remove
 
 deb:
 	@scripts/deb.sh

@@ -7,9 +7,9 @@
 //! `(unreliable stack)`. It is empty where nothing is waited for. What there was no memory for is
 //! counted in a last line.
 //!
-//! `phase` has one word: `none` without a transition, `waiting` while nothing has changed for
-//! anybody, `switched` when what the transition is for is in effect for all but the tasks in
-//! `blockers`.
+//! `phase` has one word: `waiting` while nothing has changed for anybody, `switched` when what the
+//! transition is for is in effect for all but the tasks in `blockers`; without a transition `none`, or
+//! `forced` if the patch was enabled by force, so that tasks may still be in what it replaces.
 //!
 //! `functions` has one line for each function that is patched: its object, its name, and how calls
 //! get to where they go: by a `jump`, through a `trampoline` that decides, as in a transition, or
@@ -77,6 +77,12 @@ fn show_phase(id: u64, file: &SeqFile) {
     let registry = registry::lock();
     let transition = registry.transition.as_ref();
     let phase = match transition.filter(|transition| transition.patch == PatchId(id)) {
+        None if registry
+            .patch(PatchId(id))
+            .is_some_and(|patch| patch.enabled_by_force) =>
+        {
+            "forced"
+        }
         None => "none",
         // Where it is reversed and the way back has still to be tried again, some are behind as well.
         Some(transition)

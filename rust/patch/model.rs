@@ -33,6 +33,8 @@ pub(crate) struct Patch {
     pub(crate) enabled: bool,
     /// Whether tasks were forced out of it: its code must stay.
     pub(crate) forced: bool,
+    /// Whether it was enabled by force: tasks may still be in what it replaces.
+    pub(crate) enabled_by_force: bool,
     pub(crate) objects: KVec<Object>,
     pub(crate) dir: Option<Dir<PatchDir>>,
     pub(crate) debug: Option<DebugDir>,
@@ -116,6 +118,7 @@ impl Patch {
                 replace: spec.replace(),
                 enabled: false,
                 forced: false,
+                enabled_by_force: false,
                 objects,
                 dir: None,
                 debug: None,

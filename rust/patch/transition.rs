@@ -558,12 +558,16 @@ pub(crate) fn force(registry: &mut Registry, id: PatchId) -> Result {
                 patch.forced = true;
             }
         }
-        Some(Goal::Patched) if registry.patch(id).is_some_and(|patch| patch.replace) => {
-            for patch in registry.patches.iter_mut().filter(|patch| patch.id != id) {
-                patch.forced = true;
+        Some(Goal::Patched) => {
+            let replaces = registry.patch(id).is_some_and(|patch| patch.replace);
+            for patch in registry.patches.iter_mut() {
+                match patch.id == id {
+                    true => patch.enabled_by_force = true,
+                    false => patch.forced |= replaces,
+                }
             }
         }
-        _ => {}
+        None => {}
     }
     finish(registry);
     Ok(())

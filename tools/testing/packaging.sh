@@ -93,6 +93,24 @@ kept_for_boot() {
 	find "/var/lib/livepatch-rs/$RELEASE/patches" -name '*.ko' | grep -q in_rust
 }
 
+# by_hand: beside the packages, so with a root of its own.
+by_hand() {
+	export DESTDIR=/root/by-hand KLP=/usr/bin/klp
+	"$TOP/scripts/install.sh"
+	"$DESTDIR/usr/local/bin/klp" --version
+	[ -s "$DESTDIR/usr/src/livepatch-rs-$VERSION/dkms.conf" ]
+	[ -s "$DESTDIR/usr/local/share/livepatch-rs/scripts/Makefile.livepatch" ]
+	mkdir -p "$DESTDIR/etc/systemd/system/sysinit.target.wants" "$DESTDIR/var/lib/dkms/livepatch-rs/$VERSION"
+	ln -s /usr/local/lib/systemd/system/klp.service "$DESTDIR/etc/systemd/system/sysinit.target.wants/"
+	! "$TOP/scripts/install.sh" --remove 2>/root/refusal || return 1
+	grep -q "'dkms remove livepatch-rs/$VERSION --all' first" /root/refusal
+	[ -s "$DESTDIR/usr/src/livepatch-rs-$VERSION/dkms.conf" ]
+	rmdir "$DESTDIR/var/lib/dkms/livepatch-rs/$VERSION"
+	"$TOP/scripts/install.sh" --remove
+	find "$DESTDIR" ! -type d >/root/left
+	[ ! -s /root/left ] || { cat /root/left && false; }
+}
+
 removed() {
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get purge -y -qq livepatch-rs livepatch-rs-dkms
@@ -114,6 +132,7 @@ if [ "${1:-}" = --use ]; then
 	verdict "the samples are built with what is installed" samples_build
 	verdict "new patches in C and in Rust are built with what is installed" new_builds
 	verdict "patches are kept for the boot" kept_for_boot
+	verdict "make install, and make uninstall without a trace" by_hand
 	verdict "the packages are purged without a trace" removed
 	conclude
 	exit

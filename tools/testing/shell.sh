@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A shell in a guest that runs a test kernel, with livepatch.ko, klp and patches to be tried:
-# each PATCH= is a .ko file, or a directory that has some. With no terminal, the commands of
-# standard input are run in the guest; the status is that of the last one.
+# each PATCH is a .ko file, or a directory that has some, and FILES= are other files, separated by
+# spaces. With no terminal, the commands of standard input are run in the guest; the status is
+# that of the last one.
 #
 #   shell.sh [VARIANT] [PATCH]...
 
@@ -30,6 +31,12 @@ if [ ! -t 0 ] || [ ! -t 1 ]; then
 	[ -n "$COMMANDS" ] || die "there is no terminal for a shell, and standard input has no commands"
 fi
 
+read -ra files <<<"${FILES:-}"
+for file in "${files[@]}"; do
+	[ -f "$file" ] || die "FILES=$file: that is no file"
+	patches+=("$file")
+done
+
 RELEASE=$(cat "$("$TOP/scripts/kernel.sh" "$VARIANT")/include/config/kernel.release")
 KLP=$("$TOP/scripts/klp.sh" --guest)
 STAGE=$(mktemp -d "$CACHE/tmp/shell.XXXXXX")
@@ -42,6 +49,9 @@ if [[ $VARIANT != *peer ]]; then
 	mkdir -p "$STAGE/lib/modules/$RELEASE/updates"
 	cp "$("$TOP/scripts/modules.sh" "$VARIANT")/livepatch.ko" "$STAGE/lib/modules/$RELEASE/updates/"
 fi
+# What depmod misses where no kernel is installed.
+mkdir -p "$STAGE/lib/modules/$RELEASE"
+touch "$STAGE/lib/modules/$RELEASE/modules."{order,builtin,builtin.modinfo}
 for patch in "${patches[@]}"; do
 	cp "$patch" "$STAGE/root/"
 done
@@ -56,6 +66,6 @@ cat >"$STAGE/root/.bashrc" <<-'END'
 	PS1='# '
 	depmod
 	echo "Linux $(uname -r) without a patch. 'klp load FILE.ko' loads one; 'exit' ends the guest, Ctrl-A x stops it."
-	ls -- *.ko 2>/dev/null
+	ls
 END
-"${guest[@]}" --interactive --timeout 0 -- exec bash -i
+"${guest[@]}" --interactive --timeout 0 -- "TERM=${TERM:-linux} exec bash -i"

@@ -25,7 +25,9 @@ host() {
 }
 
 selftests() {
-	MODULES_DIR=$("$TOP/tools/testing/modules.sh") "$TOP/tools/testing/selftests.sh" "$@"
+	local modules
+	modules=$("$TOP/tools/testing/modules.sh") || return
+	MODULES_DIR=$modules "$TOP/tools/testing/selftests.sh" "$@"
 }
 
 # The architecture on which livepatch.ko is measured beside the C core, and runs on the

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What commands say: results on standard output, all else on standard error. On a terminal the
-//! progress is one line that changes; elsewhere it is a line now and then.
+//! progress is a few lines that change; elsewhere it is a line now and then.
 
-use crate::terminal::Color;
+use crate::terminal::{can_move, Color};
 use anstream::adapter::strip_str;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::fs;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
@@ -19,6 +21,9 @@ pub const SCHEMA: u32 = 1;
 /// How often progress is told where it does not go to a terminal.
 const PERIOD: Duration = Duration::from_secs(10);
 
+/// How many lines of a terminal the progress takes at most.
+const ROWS: usize = 3;
+
 /// Where a command says what it does.
 pub struct Console {
     out: Stream,
@@ -27,9 +32,11 @@ pub struct Console {
     answers: Option<Box<dyn BufRead>>,
     /// The columns of a terminal.
     width: Option<usize>,
+    /// How many lines of it the progress may take.
+    rows: usize,
     told: Option<Instant>,
-    /// Whether there is a line of progress that is to be overwritten.
-    open: bool,
+    /// How many lines of progress are to be overwritten.
+    open: usize,
 }
 
 /// Nobody reads results any more, as in `klp list | head -1`.
@@ -59,8 +66,7 @@ impl Console {
     /// The process's own.
     pub fn standard(color: Color) -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
-        let is_terminal = stderr.is_terminal();
-        let width = is_terminal.then(|| {
+        let width = can_move(&stderr).then(|| {
             rustix::termios::tcgetwinsize(&stderr)
                 .ok()
                 .map(|size| usize::from(size.ws_col))
@@ -68,7 +74,11 @@ impl Console {
                 .unwrap_or(80)
         });
         let stdin = io::stdin();
-        let is_answered = is_terminal && stdin.is_terminal();
+        let is_answered = stderr.is_terminal() && stdin.is_terminal();
+        let rows = match is_console(&stderr) {
+            true => 1,
+            false => ROWS,
+        };
         Console {
             out: Stream {
                 colors: color.is_for(&stdout),
@@ -80,8 +90,9 @@ impl Console {
             },
             answers: is_answered.then(|| Box::new(BufReader::new(stdin)) as _),
             width,
+            rows,
             told: None,
-            open: false,
+            open: 0,
         }
     }
 
@@ -93,8 +104,9 @@ impl Console {
             err: plain(err),
             answers: None,
             width,
+            rows: ROWS,
             told: None,
-            open: false,
+            open: 0,
         }
     }
 
@@ -170,15 +182,9 @@ impl Console {
     pub fn progress(&mut self, text: &str, new: bool) {
         match self.width {
             Some(width) => {
-                let room = width.saturating_sub(1);
-                let text = if text.chars().count() <= room {
-                    text.to_owned()
-                } else {
-                    let kept: String = text.chars().take(room.saturating_sub(3)).collect();
-                    format!("{kept}...")
-                };
-                let _ = self.control(&format!("\r\x1b[K{text}"));
-                self.open = true;
+                let lines = rows(text, width.saturating_sub(1), self.rows);
+                let _ = self.control(&format!("{}{}", erase(self.open), lines.join("\r\n")));
+                self.open = lines.len();
             }
             None if new || self.told.is_none_or(|told| told.elapsed() >= PERIOD) => {
                 self.told = Some(Instant::now());
@@ -190,8 +196,9 @@ impl Console {
 
     /// Ends the line of progress.
     fn close(&mut self) {
-        if std::mem::take(&mut self.open) {
-            let _ = self.control("\r\x1b[K");
+        let open = std::mem::take(&mut self.open);
+        if open > 0 {
+            let _ = self.control(&erase(open));
         }
         self.told = None;
     }
@@ -209,6 +216,53 @@ impl Drop for Console {
     }
 }
 
+/// Whether the kernel prints its messages there, too: between any two lines of ours.
+fn is_console(stream: &impl AsFd) -> bool {
+    let Ok(name) = rustix::termios::ttyname(stream, Vec::new()) else {
+        return false;
+    };
+    let name = name.to_string_lossy();
+    let name = name.strip_prefix("/dev/").unwrap_or(&name);
+    let active = fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
+    name == "console" || active.split_whitespace().any(|console| console == name)
+}
+
+/// A text in so many lines of a terminal at most, broken between words.
+fn rows(text: &str, room: usize, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else {
+            break;
+        };
+        let length = line.chars().count();
+        if length == 0 {
+            line.push_str(word);
+        } else if length.saturating_add(word.chars().count()) < room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    let is_cut = lines.len() > most;
+    lines.truncate(most);
+    let last = lines.len().saturating_sub(1);
+    for (index, line) in lines.iter_mut().enumerate() {
+        let is_cut = is_cut && index == last;
+        if is_cut || line.chars().count() > room {
+            *line = line.chars().take(room.saturating_sub(3)).collect();
+            line.push_str("...");
+        }
+    }
+    lines
+}
+
+/// What takes so many lines away, the last of which the cursor is in.
+fn erase(lines: usize) -> String {
+    let above = "\x1b[A\x1b[K".repeat(lines.saturating_sub(1));
+    format!("\r\x1b[K{above}")
+}
+
 /// A time that has passed, for people.
 pub fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -221,8 +275,20 @@ pub fn elapsed(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::elapsed;
+    use super::{elapsed, rows};
     use std::time::Duration;
+
+    #[test]
+    fn what_does_not_fit_goes_on_in_the_next_line() {
+        assert_eq!(rows("", 9, 3), [""]);
+        assert_eq!(rows("foo: 204 cat", 40, 3), ["foo: 204 cat"]);
+        assert_eq!(rows("foo: 204 cat", 8, 3), ["foo: 204", "cat"]);
+        assert_eq!(rows("foo: 204 cat", 11, 3), ["foo: 204", "cat"]);
+        assert_eq!(rows("foo: 204 cat", 12, 3), ["foo: 204 cat"]);
+        assert_eq!(rows("foo: 204 cat", 8, 1), ["foo: ..."]);
+        assert_eq!(rows("a_long_name b", 8, 3), ["a_lon...", "b"]);
+        assert_eq!(rows("a b c d", 1, 3), ["a", "b", "..."]);
+    }
 
     #[test]
     fn times_are_told_in_two_units_at_most() {

@@ -7,6 +7,8 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use comfy_table::{presets, Table};
+use std::env;
+use std::io::IsTerminal;
 
 /// What is an error.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -18,6 +20,12 @@ pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const HEADING: Style = Style::new().bold();
 /// What is said besides.
 pub const NOTE: Style = Style::new().dimmed();
+
+/// Whether what is written there can be taken away again.
+pub fn can_move(stream: &impl IsTerminal) -> bool {
+    let is_dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !is_dumb
+}
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]

@@ -588,8 +588,9 @@ fn status_tells_all() {
          \x20   8 dog in the code of second (sleeping)\n\
          \x20   and 3 more\n\
          \x20 'klp signal second' interrupts 8.\n\
-         \x20 No signal interrupts 12: what it sleeps for has to come (/proc/PID/stack shows where), and 'kill -9' ends some of these sleeps.\n\
-         \x20 'klp force second' is the last resort: tasks in the way go on in the patch's functions while all others call the original ones. The module of this patch can never be removed.\n"
+         \x20 No signal interrupts 12: what it sleeps for has to come (/proc/12/stack shows where), and 'kill -9' ends some of these sleeps.\n\
+         \x20 'klp force second' is the last resort: tasks in the way go on in the patch's functions while all others call the original ones. The module of this patch can never be removed.\n\
+         \x20 More of each kind: \"When a transition does not end\" in operating.md, of klp's documents.\n"
     );
 }
 
@@ -842,10 +843,69 @@ fn status_tells_that_the_kernel_keeps_a_module() {
     };
     let kept = "gone_patch: disabled\n  the kernel keeps its module: ";
     has(&said(&["gone_patch 16384 1 - Live 0x0 (OK)"]), &[kept]);
-    for line in ["0 -", "1 user,"] {
+    for (line, outlook) in [
+        ("0 -", "'klp unload gone_patch' removes its module"),
+        (
+            "1 user,",
+            "its module cannot be removed: it is used by user",
+        ),
+        (
+            "- -",
+            "its module cannot be removed: this kernel removes no modules",
+        ),
+    ] {
         let text = said(&[&format!("gone_patch 16384 {line} Live 0x0 (OK)")]);
         assert!(!text.contains("keeps"), "{text}");
+        has(&text, &[&format!("gone_patch: disabled\n  {outlook}")]);
     }
+}
+
+#[test]
+fn status_tells_what_was_enabled_by_force() {
+    let case = Case::new();
+    case.tree.patch("p", 1, 0, &["vmlinux/f,1"]);
+    for (phase, is_told) in [("none", false), ("switched", false), ("forced", true)] {
+        case.tree.phase("p", phase);
+        case.out.0.borrow_mut().clear();
+        let text = status_text(&case, Some("p"));
+        assert_eq!(text.contains("\n  it was enabled by force: "), is_told);
+    }
+}
+
+#[test]
+fn status_names_the_child_of_a_vfork() {
+    let case = Case::new();
+    case.tree.patch("p", 1, 1, &["vmlinux/f,1"]);
+    case.tree.blockers("p", "30 make f\n");
+    case.tree.stat(30, "make", 'D', 0x40_0000);
+    case.tree
+        .write("proc/30/status", "Name:\tmake\nTgid:\t29\n");
+    let child = |pid: i32, name: &str, state: char, parent: i32, flags: u64| {
+        let text = format!("{pid} ({name}) {state} {parent} 1 1 0 -1 {flags} 0 0\n");
+        case.tree.write(&format!("proc/{pid}/stat"), &text);
+    };
+    child(31, "other", 'S', 29, 0x40_0000);
+    child(32, "sle) ep", 'S', 29, 0x40_0040);
+    child(33, "grandchild", 'S', 32, 0x40_0040);
+    child(34, "ended", 'Z', 29, 0x40_0040);
+    for waits_in in ["io_schedule", "kernel_clone", "_do_fork.isra.0"] {
+        case.tree.write("proc/30/wchan", waits_in);
+        case.out.0.borrow_mut().clear();
+        let text = status_text(&case, None);
+        let is_vfork = waits_in != "io_schedule";
+        let child = format!(
+            "30 make in f() (sleeping uninterruptibly in {waits_in}(), as after vfork, for its child 32 sle) ep)\n"
+        );
+        assert_eq!(text.contains(&child), is_vfork, "{text}");
+        let advice = "After vfork, 30 waits until the child executes a program or ends";
+        assert_eq!(text.contains(advice), is_vfork, "{text}");
+    }
+    // Of two it is not known which one it waits for.
+    child(35, "second", 'S', 29, 0x40_0040);
+    case.out.0.borrow_mut().clear();
+    let text = status_text(&case, None);
+    assert!(!text.contains("vfork"), "{text}");
+    has(&text, &["No signal interrupts 30: "]);
 }
 
 #[test]
@@ -1204,6 +1264,8 @@ fn ctrl_c_ends_the_waiting_and_says_what_goes_on() {
             ],
         );
         assert!(!text.contains("error"), "{text}");
+        let stays = "The module stays loaded after that: 'klp unload first' waits again";
+        assert_eq!(text.contains(stays), words[0] == "unload", "{text}");
         // It is the kernel's.
         assert_eq!(case.tree.get("first", "transition"), "1");
     }
@@ -1286,29 +1348,42 @@ fn elsewhere_progress_is_told_now_and_then_and_news_at_once() {
 }
 
 #[test]
-fn on_a_terminal_progress_is_one_line_that_fits() {
+fn on_a_terminal_progress_is_lines_that_fit() {
     let mut case = Case::new();
     case.width = Some(40);
     case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
-    case.tree
-        .blockers("first", "12 cat function_with_a_long_name\n");
+    case.tree.blockers(
+        "first",
+        "12 cat function_with_a_long_name\n13 cat function_with_a_long_name\n",
+    );
     let args = wait_args(None, for_seconds(2.5));
     wait::run(&args, &mut case.context()).unwrap();
     let text = case.err.text();
-    let (progress, rest) = text.split_once("\r\x1b[Kthe time").unwrap_or_else(|| {
-        let at = text.find("the time").unwrap();
-        text.split_at(at)
-    });
-    assert!(!progress.contains('\n'), "{progress:?}");
-    let lines: Vec<&str> = progress
-        .split("\r\x1b[K")
-        .filter(|l| !l.is_empty())
-        .collect();
-    assert!(lines.len() >= 2, "{lines:?}");
-    assert!(lines.iter().all(|line| line.len() < 40), "{lines:?}");
-    assert!(lines[0].ends_with("..."), "{lines:?}");
+    let (progress, rest) = text.split_at(text.find("the time").unwrap());
+    // Each time, the lines of the last time are taken away, from the last to the first.
+    let parts: Vec<&str> = progress.split("\r\x1b[K").collect();
+    assert!(parts.len() >= 4, "{parts:?}");
+    assert_eq!(parts[0], "");
+    let above = "\x1b[A\x1b[K\x1b[A\x1b[K";
+    assert!(
+        parts[2..].iter().all(|part| part.starts_with(above)),
+        "{parts:?}"
+    );
+    assert_eq!(parts.last(), Some(&above), "{parts:?}");
+    let lines: Vec<&str> = parts[1].split("\r\n").collect();
+    assert_eq!(
+        lines,
+        [
+            "first: enabling for 0 s, 2 tasks are in",
+            "the way: 12 cat in",
+            "function_with_a_long_name(); 13 cat ...",
+        ]
+    );
     // What stays is not cut.
-    assert!(rest.contains("function_with_a_long_name()"), "{rest}");
+    assert!(
+        rest.contains("13 cat in function_with_a_long_name()"),
+        "{rest}"
+    );
 }
 
 #[test]
@@ -1377,6 +1452,38 @@ fn signal_interrupts_once_and_says_whom() {
 }
 
 #[test]
+fn signal_waits_for_the_switch() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.stat(20, "cat", 'S', 0x40_0000);
+    case.tree.blockers("first", "");
+    case.tree.phase("first", "waiting");
+    let switch = case.tree.soon(|tree| {
+        tree.blockers("first", "20 cat f\n");
+        tree.phase("first", "switched");
+    });
+    let outcome = signal::run(&signal_args(None), &mut case.context());
+    switch.join().unwrap();
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["interrupt 20"]);
+}
+
+#[test]
+fn waiting_interrupts_only_after_the_switch() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.stat(20, "cat", 'S', 0x40_0000);
+    case.tree.blockers("first", "20 cat f\n");
+    let mut how = for_seconds(1.8);
+    how.signal = true;
+    for (phase, told) in [("waiting", &[][..]), ("switched", &["interrupt 20"])] {
+        case.tree.phase("first", phase);
+        wait::run(&wait_args(None, how.clone()), &mut case.context()).unwrap();
+        assert_eq!(case.told(), told, "{phase}");
+    }
+}
+
+#[test]
 fn signal_fails_where_it_can_interrupt_none() {
     let case = Case::new();
     case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
@@ -1432,6 +1539,26 @@ fn disable_writes_and_waits() {
     assert_eq!(outcome.unwrap(), Outcome::Done);
     end.join().unwrap();
     assert_eq!(case.out.text(), "my_patch is disabled\n");
+}
+
+#[test]
+fn disable_waits_until_the_module_is_let_go() {
+    let case = Case::new();
+    case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
+    case.tree.modules(&["my_patch 1 1 - Live 0x0 (K)"]);
+    let end = case.tree.soon(|tree| {
+        tree.remove_patch("my_patch");
+        thread::sleep(Duration::from_millis(300));
+        // At once: who sees a part of it sees no module.
+        tree.write("proc/modules.new", "my_patch 1 0 - Live 0x0 (K)\n");
+        fs::rename(tree.0.join("proc/modules.new"), tree.0.join("proc/modules")).unwrap();
+    });
+    disable::run(&disable_args("my_patch"), &mut case.context()).unwrap();
+    assert_eq!(
+        case.tree.read("proc/modules"),
+        "my_patch 1 0 - Live 0x0 (K)\n"
+    );
+    end.join().unwrap();
 }
 
 #[test]
@@ -2086,6 +2213,9 @@ fn those_that_wait_tell_the_phase() {
         );
         assert_eq!(case.err.text().matches(&advice).count(), 2);
     }
+    let stays = "The module stays loaded after that: 'klp unload my_patch'";
+    assert_eq!(case.err.text().matches(stays).count(), 1);
+    assert!(!case.err.text().contains("the time is up"));
     let tail = "effect, but for 1 task: 204 cat in foo_read() (sleeping in pipe_read())";
     let text = case.err.text();
     let told: Vec<&str> = text

@@ -306,4 +306,19 @@ probed() {
 [ "$(uname -m)" != x86_64 ] ||
 	test_case "a task in the detour of an optimized kprobe is in the function that is probed" probed
 
+# What the emulator is given to forget a stale breakpoint leaves no trace in the page tables.
+stale() {
+	local parameters=${INT3%/*} before status=0
+	before=$(<"$INT3")
+	echo 0 >"$parameters/limit"
+	echo 1 >"$parameters/trap" || status=1
+	echo 100 >"$parameters/limit"
+	[ "$status" -eq 0 ] || fail "a page that cannot be written to is dirty"
+	! [ "$before" = "$(<"$INT3")" ] || fail "the trap was not seen: $before"
+	expect_eq "the traps that came once" "$(grep -o 'single [0-9]*' "$INT3")" "$(grep -o 'single [0-9]*' <<<"$before")"
+}
+# With FRED, the instruction that makes the trap makes another one in the kernel.
+[ "$(uname -m)" != x86_64 ] || grep -qw fred /proc/cpuinfo ||
+	test_case "text that is written over because of the emulator is not dirty afterwards" stale
+
 run_tests

@@ -243,12 +243,14 @@ told() {
 }
 
 vforked() {
+	local child
 	core signal_after=60000
 	begin_tasks vfork
 	load $ENTER kind=vfork
 	switched $ENTER
-	told 'sleeping uninterruptibly in (wait_for_vfork_done|kernel_clone)\(\)' \
-		'No signal interrupts [0-9]+: what it sleeps for has to come'
+	child=$(pgrep -P "$TASKS_PROCESS")
+	told "sleeping uninterruptibly in (wait_for_vfork_done|kernel_clone)\(\), as after vfork, for its child $child klp_[a-z_]+" \
+		"After vfork, $TASKS_PROCESS waits until the child executes a program or ends"
 	kill -9 "$TASKS_PROCESS"
 	says 0 "" wait --timeout 20 $ENTER
 	exec {TASKS_INPUT}>&-
@@ -371,6 +373,10 @@ forced() {
 	says 1 "without a terminal to ask on, --yes is needed" force $PATCH
 	expect_file "$KLP_SYSFS/$PATCH/transition" 1
 	says 0 "tasks in the way go on in the original functions" force --yes $PATCH
+	if [ -z "$PEER" ]; then
+		says 0 '^  it was enabled by force: tasks that were in the way may still run' status $PATCH
+		says 0 '^ +"was_forced": true,$' status --json
+	fi
 	expect_file "$KLP_SYSFS/$PATCH/transition" 0
 	sleeping 1 || fail "the task was disturbed"
 	unique 4242

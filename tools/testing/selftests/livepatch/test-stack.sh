@@ -106,6 +106,7 @@ forced() {
 	wait_for_transition $PATCH
 	unique 4242
 	expect_log "forcing remaining tasks to the patched state"
+	expect_file /sys/kernel/debug/livepatch/$PATCH/phase forced
 	sleeping 1 || fail "the task was disturbed"
 	echo 1 >"$RELEASE"
 	unload_patch $PATCH

@@ -2,8 +2,9 @@
 
 //! What a build is doing: on a terminal one line that moves, else a line for each long step.
 
+use crate::terminal::can_move;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 /// How often the line moves.
@@ -19,7 +20,7 @@ pub struct Progress {
 impl Progress {
     /// Tells nothing where `is_quiet`.
     pub fn new(is_quiet: bool) -> Self {
-        let is_moving = !is_quiet && std::io::stderr().is_terminal();
+        let is_moving = !is_quiet && can_move(&std::io::stderr());
         let bar = is_moving.then(|| {
             let bar = ProgressBar::new_spinner();
             // The template is one of ours, without a mistake.

@@ -5,6 +5,7 @@
 use super::{find, OutArgs};
 use crate::cli::{Context, Outcome};
 use crate::system::patches::State;
+use crate::system::removal;
 use crate::transition::switch::{self, Ended};
 use crate::transition::{set_enabled, TransitionArgs};
 use anyhow::Result;
@@ -27,7 +28,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("disable")?;
     args.out.each(context, |context, name| {
         let text = match take_out(context, name, &args.out.transition)? {
-            Out::Disabled => format!("{name} is disabled"),
+            Out::Disabled => {
+                if let Some(why) = removal::settle(&context.system, name) {
+                    context.console.note(&format!("{name}: {why}"));
+                }
+                format!("{name} is disabled")
+            }
             Out::Before => format!("{name} was disabled already"),
             Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
         };

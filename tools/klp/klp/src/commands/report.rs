@@ -13,7 +13,7 @@ use crate::system::patches::{self, Function, Object, Patch, State};
 use crate::system::phase::{self, Phase};
 use crate::system::store::{self, Entry};
 use crate::system::support::Core;
-use crate::system::{identity, modules, System};
+use crate::system::{identity, modules, removal, System};
 use crate::transition::{advice, in_the_way, watch};
 use anyhow::Result;
 use serde::Serialize;
@@ -56,6 +56,11 @@ pub struct PatchReport {
     pub is_installed_build: Option<bool>,
     /// Of a disabled patch, whether the kernel keeps its module.
     pub is_kept: Option<bool>,
+    /// The same, or what removes it, for people.
+    #[serde(skip)]
+    pub removal: Option<String>,
+    /// Whether it was enabled by force; not where that is not known.
+    pub was_forced: Option<bool>,
     /// What it is for.
     pub description: Option<String>,
     /// Its module's version.
@@ -150,11 +155,22 @@ pub struct TaskReport {
     pub is_kernel_thread: Option<bool>,
     /// The function of the kernel that it sleeps in.
     pub waits_in: Option<String>,
+    /// The child that it waits for, as the parent of a `vfork`.
+    pub vfork_child: Option<ProcessReport>,
     /// Whether a signal gets it out of the way.
     pub is_interruptible: Option<bool>,
     /// For people.
     #[serde(skip)]
     pub text: String,
+}
+
+/// A process.
+#[derive(Debug, Serialize)]
+pub struct ProcessReport {
+    /// Its number.
+    pub pid: i32,
+    /// Its name.
+    pub name: String,
 }
 
 /// The state of a patch that is installed only.
@@ -189,10 +205,10 @@ impl Report {
         for module in modules {
             let known = patches.iter().any(|patch| patch.name == module.name);
             if module.is_livepatch() && module.is_live && !known {
-                let is_kept = module.is_kept();
                 let state = State::Disabled.as_str();
                 patches.push(PatchReport {
-                    is_kept: Some(is_kept),
+                    is_kept: Some(module.is_kept()),
+                    removal: Some(removal::outlook(&module)),
                     ..PatchReport::without_patch(module.name, state)
                 });
             }
@@ -291,6 +307,7 @@ impl PatchReport {
             functions: patch.functions(),
             objects: patch.objects.iter().map(object).collect(),
             transition,
+            was_forced: phase::was_forced(system, &patch.name),
             ..PatchReport::without_patch(patch.name.clone(), patch.state.as_str())
         }
     }
@@ -303,6 +320,8 @@ impl PatchReport {
             installed: None,
             is_installed_build: None,
             is_kept: None,
+            removal: None,
+            was_forced: None,
             description: None,
             version: None,
             srcversion: None,
@@ -414,6 +433,12 @@ impl BlockersReport {
                 state: doing.map(|task| task.activity.as_str()),
                 is_kernel_thread: doing.map(|task| task.is_kernel_thread),
                 waits_in: doing.and_then(|task| task.waits_in.clone()),
+                vfork_child: doing
+                    .and_then(|task| task.vfork_child.as_ref())
+                    .map(|child| ProcessReport {
+                        pid: child.pid,
+                        name: child.name.clone(),
+                    }),
                 is_interruptible: doing.map(|_| task.is_interruptible()),
                 text,
             }

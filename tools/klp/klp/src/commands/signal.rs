@@ -7,7 +7,7 @@ use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::blockers::{self, Blockers};
 use crate::system::is_gone;
-use crate::system::patches;
+use crate::system::{patches, phase};
 use crate::transition::{advice, in_the_way};
 use anyhow::{anyhow, bail, Result};
 
@@ -16,8 +16,10 @@ use anyhow::{anyhow, bail, Result};
 /// klp sends SIGSTOP to their processes, and SIGCONT right after it. A task that sleeps and can be
 /// interrupted then leaves the function that it is in. No signal gets a task out of the way that sleeps
 /// uninterruptibly or is stopped, or a kernel thread: klp leaves these alone, and says of each what
-/// does. The option --signal of the commands that wait does this every 5 seconds. If the kernel offers a file 'signal' for the livepatch (Linux 4.15 to
-/// 5.0), klp writes to that instead, and the kernel interrupts the tasks.
+/// does. Right after the beginning of a transition, before anything has switched, klp waits for that
+/// first: a task that leaves earlier may come back into the same function. The option --signal of the
+/// commands that wait does this every 5 seconds. If the kernel offers a file 'signal' for the livepatch
+/// (Linux 4.15 to 5.0), klp writes to that instead, and the kernel interrupts the tasks.
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
@@ -42,6 +44,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if !find(&context.system, &name)?.is_transition() {
         bail!("{name} is not in transition: no task is in the way");
     }
+    phase::wait_for_switch(&context.system, &name);
     match patches::write(&context.system, &name, "signal", "1") {
         Ok(()) => {
             let text = format!("the kernel has interrupted the tasks in the way of {name}");

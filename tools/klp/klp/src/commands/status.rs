@@ -7,9 +7,12 @@ use super::report::{BlockersReport, PatchReport, Report, NOT_LOADED};
 use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
-use crate::system::removal;
 use anyhow::Result;
 use clap::Args as ClapArgs;
+
+/// What it means that a patch was enabled by force.
+const FORCED: &str =
+    "it was enabled by force: tasks that were in the way may still run what it replaces";
 
 /// Show the state of one livepatch, or of all of them
 ///
@@ -75,8 +78,9 @@ fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
             "  the next boot loads the installed build; 'klp load --replace-loaded {name}' loads it now"
         ));
     }
-    if patch.is_kept == Some(true) {
-        lines.push(format!("  {}", removal::KEPT));
+    lines.extend(patch.removal.iter().map(|line| format!("  {line}")));
+    if patch.was_forced == Some(true) {
+        lines.push(format!("  {FORCED}"));
     }
     describe_module(lines, patch);
     for object in &patch.objects {

@@ -5,7 +5,9 @@
 use super::disable::{take_out, Out};
 use super::OutArgs;
 use crate::cli::{Context, Outcome};
+use crate::system::patches::{self, State};
 use crate::system::removal;
+use crate::transition::interrupt::Interrupted;
 use anyhow::Result;
 use clap::Args as ClapArgs;
 
@@ -24,11 +26,30 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("unload")?;
     args.out.each(context, |context, name| {
-        match take_out(context, name, &args.out.transition)? {
-            Out::TimeIsUp => return Ok(Outcome::TimeIsUp),
-            Out::Disabled | Out::Before => removal::remove(&context.system, name)?,
+        match take_out(context, name, &args.out.transition) {
+            Ok(Out::Disabled | Out::Before) => removal::remove(&context.system, name)?,
+            Ok(Out::TimeIsUp) => {
+                stays(context, name)?;
+                return Ok(Outcome::TimeIsUp);
+            }
+            Err(error) if error.is::<Interrupted>() => {
+                stays(context, name)?;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
         }
         context.console.done(&format!("{name} is unloaded"))?;
         Ok(Outcome::Done)
     })
+}
+
+/// Tells that nothing removes the module, unless the patch is to be enabled.
+fn stays(context: &mut Context, name: &str) -> Result<()> {
+    let state = patches::state(&context.system, name)?;
+    if !matches!(state, Some(State::Enabled | State::Enabling)) {
+        context.console.note(&format!(
+            "The module stays loaded after that: 'klp unload {name}' waits again, and removes it."
+        ));
+    }
+    Ok(())
 }

@@ -73,7 +73,7 @@ fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outco
         }
         match watch::wait(context, &name, &how)? {
             End::TimeIsUp(pending) => {
-                pending.tell(context, &name, "the time is up");
+                pending.tell(context, &name, watch::end_of(args.wait.timeout));
                 return Ok(Outcome::TimeIsUp);
             }
             End::Still(_) | End::Gone if named.is_some() => return Ok(Outcome::Done),

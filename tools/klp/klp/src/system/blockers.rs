@@ -9,10 +9,9 @@
 
 use super::patches::{Patch, State};
 use super::task::Task;
-use super::{read_if_there, task_name, System};
+use super::{numbers, read_if_there, task_name, System};
 use std::fs;
 use std::io;
-use std::path::Path;
 
 /// Where a task is that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,16 +165,6 @@ fn of_mainline(system: &System, patch: &Patch) -> Result<Option<Blockers>, Strin
         }
     }
     Ok(supported.then_some(blockers))
-}
-
-/// The directories that are numbers, in their order.
-fn numbers(directory: &Path) -> Vec<i32> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut numbers: Vec<i32> = entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
-    numbers.sort_unstable();
-    numbers
 }
 
 /// The innermost function of the stack that holds the patch back: an old one while it is enabled,

@@ -130,6 +130,16 @@ pub(crate) fn read_if_there(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
+/// The directories that are numbers, such as tasks in /proc, in their order.
+pub(crate) fn numbers(directory: &Path) -> Vec<i32> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut numbers: Vec<i32> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
 /// The name of a task: anybody chooses it, so what is not printable ASCII is escaped, as
 /// `livepatch.ko` does it.
 pub(crate) fn task_name(bytes: &[u8]) -> String {

@@ -9,11 +9,17 @@ use crate::system::task::Activity;
 /// How many tasks are named in one line.
 const NAMED: usize = 8;
 
+/// Where there is more.
+const GUIDE: &str =
+    "More of each kind: \"When a transition does not end\" in operating.md, of klp's documents.";
+
 /// What gets a task out of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// A signal that klp sends.
     Signal,
+    /// The child of its `vfork`.
+    Child,
     /// What it waits for.
     Event,
     /// SIGCONT.
@@ -25,8 +31,9 @@ enum Way {
 }
 
 impl Way {
-    const ALL: [Way; 5] = [
+    const ALL: [Way; 6] = [
         Way::Signal,
+        Way::Child,
         Way::Event,
         Way::Continue,
         Way::Tracer,
@@ -40,22 +47,26 @@ impl Way {
             _ if task.is_kernel_thread => Way::Kernel,
             Activity::Running | Activity::Sleeping if blocker.is_interruptible() => Way::Signal,
             Activity::Running | Activity::Sleeping => Way::Kernel,
+            Activity::Uninterruptible if task.vfork_child.is_some() => Way::Child,
             Activity::Uninterruptible => Way::Event,
             Activity::Stopped => Way::Continue,
             Activity::Traced => Way::Tracer,
         })
     }
 
-    /// In a sentence about tasks with these numbers.
-    fn sentence(self, patch: &str, pids: &str) -> String {
+    /// In a sentence about tasks with these numbers, of which `first` is one.
+    fn sentence(self, patch: &str, pids: &str, first: &str) -> String {
         match self {
             Way::Signal => format!("'klp signal {patch}' interrupts {pids}."),
+            Way::Child => format!(
+                "After vfork, {pids} waits until the child executes a program or ends; 'kill -9' ends the wait, and the parent with it."
+            ),
             Way::Event => format!(
-                "No signal interrupts {pids}: what it sleeps for has to come (/proc/PID/stack shows where), and 'kill -9' ends some of these sleeps."
+                "No signal interrupts {pids}: what it sleeps for has to come (/proc/{first}/stack shows where), and 'kill -9' ends some of these sleeps."
             ),
             Way::Continue => format!("'kill -CONT' lets {pids} go on."),
             Way::Tracer => format!(
-                "A debugger has stopped {pids}, and has to let it go on (TracerPid in /proc/PID/status)."
+                "A debugger has stopped {pids}, and has to let it go on (TracerPid in /proc/{first}/status)."
             ),
             Way::Kernel => format!(
                 "No signal of a user reaches {pids}: the kernel itself wakes its threads, and the first process, where they can be woken."
@@ -73,16 +84,16 @@ pub(crate) fn lines(patch: &Patch, blockers: &Blockers) -> Vec<String> {
         let tasks = blockers.tasks.iter();
         let tasks = tasks.filter(|one| Way::of(one) == Some(way));
         let mut pids: Vec<String> = tasks.map(|one| one.pid.to_string()).collect();
-        if pids.is_empty() {
+        let Some(first) = pids.first().cloned() else {
             continue;
-        }
+        };
         let more = pids.len().saturating_sub(NAMED);
         pids.truncate(NAMED);
         let mut pids = pids.join(", ");
         if more > 0 {
             pids.push_str(&format!(" and {more} more"));
         }
-        lines.push(way.sentence(&patch.name, &pids));
+        lines.push(way.sentence(&patch.name, &pids, &first));
         is_last_resort_needed |= way != Way::Signal;
     }
     if is_last_resort_needed {
@@ -91,6 +102,7 @@ pub(crate) fn lines(patch: &Patch, blockers: &Blockers) -> Vec<String> {
             patch.name,
             costs_of_force(patch)
         ));
+        lines.push(GUIDE.to_owned());
     }
     lines
 }
@@ -116,7 +128,7 @@ pub(crate) fn costs_of_force(patch: &Patch) -> String {
 mod tests {
     use super::*;
     use crate::system::blockers::Place;
-    use crate::system::task::Task;
+    use crate::system::task::{Process, Task};
 
     fn patch(state: State, replace: bool) -> Patch {
         Patch {
@@ -137,6 +149,7 @@ mod tests {
                 activity,
                 is_kernel_thread,
                 waits_in: None,
+                vfork_child: None,
             }),
         }
     }
@@ -169,7 +182,7 @@ mod tests {
             (Uninterruptible, true, "No signal of a user reaches 7"),
         ] {
             let lines = of(vec![blocker(7, activity, is_kernel_thread)]);
-            let [first, last] = &lines[..] else {
+            let [first, last, _] = &lines[..] else {
                 panic!("{lines:?}");
             };
             assert!(first.contains(part), "{first}");
@@ -178,6 +191,21 @@ mod tests {
                 "{last}"
             );
         }
+    }
+
+    #[test]
+    fn the_parent_of_a_vfork_waits_for_its_child() {
+        let mut parent = blocker(7, Activity::Uninterruptible, false);
+        if let Some(task) = &mut parent.task {
+            task.vfork_child = Some(Process {
+                pid: 8,
+                name: "sleep".to_owned(),
+            });
+        }
+        let lines = of(vec![parent, blocker(9, Activity::Uninterruptible, false)]);
+        assert!(lines[0].starts_with("After vfork, 7 waits until the child"));
+        assert!(lines[1].starts_with("No signal interrupts 9: "));
+        assert!(lines[1].contains("/proc/9/stack"));
     }
 
     #[test]

@@ -82,13 +82,13 @@ pub(crate) fn whereabouts(task: &Blocker) -> String {
         Place::Unknown => "not switched yet".to_owned(),
     };
     match &task.task {
-        Some(task) => format!("{place} ({})", doing(task)),
+        Some(task) => format!("{place} ({})", doing(task, &place)),
         None => place,
     }
 }
 
-/// What a task does.
-fn doing(task: &Task) -> String {
+/// What a task does that is in this place.
+fn doing(task: &Task, place: &str) -> String {
     let activity = match task.activity {
         Activity::Running => "running",
         Activity::Sleeping => "sleeping",
@@ -101,12 +101,23 @@ fn doing(task: &Task) -> String {
     } else {
         ""
     };
-    match (&task.waits_in, task.activity) {
+    let sleeps_in = match (&task.waits_in, task.activity) {
         (Some(function), Activity::Sleeping | Activity::Uninterruptible) => {
-            format!("{thread}{activity} in {function}()")
+            Some(format!("in {function}()"))
         }
-        _ => format!("{thread}{activity}"),
+        _ => None,
+    };
+    let mut text = format!("{thread}{activity}");
+    if let Some(sleeps_in) = sleeps_in.filter(|sleeps_in| sleeps_in != place) {
+        text.push_str(&format!(" {sleeps_in}"));
     }
+    if let Some(child) = &task.vfork_child {
+        text.push_str(&format!(
+            ", as after vfork, for its child {} {}",
+            child.pid, child.name
+        ));
+    }
+    text
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How to wait for a transition.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct WaitArgs {
     /// Stop waiting after that long, with status 3; the transition goes on [default: 60; of klp
     /// wait: infinity]

@@ -2,8 +2,8 @@
 
 //! Seeing a transition through: waiting for its end, and turning it round if it takes too long.
 
-use super::watch::{self, End, Pending};
-use super::{set_enabled, TransitionArgs};
+use super::watch::{self, end_of, End, Pending};
+use super::{set_enabled, TransitionArgs, WaitArgs};
 use crate::cli::{Context, Outcome};
 use crate::system::patches::State;
 use anyhow::{bail, Result};
@@ -42,15 +42,16 @@ pub(crate) fn see_through(
         _ => bail!("{name} was enabled by somebody else while it was being disabled"),
     };
     if !how.reverse {
-        return Ok(goes_on(context, name, &pending));
+        return Ok(goes_on(context, name, &pending, &wait));
     }
     context.console.note(&format!(
-        "the time is up, and the transition is reversed: {}",
+        "{}, and the transition is reversed: {}",
+        end_of(wait.timeout),
         pending.text
     ));
     set_enabled(&context.system, name, !enabled)?;
     match watch::wait(context, name, &wait)? {
-        End::TimeIsUp(pending) => Ok(goes_on(context, name, &pending)),
+        End::TimeIsUp(pending) => Ok(goes_on(context, name, &pending, &wait)),
         end if is_enabled(&end) == enabled => Ok(Ended::BeforeReversal),
         _ => Ok(Ended::Reversed),
     }
@@ -100,7 +101,7 @@ fn is_enabled(end: &End) -> bool {
     matches!(end, End::Still(State::Enabled))
 }
 
-fn goes_on(context: &mut Context, name: &str, pending: &Pending) -> Ended {
-    pending.tell(context, name, "the time is up");
+fn goes_on(context: &mut Context, name: &str, pending: &Pending, how: &WaitArgs) -> Ended {
+    pending.tell(context, name, end_of(how.timeout));
     Ended::GoesOn
 }

@@ -8,7 +8,8 @@ use crate::cli::Context;
 use crate::console::elapsed;
 use crate::system::blockers;
 use crate::system::patches::{self, State};
-use crate::system::{kmsg, phase, System};
+use crate::system::phase::{self, Phase};
+use crate::system::{kmsg, System};
 use anyhow::Result;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -30,6 +31,14 @@ pub(crate) enum End {
     Gone,
     /// The time was up.
     TimeIsUp(Pending),
+}
+
+/// Why it is not waited for any longer than this.
+pub(crate) fn end_of(limit: Option<Duration>) -> &'static str {
+    match limit {
+        Some(Duration::ZERO) => "klp does not wait",
+        _ => "the time is up",
+    }
 }
 
 /// A transition that goes on.
@@ -81,9 +90,12 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
         let waited = start.elapsed();
         let time_is_up = how.timeout.is_some_and(|timeout| waited >= timeout);
         let is_interrupted = interrupt::received();
-        let look = looked.map_or(waited >= PATIENCE, |looked| {
-            looked.elapsed() >= LOOK_CLOSELY
-        });
+        let period = match told {
+            // The switch comes within a moment.
+            Some(Phase::Waiting) => LOOK,
+            _ => LOOK_CLOSELY,
+        };
+        let look = looked.map_or(waited >= PATIENCE, |looked| looked.elapsed() >= period);
         if look || time_is_up || is_interrupted {
             looked = Some(Instant::now());
             let Some(current) = patches::one(&context.system, patch)? else {
@@ -122,7 +134,9 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
             context.console.progress(&text, phase != told);
             told = phase;
             let again = interrupted.is_none_or(|time| time.elapsed() >= INTERRUPT);
-            if let (true, true, Ok(blockers)) = (how.signal, again, &blockers) {
+            // Before the switch it would be in vain.
+            let is_time = again && phase != Some(Phase::Waiting);
+            if let (true, true, Ok(blockers)) = (how.signal, is_time, &blockers) {
                 if !blockers::interrupt(&context.system, blockers).is_empty() {
                     interrupted = Some(Instant::now());
                 }

@@ -12,7 +12,8 @@
  * translation and the moment when it wrote. After as many traps in a row as the parameter
  * limit says, the byte is written once more, as it is, which drops that translation.
  *
- * The parameter report has the counts; see report_get(). A breakpoint that is in memory and
+ * The parameter report has the counts; see report_get(). Writing to the parameter trap makes such
+ * a trap; with limit=0, its byte is written at once. A breakpoint that is in memory and
  * that nobody claims is left to be the oops that it is.
  *
  * Once loaded, it stays.
@@ -20,12 +21,13 @@
 #include <linux/kdebug.h>
 #include <linux/module.h>
 #include <linux/percpu.h>
+#include <asm/pgtable.h>
 #include <asm/processor-flags.h>
 #include <asm/special_insns.h>
 #include <asm/text-patching.h>
 
 static unsigned int limit = 100;
-module_param(limit, uint, 0444);
+module_param(limit, uint, 0644);
 MODULE_PARM_DESC(limit, "How often an instruction is run again before its text is written again");
 
 /* Of one CPU, and written by it only. */
@@ -89,16 +91,35 @@ static void finish(struct state *state)
 	state->length = 0;
 }
 
-/* Writes what is there, in spite of its protection, so that the emulator translates it anew. */
+/* Whether a page that cannot be written to is dirty. */
+static bool is_dirty(void *place)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)place, &level);
+
+	return pte && (pte_flags(*pte) & (_PAGE_RW | _PAGE_DIRTY)) == _PAGE_DIRTY;
+}
+
+/*
+ * Writes what is there, in spite of its protection, so that the emulator translates it anew.
+ * The processor notes in the page tables that it has: but what cannot be written to must not be
+ * dirty, which the kernel warns of when it changes that page's protection.
+ */
 static void write_again(u8 *place)
 {
 	unsigned long cr0 = native_read_cr0();
 	u8 byte = READ_ONCE(*place);
+	unsigned int level;
+	pte_t *pte;
 
 	asm volatile("mov %0, %%cr0" : : "r"(cr0 & ~X86_CR0_WP) : "memory");
 	/* Unless somebody pokes there at this very moment. */
 	asm volatile("lock cmpxchgb %2, %0" : "+m"(*place), "+a"(byte) : "q"(byte) : "memory");
 	asm volatile("mov %0, %%cr0" : : "r"(cr0) : "memory");
+	/* With interrupts disabled, nobody frees a page table that this CPU may look at. */
+	pte = lookup_address((unsigned long)place, &level);
+	if (pte && !(pte_flags(*pte) & _PAGE_RW))
+		clear_bit(_PAGE_BIT_DIRTY, (unsigned long *)pte);
 }
 
 /* Runs with interrupts disabled, as all of the kernel's handling of the trap. */
@@ -128,6 +149,7 @@ static int trapped(struct notifier_block *block, unsigned long event, void *data
 		state->traps++;
 		if (++state->length > limit) {
 			write_again((u8 *)place);
+			add(&stale, place);
 			finish(state);
 		}
 	}
@@ -172,6 +194,30 @@ static int report_get(char *buffer, const struct kernel_param *param)
 
 static const struct kernel_param_ops report_ops = { .get = report_get };
 module_param_cb(report, &report_ops, NULL, 0444);
+
+/*
+ * INT 3 in two bytes traps, too, and its last byte is taken for the place of a breakpoint that is
+ * not there. Run from that byte, it adds %eax to %edi. objtool sees INT and CLC.
+ */
+asm(".pushsection .text, \"ax\"\n"
+    ".type klp_test_int3_trap, @function\n"
+    "klp_test_int3_trap:\n"
+    "	xor %eax, %eax\n"
+    "	.byte 0xcd, 0x03, 0xf8\n"
+    ASM_RET
+    ".size klp_test_int3_trap, . - klp_test_int3_trap\n"
+    ".popsection\n");
+extern u8 klp_test_int3_trap[];
+#define TRAP_PLACE (klp_test_int3_trap + 3)
+
+static int trap_set(const char *value, const struct kernel_param *param)
+{
+	asm volatile("call klp_test_int3_trap" : ASM_CALL_CONSTRAINT : : "rax", "rdi", "cc", "memory");
+	return is_dirty(TRAP_PLACE) ? -EIO : 0;
+}
+
+static const struct kernel_param_ops trap_ops = { .set = trap_set };
+module_param_cb(trap, &trap_ops, NULL, 0200);
 
 static int __init klp_test_int3_init(void)
 {
