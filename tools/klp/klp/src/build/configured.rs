@@ -46,9 +46,11 @@ pub enum Way {
     Unknown,
 }
 
-/// Evaluates a makefile of the kernel as kbuild does, but for the rules, and prints its lists.
+/// Evaluates a makefile of the kernel as kbuild does, but for the rules, and prints its lists. Without
+/// the configuration it prints none: all would look as if it were left out.
 const QUERY: &str = r"
 -include include/config/auto.conf
+$(if $(filter %/auto.conf,$(MAKEFILE_LIST)),,$(error the configuration cannot be read))
 include $(MAKEFILE)
 parts = $(foreach object,$(filter %.o,$1),$(foreach list,$2,$($(object:.o=-$(list)))))
 on := $(obj-y) $(obj-m) $(lib-y) $(lib-m)
@@ -178,6 +180,25 @@ fn run(mut make: Command) -> Result<String> {
 mod tests {
     use super::*;
     use crate::build::testing::{write, Kernel, Layout};
+
+    #[test]
+    fn without_a_configuration_nothing_is_left_out() {
+        let kernel = Kernel::new(Layout::Apart);
+        write(
+            &kernel.tree.source.join("drivers/Makefile"),
+            "obj-$(CONFIG_YES) += yes.o\n",
+        );
+        let config = kernel.tree.build.join("include/config/auto.conf");
+        for (text, is_left_out) in [(Some("CONFIG_NO=y\n"), true), (None, false)] {
+            match text {
+                Some(text) => write(&config, text),
+                None => std::fs::remove_file(&config).expect("it is there"),
+            }
+            let object = Path::new("drivers/yes.o");
+            let mut configured = Configured::new(&kernel.tree);
+            assert_eq!(configured.leaves_out(object).expect("make"), is_left_out);
+        }
+    }
 
     #[test]
     fn only_what_an_option_leaves_out_is_left_out() {

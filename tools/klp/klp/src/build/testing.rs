@@ -121,6 +121,7 @@ impl Kernel {
             &build.join("include/generated/config.h"),
             "#define CONFIGURED 100\n",
         );
+        write(&build.join("include/config/auto.conf"), "");
         write(
             &build.join("Makefile"),
             &format!("SRC = {root}\n{MAKEFILE}"),
