@@ -378,13 +378,31 @@ impl<'a> SectionTable<'a> {
 
     /// The first section of that name, but for the null section.
     pub fn find(&self, names: &StringTable<'_>, name: &[u8]) -> Option<(SectionIndex, Section)> {
-        let index = (1..self.count).map(SectionIndex).find(|index| {
-            // Of most sections nothing else is of interest.
-            let entry = self.bytes.entry("section header", index.0, SHDR_SIZE);
-            let offset = entry.and_then(|entry| entry.u32("section header", 0));
+        // Of most sections nothing else is of interest.
+        let (index, _) = self.headers().find(|(_, header)| {
+            let offset = header.u32("section header", 0);
             offset.is_ok_and(|offset| names.is(offset, name))
         })?;
         Some((index, self.get(index).ok()?))
+    }
+
+    /// The sections with one of these flags, but for the null section, with their indices.
+    pub fn with_flags(&self, flags: u64) -> impl Iterator<Item = (SectionIndex, Section)> + 'a {
+        let table = *self;
+        let found = self.headers().filter(move |(_, header)| {
+            let found = header.u64("section header", 8);
+            found.is_ok_and(|found| found & flags != 0)
+        });
+        found.filter_map(move |(index, _)| Some((index, table.get(index).ok()?)))
+    }
+
+    /// All headers but that of the null section, with their indices.
+    fn headers(&self) -> impl Iterator<Item = (SectionIndex, Bytes<'a>)> + 'a {
+        let endian = self.bytes.endian;
+        let headers = self.bytes.data.chunks_exact(SHDR_SIZE);
+        let indices = (0..self.count).map(SectionIndex);
+        let all = indices.zip(headers.map(move |header| Bytes::new(header, endian)));
+        all.skip(1)
     }
 
     /// All sections but the null section, with their indices.
@@ -437,8 +455,8 @@ impl<'a> StringTable<'a> {
     pub fn is(&self, offset: u32, string: &[u8]) -> bool {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let tail = self.0.get(start..).unwrap_or_default();
-        let rest = tail.strip_prefix(string);
-        rest.is_some_and(|rest| rest.first() == Some(&0))
+        // Its end first: that settles it for most strings, and is faster than to compare them.
+        tail.get(string.len()) == Some(&0) && tail.starts_with(string)
     }
 }
 

@@ -16,8 +16,10 @@ pub const LIVEPATCH: &[u8; 9] = b"livepatch";
 /// What [`LIVEPATCH`] becomes in the loader's private copy of a file.
 ///
 /// A kernel without `CONFIG_LIVEPATCH` refuses a module in whose information it finds the key
-/// `livepatch`. The key must stay as long as it was, and no tool uses this one.
-pub const ADMITTED: &[u8; 9] = b"Livepatch";
+/// `livepatch`. The key must stay as long as it was, and no tool uses this one: it has a byte
+/// ([`RARE`]) that no text has, so that modules without it are told quickly.
+pub const ADMITTED: &[u8; 9] = b"\x01ivepatch";
+const RARE: u8 = 1;
 
 /// The strings of a `.modinfo` section, with their offsets, and whatever is at its end without a
 /// NUL.
@@ -43,7 +45,10 @@ pub fn entries(modinfo: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// The value of an entry, where it has this key.
 fn value_of<'a>(entry: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    entry.strip_prefix(key)?.strip_prefix(b"=")
+    // Its end first: that settles it for most entries, and is faster than to compare keys.
+    let (start, value) = entry.split_at_checked(key.len())?;
+    let value = value.strip_prefix(b"=")?;
+    (start == key).then_some(value)
 }
 
 /// The value of the first entry with this key.
@@ -84,6 +89,11 @@ pub fn admit(modinfo: &mut [u8]) -> bool {
         offset = at.saturating_add(LIVEPATCH.len());
     }
     found
+}
+
+/// Whether there is the key [`ADMITTED`].
+pub fn is_admitted(modinfo: &[u8]) -> bool {
+    modinfo.contains(&RARE) && value(modinfo, ADMITTED).is_some()
 }
 
 /// Where the next of both keys is, from the entry or part of one at `offset` on.

@@ -3,7 +3,7 @@
 //! A module is in its place and relocated, but for its livepatch relocations.
 
 use crate::format::check;
-use crate::format::elf::FOREIGN;
+use crate::format::elf::{FOREIGN, SHF_RELA_LIVEPATCH};
 use crate::format::error::Error;
 use crate::format::modinfo;
 use crate::format::refusal::Refusal;
@@ -24,12 +24,10 @@ use kernel::prelude::*;
 pub(crate) fn finalize(loading: &Loading<'_>) -> Result {
     let info = loading.find(modinfo::SECTION).unwrap_or_default();
     let module = loading.module();
-    if modinfo::value(info, modinfo::ADMITTED).is_none() {
-        if loading
-            .sections()
-            .iter()
-            .any(|(_, section)| check::needs_mark(&section))
-        {
+    if !modinfo::is_admitted(info) {
+        let sections = loading.sections();
+        let mut ours = sections.with_flags(SHF_RELA_LIVEPATCH);
+        if ours.any(|(_, section)| check::needs_mark(&section)) {
             return Err(refuse(&Refusal::UnmarkedRelocations {
                 module: module.name().to_bytes(),
             }));

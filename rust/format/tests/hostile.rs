@@ -299,7 +299,7 @@ proptest! {
     #[test]
     fn admit_changes_nothing_but_the_key(modinfo in prop::collection::vec(
         prop_oneof![
-            Just("livepatch=Y".to_owned()), Just(String::new()), "[a-z]{0,3}([lL]ivepatch)?[a-z]?=[ -~]{0,12}",
+            Just("livepatch=Y".to_owned()), Just(String::new()), "[a-z]{0,3}([l\x01]ivepatch)?[a-z]?=[ -~]{0,12}",
         ],
         0..8,
     )) {
@@ -310,6 +310,7 @@ proptest! {
             .any(|key| modinfo::value(&before, *key).is_some());
         prop_assert_eq!(modinfo::admit(&mut after), has_key);
         prop_assert_eq!(modinfo::value(&after, modinfo::LIVEPATCH), None);
-        prop_assert_eq!(after.to_ascii_lowercase(), before.to_ascii_lowercase());
+        let of_other = |byte: &u8| if *byte == modinfo::ADMITTED[0] { b'l' } else { *byte };
+        prop_assert!(before.iter().map(of_other).eq(after.iter().map(of_other)));
     }
 }

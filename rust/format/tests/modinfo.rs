@@ -7,7 +7,7 @@ mod common;
 use common::patch;
 use livepatch_fixtures::{Module, ARCHES};
 use livepatch_format::elf::{Image, SHDR_SIZE, SHT_NOBITS};
-use livepatch_format::modinfo::{admit, entries, locate, value, ADMITTED, LIVEPATCH};
+use livepatch_format::modinfo::{admit, entries, is_admitted, locate, value, ADMITTED, LIVEPATCH};
 
 fn admitted(text: &[u8]) -> (bool, Vec<u8>) {
     let mut bytes = text.to_vec();
@@ -34,9 +34,11 @@ fn the_first_value_of_a_key_counts() {
 #[test]
 fn admit_renames_the_livepatch_key_only() {
     let before = b"license=GPL\0livepatch=Y\0depends=livepatch\0name=livepatch\0";
-    let after = b"license=GPL\0Livepatch=Y\0depends=livepatch\0name=livepatch\0";
+    let after = b"license=GPL\0\x01ivepatch=Y\0depends=livepatch\0name=livepatch\0";
     assert_eq!(admitted(before), (true, after.to_vec()));
     assert_eq!(ADMITTED.len(), LIVEPATCH.len());
+    assert!(is_admitted(after) && !is_admitted(before));
+    assert!(!is_admitted(b"note=\x01ivepatch=Y\0"));
 }
 
 #[test]
@@ -44,7 +46,7 @@ fn admit_renames_every_livepatch_key_whatever_its_value() {
     let (found, after) = admitted(b"livepatch=\0x=1\0livepatch=N\0livepatch=Y");
     assert!(found);
     assert_eq!(value(&after, LIVEPATCH), None);
-    assert_eq!(after, b"Livepatch=\0x=1\0Livepatch=N\0Livepatch=Y");
+    assert_eq!(after, b"\x01ivepatch=\0x=1\0\x01ivepatch=N\0\x01ivepatch=Y");
 }
 
 #[test]
@@ -80,7 +82,7 @@ fn finds_modinfo_in_a_module() {
         assert_eq!(value(&file[range.clone()], LIVEPATCH), None);
         assert_eq!(value(&file[range.clone()], b"license"), Some(&b"GPL"[..]));
         assert!(admit(&mut file[range.clone()]), "it is renamed already");
-        assert!(value(&file[range], ADMITTED).is_some());
+        assert!(is_admitted(&file[range]));
         assert!(Image::parse(&file).is_ok());
     }
 }

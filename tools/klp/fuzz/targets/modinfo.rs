@@ -23,9 +23,9 @@ fn check(info: &[u8]) {
         keys.iter().any(|key| modinfo::value(info, *key).is_some())
     );
     assert!(!has_key(&admitted, modinfo::LIVEPATCH));
-    assert!(!found || modinfo::value(&admitted, modinfo::ADMITTED).is_some());
+    assert_eq!(found, modinfo::is_admitted(&admitted));
     for (before, after) in info.iter().zip(&admitted) {
-        assert!(before == after || (*before, *after) == (b'l', b'L'));
+        assert!(before == after || (*before, *after) == (b'l', modinfo::ADMITTED[0]));
     }
     let once = admitted.clone();
     assert_eq!(modinfo::admit(&mut admitted), found);

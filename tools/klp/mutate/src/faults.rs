@@ -640,9 +640,12 @@ fn modinfo_key(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
         1 => ("without a value", b"livepatch=".to_vec()),
         2 => ("without an equals sign", b"livepatch".to_vec()),
         3 => ("of another kind", b"livepatch=N".to_vec()),
-        4 => ("written as livepatch.ko writes it", b"Livepatch=Y".to_vec()),
+        4 => (
+            "written as livepatch.ko writes it",
+            b"\x01ivepatch=Y".to_vec(),
+        ),
         5 => ("there twice", b"livepatch=Y\0livepatch=Y".to_vec()),
-        6 => ("written both ways", b"Livepatch=Y\0livepatch=Y".to_vec()),
+        6 => ("written both ways", b"\x01ivepatch=Y\0livepatch=Y".to_vec()),
         7 => (
             "of a long value",
             [b"livepatch=".to_vec(), b"y".repeat(3000)].concat(),
