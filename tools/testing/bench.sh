@@ -39,14 +39,14 @@ variant() {
 	esac
 }
 
-# build_tools: the program of the guest, what counts, and what reads the counts.
+# build_tools DIR: the program of the guest, what counts, and what reads the counts.
 build_tools() {
 	cargo build --release --locked --manifest-path "$TOP/tools/klp/Cargo.toml" -p livepatch-bench
-	mkdir -p "$OUT/tools"
-	cp "$CARGO_TARGET_DIR/release/livepatch-bench" "$OUT/tools/"
-	gcc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -o "$OUT/tools/counter.so" "$BENCH/counter.c"
+	mkdir -p "$1"
+	cp "$CARGO_TARGET_DIR/release/livepatch-bench" "$1/"
+	gcc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -o "$1/counter.so" "$BENCH/counter.c"
 	# At low addresses: by these the counter knows it.
-	"$(cross)gcc" -static -no-pie -O2 -Wall -Wextra -Werror -o "$OUT/tools/runner" "$BENCH/runner.c"
+	"$(cross)gcc" -static -no-pie -O2 -Wall -Wextra -Werror -o "$1/runner" "$BENCH/runner.c"
 }
 
 # build_modules VARIANT KOBJ MODULES: unconverted, as they use nothing unexported.
@@ -61,7 +61,7 @@ build_modules() {
 
 case "${1:-}" in
 --build-tools)
-	build_tools
+	build_tools "$2"
 	exit
 	;;
 --build-modules)
@@ -135,7 +135,7 @@ measure() {
 }
 
 mkdir -p "$OUT"
-PROGRESS=60 step "what measures" "2 min when new" "$TOP/scripts/enter" "$0" --build-tools
+PROGRESS=60 step "what measures" "2 min when new" "$TOP/scripts/enter" "$0" --build-tools "$OUT/tools"
 # The same symbols for both.
 MAPS=()
 for core in "${CORES[@]}"; do
