@@ -6,7 +6,7 @@
 use crate::file::{
     ehdr, rela, shdr, shf, shn, sht, sym, Field, File, Section, EHDR, RELA, SHDR, SYM,
 };
-use crate::judge::{Base, S390, X86_64};
+use crate::judge::{Base, ADMITTED, S390, X86_64};
 use fastrand::Rng;
 
 /// Damages a file; says what it did, or does nothing where it cannot.
@@ -642,10 +642,10 @@ fn modinfo_key(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
         3 => ("of another kind", b"livepatch=N".to_vec()),
         4 => (
             "written as livepatch.ko writes it",
-            b"\x01ivepatch=Y".to_vec(),
+            [ADMITTED, b"=Y"].concat(),
         ),
         5 => ("there twice", b"livepatch=Y\0livepatch=Y".to_vec()),
-        6 => ("written both ways", b"\x01ivepatch=Y\0livepatch=Y".to_vec()),
+        6 => ("written both ways", [ADMITTED, b"=Y\0livepatch=Y"].concat()),
         7 => (
             "of a long value",
             [b"livepatch=".to_vec(), b"y".repeat(3000)].concat(),

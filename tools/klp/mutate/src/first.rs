@@ -4,7 +4,7 @@
 //! take it as it is, and harm itself.
 
 use crate::file::{ehdr, shf, sht, File, Section, EHDR, SHDR, SYM};
-use crate::judge::{value, width, S390};
+use crate::judge::{is_marked, width, S390};
 use std::ops::Range;
 
 /// The most that a module may take of the kernel's memory.
@@ -58,7 +58,7 @@ pub fn refused(machine: u16, file: &File) -> Option<&'static str> {
     };
     let info = first_named(b".modinfo").filter(|section| section.sh_type != sht::NOBITS)?;
     let info = file.contents(info)?;
-    if value(info, b"livepatch").is_none() && value(info, b"Livepatch").is_none() {
+    if !is_marked(info) {
         return None;
     }
 

@@ -152,6 +152,14 @@ struct Reading<'a> {
     marked: bool,
 }
 
+/// The key `livepatch` as livepatch.ko writes it in the loader's copy of a file.
+pub(crate) const ADMITTED: &[u8] = b"\x01ivepatch";
+
+/// Whether livepatch.ko takes a module with this information for a livepatch.
+pub(crate) fn is_marked(info: &[u8]) -> bool {
+    value(info, b"livepatch").is_some() || value(info, ADMITTED).is_some()
+}
+
 /// The kernel's own way of reading the module information: the first of a key.
 pub(crate) fn value<'a>(info: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     info.split(|&byte| byte == 0).find_map(|entry| {
@@ -250,8 +258,7 @@ impl<'a> Reading<'a> {
             // The kernel stops looking for wrong locking.
             return Err(Unsafe("the license"));
         }
-        reading.marked =
-            value(&info, b"livepatch").is_some() || value(&info, b"Livepatch").is_some();
+        reading.marked = is_marked(&info);
         Ok(reading)
     }
 
