@@ -23,7 +23,7 @@ help:
 	@echo '  make demo                 boot a kernel in QEMU and patch it while it runs'
 	@echo '  make shell                a shell in a guest of that kernel, with livepatch.ko, klp and'
 	@echo '                            the patches in PATCH= (.ko files, or directories of such),'
-	@echo '                            and other files (FILES=);'
+	@echo '                            and other files (FILES=, separated by spaces);'
 	@echo '                            with no terminal, commands of standard input (VARIANT=...)'
 	@echo '  make test                 everything that is tested, on both architectures; ends'
 	@echo '                            with one line of totals (ARCH=... for one of them)'

@@ -37,6 +37,7 @@ if [ "${1:-}" = --remove ]; then
 		"$SHARE/fish/vendor_completions.d/klp.fish" \
 		"$DESTDIR$UNIT"
 	rm -rf "$SHARE/livepatch-rs" "$SHARE/doc/livepatch-rs" "$SOURCE"
+	echo "Removed klp, its documents, unit and sources from $DESTDIR$PREFIX and $DESTDIR/usr/src. What 'klp install' has installed stays in /var/lib/livepatch-rs."
 	exit
 fi
 KLP=${KLP:-$("$TOP/scripts/klp.sh")}
@@ -73,7 +74,10 @@ copy "$SOURCE" Kbuild Makefile scripts/Makefile.bindgen scripts/check-kernel rus
 sed "s/#MODULE_VERSION#/$VERSION/" "$TOP/packaging/dkms.conf" >"$SOURCE/dkms.conf"
 chmod 755 "$SOURCE/packaging/dkms-symvers" "$SOURCE/scripts/check-kernel"
 
-[ -z "$DESTDIR" ] || exit 0
+if [ -n "$DESTDIR" ]; then
+	echo "Installed in $DESTDIR, for a package or an image: neither DKMS nor systemd was told."
+	exit
+fi
 cat <<-END
 	Installed. For the running kernel, unless it has CONFIG_LIVEPATCH:
 

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can be seen of a patch in `/sys/kernel/debug/livepatch/<patch>`.
+//! What can be seen in `/sys/kernel/debug/livepatch`.
+//!
+//! `kept-modules` has one line for each module of a patch that is gone, but whose code tasks may still
+//! run, as they were forced out of it: its name. They are never removed. No module that kbuild makes
+//! has a name like that of the file.
+//!
+//! All else is in the directory of a patch.
 //!
 //! `blockers` has one line for each task that is in the way: its number, its name, and the function
 //! that it is in, `[module]` where it is elsewhere in the text of that patch module, or
@@ -25,9 +31,16 @@ use crate::sys::watch::Reason;
 use kernel::seq_file::SeqFile;
 use kernel::seq_print;
 
+/// The files beside the directories of patches. Showing them takes the registry's lock: they must not
+/// be removed under that lock.
+pub(super) const FILES: &[File] = &[File {
+    name: c"kept-modules",
+    show: show_kept,
+}];
+
 /// The files in the directory of a patch. Showing them takes the registry's lock: they must not be
 /// removed under that lock.
-pub(crate) const FILES: &[File] = &[
+pub(crate) const FILES_OF_PATCH: &[File] = &[
     File {
         name: c"blockers",
         show: show_blockers,
@@ -41,6 +54,12 @@ pub(crate) const FILES: &[File] = &[
         show: show_functions,
     },
 ];
+
+fn show_kept(_: u64, file: &SeqFile) {
+    for module in registry::lock().kept.iter() {
+        seq_print!(file, "{}\n", Text(module.module().name().to_bytes()));
+    }
+}
 
 fn show_blockers(id: u64, file: &SeqFile) {
     let registry = registry::lock();

@@ -2,7 +2,7 @@
 
 //! `klp_enable_patch()`.
 
-use super::debugfs::FILES;
+use super::debugfs::FILES_OF_PATCH;
 use super::model::{Function, Object, Patch, PatchId};
 use super::registry::{self, Registry};
 use super::sysfs::{FuncDir, ObjectDir, PatchDir};
@@ -139,7 +139,7 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
     };
     patch.dir = Some(Dir::new(&patch.name, root, dir)?);
     if let Some(root) = &registry.debug {
-        patch.debug = Some(root.subdirectory(&patch.name, patch.id.0, FILES));
+        patch.debug = Some(root.subdirectory(&patch.name, patch.id.0, FILES_OF_PATCH));
     }
     if patch.replace {
         replace::add_nops(&registry.patches, patch)?;

@@ -2,6 +2,7 @@
 
 //! All patches, under one lock.
 
+use super::debugfs;
 use super::model::{Patch, PatchId};
 use super::redirects::Redirects;
 use super::settle::Settle;
@@ -9,7 +10,8 @@ use super::transition::Transition;
 use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Root;
 use crate::sys::lock::lock;
-use crate::sys::module::ModuleId;
+use crate::sys::module::{ModuleId, ModuleRef};
+use core::mem::ManuallyDrop;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -29,6 +31,9 @@ pub(crate) struct Registry {
     pub(crate) settle: Option<Arc<Settle>>,
     /// Modules that came since livepatch.ko is there, and have not gone.
     pub(crate) alive: KVec<ModuleId>,
+    /// The modules of patches that are gone whose code tasks may still run, as they were forced out
+    /// of it. They are never let go of.
+    pub(crate) kept: KVec<ManuallyDrop<ModuleRef>>,
     next_id: u64,
 }
 
@@ -43,6 +48,7 @@ impl Registry {
             transition: None,
             settle: None,
             alive: KVec::new(),
+            kept: KVec::new(),
             next_id: 1,
         }
     }
@@ -84,6 +90,12 @@ impl Registry {
         Some((&mut **patch, &mut self.redirects))
     }
 
+    /// Never lets go of the module of a patch.
+    pub(crate) fn keep(&mut self, module: ModuleRef) {
+        // Where memory is short, it stays all the same, but is not among those that are shown.
+        let _ = self.kept.push(ManuallyDrop::new(module), GFP_KERNEL);
+    }
+
     /// Whether this patch is in transition.
     pub(crate) fn in_transition(&self, id: PatchId) -> bool {
         self.transition
@@ -113,7 +125,7 @@ impl Started {
         let mut registry = lock();
         registry.root = Some(root);
         registry.settle = Some(settle);
-        registry.debug = Some(DebugDir::top(c"livepatch"));
+        registry.debug = Some(DebugDir::top(c"livepatch", debugfs::FILES));
         drop(registry);
         Ok(Started(()))
     }

@@ -65,17 +65,18 @@ impl WorkItem for Retire {
 /// Removes a patch from sysfs and lets go of its module. Not to be called with the registry
 /// locked.
 pub(crate) fn free(mut patch: KBox<Patch>) {
-    let (module, forced) = (patch.module.take(), patch.forced);
+    let mut module = patch.module.take();
+    if let Some(module) = module.take_if(|_| patch.forced) {
+        // Tasks may still run its code. That can be seen before the patch is gone from sysfs.
+        registry::lock().keep(module);
+    }
     drop(patch);
     // Nobody is on the way to its functions after that.
     let has_waited = registry::lock().redirects.let_go();
     if !has_waited {
         wait_for_returns();
     }
-    if forced {
-        // Tasks may still run its code: the module stays for good.
-        core::mem::forget(module);
-    }
+    drop(module);
 }
 
 /// Frees a patch soon. It must be out of the registry.

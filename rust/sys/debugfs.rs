@@ -55,28 +55,33 @@ unsafe impl Send for DebugDir {}
 unsafe impl Sync for DebugDir {}
 
 impl DebugDir {
-    /// The directory `name` at the top of debugfs.
-    pub(crate) fn top(name: &CStr) -> Self {
-        // SAFETY: The name is NUL-terminated; no parent stands for the top.
-        let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), ptr::null_mut()) };
-        // INVARIANT: There are no files.
-        DebugDir {
-            dir,
-            shown: KVec::new(),
-        }
+    /// The directory `name` at the top of debugfs, with `files`, which are asked to print what is in
+    /// those of number 0.
+    pub(crate) fn top(name: &CStr, files: &[File]) -> Self {
+        // SAFETY: No parent stands for the top.
+        unsafe { Self::new(ptr::null_mut(), name, 0, files) }
     }
 
     /// The directory `name` in this one, with `files`, which are asked to print what is in those
     /// of number `id`.
     pub(crate) fn subdirectory(&self, name: &CStr, id: u64, files: &[File]) -> Self {
+        // SAFETY: By the invariant it is a directory that was not removed, or an error.
+        unsafe { Self::new(self.dir, name, id, files) }
+    }
+
+    /// # Safety
+    ///
+    /// `parent` is null, or what `debugfs_create_dir()` returned and was not removed.
+    unsafe fn new(parent: *mut bindings::dentry, name: &CStr, id: u64, files: &[File]) -> Self {
         let mut shown = KVec::with_capacity(files.len(), GFP_KERNEL).unwrap_or_default();
         for file in files {
             let show = file.show;
             // Where memory is short there are no files.
             let _ = shown.push_within_capacity(Shown { show, id });
         }
-        // SAFETY: The name is NUL-terminated. The parent lives, or is an error that is passed on.
-        let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), self.dir) };
+        // SAFETY: The name is NUL-terminated. The parent stands for the top or lives, as the caller
+        // says, or is an error that is passed on.
+        let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent) };
         // INVARIANT: `shown` is not changed any more, and its items stay where they are.
         let directory = DebugDir { dir, shown };
         for (file, shown) in files.iter().zip(directory.shown.iter()) {

@@ -33,7 +33,7 @@ fi
 
 read -ra files <<<"${FILES:-}"
 for file in "${files[@]}"; do
-	[ -f "$file" ] || die "FILES=$file: that is no file"
+	[ -f "$file" ] || die "FILES='${FILES:-}': $file is no file (spaces separate the files)"
 	patches+=("$file")
 done
 
@@ -68,4 +68,5 @@ cat >"$STAGE/root/.bashrc" <<-'END'
 	echo "Linux $(uname -r) without a patch. 'klp load FILE.ko' loads one; 'exit' ends the guest, Ctrl-A x stops it."
 	ls
 END
-"${guest[@]}" --interactive --timeout 0 -- "TERM=${TERM:-linux} exec bash -i"
+# The status of the last command in the shell is not that of the guest.
+"${guest[@]}" --interactive --timeout 0 -- "TERM=${TERM:-linux} bash -i; true"

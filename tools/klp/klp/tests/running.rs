@@ -589,8 +589,9 @@ fn status_tells_all() {
          \x20   and 3 more\n\
          \x20 'klp signal second' interrupts 8.\n\
          \x20 No signal interrupts 12: what it sleeps for has to come (/proc/12/stack shows where), and 'kill -9' ends some of these sleeps.\n\
-         \x20 'klp force second' is the last resort: tasks in the way go on in the patch's functions while all others call the original ones. The module of this patch can never be removed.\n\
-         \x20 More of each kind: \"When a transition does not end\" in operating.md, of klp's documents.\n"
+         \x20 'klp enable second' reverses the transition, and the patch is in effect again.\n\
+         \x20 'klp force second' is the last resort: tasks in the way would go on in the patch's functions while all others call the original ones; until the next boot, its module could not be removed.\n\
+         \x20 More of each kind: \"When a transition does not end\" in Documentation/livepatch/operating.md of livepatch-rs, also below /usr/share/doc.\n"
     );
 }
 
@@ -606,7 +607,9 @@ fn status_tells_the_phase_and_counts_the_tasks() {
         let text = status_text(&case, Some("p"));
         let (_, text) = text.split_once("    f,1: ").unwrap();
         let (effect, text) = text.split_once('\n').unwrap();
-        (effect.to_owned(), text.to_owned())
+        let (text, reversal) = text.trim_end().rsplit_once('\n').unwrap();
+        has(reversal, &["p' reverses the transition"]);
+        (effect.to_owned(), format!("{text}\n"))
     };
     let one = "204 cat foo_read\n";
     let many = "204 cat foo_read\n205 cat foo_read\nand 1998 more\n";
@@ -858,6 +861,104 @@ fn status_tells_that_the_kernel_keeps_a_module() {
         assert!(!text.contains("keeps"), "{text}");
         has(&text, &[&format!("gone_patch: disabled\n  {outlook}")]);
     }
+}
+
+/// A system with a patch that is enabled, and the modules of two that are not: one that tasks were
+/// forced out of, and another one.
+fn forced() -> Case {
+    let case = Case::new();
+    case.tree.patch("first", 1, 0, &["vmlinux/f,1"]);
+    case.tree.modules(&[
+        "livepatch 1 3 first,kept,left, Live 0x0 (O)",
+        "kept 1 1 - Live 0x0 (OK)",
+        "left 1 0 - Live 0x0 (OK)",
+        "first 1 1 - Live 0x0 (OK)",
+    ]);
+    case.tree
+        .write("sys/kernel/debug/livepatch/kept-modules", "kept\n");
+    case
+}
+
+/// What is said of a module that tasks were forced out of.
+const UNTIL_BOOT: &str = "its transition was forced, so that tasks may still run its code, and the kernel keeps its module until the next boot";
+const WAY_OUT: &str =
+    "; a livepatch of another name can be loaded ('klp build --name NAME' makes one)";
+
+#[test]
+fn what_tasks_were_forced_out_of_is_kept_until_the_next_boot() {
+    let case = forced();
+    let text = status_text(&case, Some("kept"));
+    let kept = format!("kept: disabled, kept until boot\n  {UNTIL_BOOT}{WAY_OUT}\n");
+    has(&text, &[&kept]);
+    case.out.0.borrow_mut().clear();
+    let text = status_text(&case, Some("left"));
+    has(&text, &["left: disabled\n  'klp unload left' removes"]);
+    case.out.0.borrow_mut().clear();
+    list::run(&list::Args { json: false }, &mut case.context()).unwrap();
+    has(&case.out.text(), &["kept   disabled, kept until boot"]);
+
+    // It is told at once.
+    let start = Instant::now();
+    case.on_remove(|_| Err(Errno::AGAIN.into()));
+    let error = unload::run(&unload_args("kept"), &mut case.context()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("kept is disabled, but its module cannot be removed: {UNTIL_BOOT}{WAY_OUT}")
+    );
+    let error = enable::run(&enable_args("kept"), &mut case.context()).unwrap_err();
+    has(&error.to_string(), &[UNTIL_BOOT, WAY_OUT]);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn nothing_is_loaded_in_place_of_a_module_that_is_kept_until_the_next_boot() {
+    for replace_loaded in [false, true] {
+        let case = forced();
+        let mut args = load_args(&case.module("kept", true));
+        args.replace_loaded = replace_loaded;
+        let error = case.load(args).unwrap_err().to_string();
+        has(&error, &["kept is loaded already", UNTIL_BOOT, WAY_OUT]);
+        assert_eq!(case.told(), [""; 0]);
+    }
+}
+
+#[test]
+fn what_takes_all_leaves_out_what_is_kept_until_the_next_boot() {
+    let said = format!("kept stays: {UNTIL_BOOT}\n");
+    let case = forced();
+    let outcome = prune::run(&prune::Args { json: false }, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.told(), ["remove left"]);
+    assert_eq!(case.err.text(), said);
+
+    let case = forced();
+    let outcome = prune::run(&prune::Args { json: true }, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+    assert_eq!(json["removed"], serde_json::json!(["left"]));
+    assert_eq!(json["kept"][0]["name"], "kept");
+    assert_eq!(json["kept"][0]["until_boot"], true);
+
+    let case = forced();
+    let mut out = out_args(&[]);
+    out.all = true;
+    let end = case.tree.once(("first", "enabled", "0"), |tree| {
+        tree.remove_patch("first");
+    });
+    let outcome = unload::run(&unload::Args { out }, &mut case.context());
+    end.join().unwrap();
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let mut told = case.told();
+    told.sort();
+    assert_eq!(told, ["remove first", "remove left"]);
+    assert_eq!(case.err.text(), said);
+
+    let case = forced();
+    fs::remove_dir_all(case.tree.0.join("sys/kernel/livepatch/first")).unwrap();
+    case.tree.modules(&["kept 1 1 - Live 0x0 (OK)"]);
+    let outcome = prune::run(&prune::Args { json: false }, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.out.text(), "there is nothing else to remove\n");
 }
 
 #[test]
@@ -1113,6 +1214,8 @@ fn wait_returns_at_once_without_a_transition() {
         assert_eq!(outcome.unwrap(), Outcome::Done);
     }
     assert_eq!(case.err.text(), "");
+    let said = "no livepatch is in transition\nfirst is enabled\n";
+    assert_eq!(case.out.text(), said);
     let args = wait_args(Some("other"), WaitArgs::default());
     let error = wait::run(&args, &mut case.context()).unwrap_err();
     assert_eq!(
@@ -1315,6 +1418,30 @@ fn wait_ends_with_the_patch() {
     let outcome = wait::run(&args, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::Done);
     end.join().unwrap();
+    assert_eq!(case.out.text(), "first is disabled\n");
+}
+
+#[test]
+fn wait_without_a_limit_says_what_can_be_done() {
+    let case = Case::new();
+    case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
+    case.tree.blockers("first", "12 cat f\n");
+    case.tree.stat(12, "cat", 'S', 0x40_0000);
+    let steps: [fn(&Tree); 2] = [|_| (), |tree| tree.set("first", "transition", "0\n")];
+    let err = Steps {
+        tree: case.tree.clone(),
+        kept: case.err.clone(),
+        steps: steps.into(),
+    };
+    let console = Console::new(Box::new(case.out.clone()), Box::new(err), None);
+    let args = wait_args(None, WaitArgs::default());
+    let outcome = wait::run(&args, &mut case.with(console));
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let text = case.err.text();
+    let advice =
+        "\n'klp signal first' interrupts 12.\n'klp disable first' reverses the transition, ";
+    assert_eq!(text.matches(advice).count(), 1, "{text}");
+    assert_eq!(case.out.text(), "first is enabled\n");
 }
 
 #[test]
@@ -1625,7 +1752,7 @@ fn changes_need_root() {
     let context = &mut case.context();
     let file = case.module("x", true);
     let force_args = force::Args {
-        patch: "p".to_owned(),
+        patch: Some("p".to_owned()),
         yes: true,
     };
     let mut signal = wait_args(None, WaitArgs::default());
@@ -1834,7 +1961,7 @@ fn busy_names_the_patch_in_transition() {
     let file = case.module("my_patch", true);
     has(
         &case.refuse(load_args(&file)),
-        &["other is in transition", "klp wait other"],
+        &["other is in transition", "klp status other"],
     );
 }
 
@@ -2102,7 +2229,7 @@ fn prune_removes_what_is_not_in_effect() {
 fn what_cannot_be_removed_keeps_no_other_module() {
     let case = Case::new();
     case.tree
-        .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
+        .modules(&["a 1 0 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
     case.on_remove(|_| Err(Errno::PERM.into()));
     let outcome = prune::run(&prune::Args { json: false }, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::Failed);
@@ -2115,7 +2242,7 @@ fn what_cannot_be_removed_keeps_no_other_module() {
 fn prune_tells_in_json_what_is_removed() {
     let case = Case::new();
     case.tree
-        .modules(&["a 1 1 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
+        .modules(&["a 1 0 - Live 0x0 (OK)", "b 1 0 - Live 0x0 (OK)"]);
     case.on_remove(|_| Err(Errno::PERM.into()));
     let prune = || {
         case.out.0.borrow_mut().clear();
@@ -2209,7 +2336,7 @@ fn those_that_wait_tell_the_phase() {
 
     for reverse in ["disable", "enable"] {
         let advice = format!(
-            "\nIt ends by itself when no task is in the way any more. 'klp status my_patch' names these tasks, 'klp wait my_patch' waits for the end, and 'klp {reverse} my_patch' reverses the transition.\n'klp signal my_patch' interrupts 204.\n"
+            "\nIt ends by itself when no task is in the way any more. 'klp status my_patch' names these tasks, and 'klp wait my_patch' waits for the end.\n'klp signal my_patch' interrupts 204.\n'klp {reverse} my_patch' reverses the transition, "
         );
         assert_eq!(case.err.text().matches(&advice).count(), 2);
     }
@@ -2695,7 +2822,7 @@ fn force_asks_first() {
     let case = Case::new();
     case.tree.patch("my_patch", 0, 1, &["vmlinux/f,1"]);
     let mut args = force::Args {
-        patch: "my_patch".to_owned(),
+        patch: Some("my_patch".to_owned()),
         yes: false,
     };
     let run = |args: &force::Args, answer: Option<&'static str>| {
@@ -2711,7 +2838,10 @@ fn force_asks_first() {
         &["nothing was done"],
     );
     assert_eq!(case.tree.get("my_patch", "force"), "");
-    has(&case.err.text(), &["can never be removed"]);
+    has(
+        &case.err.text(),
+        &["until the next boot, its module could not be removed"],
+    );
     let kept = "Until the next boot, the kernel keeps what cannot be removed any more, and takes no other build of it: my_patch\n";
     assert!(!case.err.text().contains(kept));
 
@@ -2742,7 +2872,7 @@ fn force_names_what_stays() {
     case.tree.patch("second", 1, 1, &["vmlinux/f,1"]);
     let force = |name: &'static str| {
         let args = force::Args {
-            patch: name.to_owned(),
+            patch: Some(name.to_owned()),
             yes: true,
         };
         case.tree.set(name, "force", "");

@@ -6,9 +6,11 @@ use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::State;
+use crate::system::removal::{self, UNTIL_BOOT, WAY_OUT};
+use crate::system::System;
 use crate::transition::switch::{self, Enabled};
 use crate::transition::{set_enabled, TransitionArgs};
-use anyhow::Result;
+use anyhow::{anyhow, Result};
 use clap::Args as ClapArgs;
 
 /// Enable a livepatch that is being disabled, and wait until it is in effect for all tasks
@@ -41,10 +43,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         State::Enabling => {}
         State::Disabling => {
             if !set_enabled(&context.system, &name, true)? {
-                return Err(disabled(&name));
+                return Err(disabled(&context.system, &name));
             }
         }
-        State::Disabled => return Err(disabled(&name)),
+        State::Disabled => return Err(disabled(&context.system, &name)),
     }
     let outcome = switch::see_enabled(context, &name, &args.transition)?;
     if outcome == Enabled::Reversed {
@@ -53,8 +55,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     Ok(outcome.into())
 }
 
-fn disabled(name: &str) -> anyhow::Error {
-    anyhow::anyhow!(
-        "{name} is disabled, and a disabled livepatch cannot be enabled again: 'klp unload {name}', and then 'klp load' with its file"
-    )
+fn disabled(system: &System, name: &str) -> anyhow::Error {
+    let way_out = match removal::is_until_boot(system, name) {
+        Ok(true) => format!("{UNTIL_BOOT}; {WAY_OUT}"),
+        _ => format!("'klp unload {name}', and then 'klp load' with its file"),
+    };
+    anyhow!("{name} is disabled, and a disabled livepatch cannot be enabled again: {way_out}")
 }

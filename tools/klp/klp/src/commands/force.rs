@@ -6,6 +6,7 @@ use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::{self, Patch, State};
+use crate::system::support::{Core, MODULE};
 use crate::system::System;
 use crate::transition::watch::{self, End};
 use crate::transition::{advice, WaitArgs};
@@ -25,9 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
-    /// The patch, or its file
+    /// The patch, or its file; without it, the one that is in transition
     #[arg(value_name = "NAME", add = completions::loaded())]
-    pub patch: String,
+    pub patch: Option<String>,
 
     /// Do not ask
     #[arg(long)]
@@ -37,7 +38,11 @@ pub struct Args {
 /// Ends a transition in the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("force")?;
-    let name = name_of_argument(&args.patch);
+    let name = match &args.patch {
+        Some(patch) => name_of_argument(patch),
+        None => patches::in_transition(&context.system, "")?
+            .context("no livepatch is in transition: there is nothing to force")?,
+    };
     find(&context.system, &name)?;
     let patch = patches::one(&context.system, &name)?
         .filter(|patch| patch.state.is_transition())
@@ -50,7 +55,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     if !args.yes {
         match context.console.ask("Type yes to force it:")?.as_deref() {
             Some("yes") => {}
-            Some(_) => bail!("nothing was done"),
+            Some(_) => bail!("nothing was done: the answer was not yes"),
             None => bail!("nothing was done: without a terminal to ask on, --yes is needed"),
         }
     }
@@ -75,8 +80,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         ),
     }
     if !(ended || stays.is_empty()) {
+        let core = match Core::detect(&context.system)? {
+            Core::Module { .. } => format!(", and {MODULE}.ko"),
+            _ => String::new(),
+        };
         context.console.note(&format!(
-            "Until the next boot, the kernel keeps what cannot be removed any more, and takes no other build of it: {}",
+            "Until the next boot, the kernel keeps what cannot be removed any more{core}, and takes no other build of it: {}",
             stays.join(", ")
         ));
     }

@@ -66,10 +66,13 @@ fn table(patches: &[PatchReport]) -> String {
     table.trim_fmt()
 }
 
-/// With how long it has lasted.
+/// With how long it has lasted, or is going to.
 pub(super) fn state(patch: &PatchReport) -> String {
     if patch.state == NOT_LOADED {
         return "installed, not loaded".to_owned();
+    }
+    if patch.is_kept_until_boot == Some(true) {
+        return format!("{}, kept until boot", patch.state);
     }
     match patch
         .transition

@@ -9,9 +9,10 @@ use crate::file::module_file::ModuleFile;
 use crate::system::identity::Identity;
 use crate::system::kmsg::Log;
 use crate::system::patches::{self, State};
+use crate::system::removal::{self, Hold, UNTIL_BOOT, WAY_OUT};
 use crate::system::support::{self, Core};
 use crate::system::taint::Taints;
-use crate::system::{modules, refusal, removal, System};
+use crate::system::{modules, refusal, System};
 use crate::transition::interrupt::{self, Interrupted, Watch};
 use crate::transition::switch::{self, Enabled};
 use crate::transition::TransitionArgs;
@@ -177,6 +178,9 @@ fn start(system: &System, file: &ModuleFile, args: &Args) -> Result<Start> {
             Ok(Start::IsThere(state))
         }
         None if !module.is_live => Err(is_changing(name)),
+        Some(State::Disabled) | None if Hold::of(system, &module) == Hold::UntilBoot => {
+            bail!("{name} is loaded already, and disabled: {UNTIL_BOOT}; {WAY_OUT}")
+        }
         _ if args.replace_loaded => Ok(Start::Replace),
         Some(State::Enabled | State::Enabling) if same.is_none() => bail!(
             "{name} is loaded already, and whether {path} is the same cannot be told, without a srcversion or a build ID: {advice}"
@@ -251,7 +255,7 @@ fn after(context: &mut Context, file: &ModuleFile, args: &Args) -> Result<Outcom
     if !patch.is_some_and(|patch| patch.replaces(|| file.replaces())) {
         return Ok(Outcome::Done);
     }
-    let replaced = prune::left_over(&context.system)?;
+    let replaced = prune::left_over(&context.system)?.removable;
     if args.prune {
         return prune::remove(context, &replaced);
     }

@@ -74,17 +74,36 @@ impl OutArgs {
         take: impl FnMut(&mut Context, &str) -> Result<Outcome>,
     ) -> Result<Outcome> {
         let names = match self.all {
-            true => names(&context.system)?.into_iter().rev().collect(),
+            true => self.all(context)?,
             false => self
                 .patches
                 .iter()
                 .map(|one| name_of_argument(one))
-                .collect::<Vec<_>>(),
+                .collect(),
         };
-        if names.is_empty() {
-            context.console.done("no livepatch is loaded")?;
-        }
         each(context, &names, take)
+    }
+
+    /// The patches, the last one first, but at the end those whose module something may hold for
+    /// longer; without those whose module stays until the next boot, which is told.
+    fn all(&self, context: &mut Context) -> Result<Vec<String>> {
+        let left_over = prune::left_over(&context.system)?;
+        left_over.tell_kept(context);
+        let (held, mut names): (Vec<_>, Vec<_>) = names(&context.system)?
+            .into_iter()
+            .rev()
+            .filter(|name| !left_over.until_boot.contains(name))
+            .partition(|name| left_over.held.contains(name));
+        names.extend(held);
+        if names.is_empty() {
+            context
+                .console
+                .done(match left_over.until_boot.is_empty() {
+                    true => "no livepatch is loaded",
+                    false => "no other livepatch is loaded",
+                })?;
+        }
+        Ok(names)
     }
 }
 

@@ -11,9 +11,10 @@ use crate::system::blockers::{self, Blockers, Place};
 use crate::system::effect::{Share, Stack};
 use crate::system::patches::{self, Function, Object, Patch, State};
 use crate::system::phase::{self, Phase};
+use crate::system::removal::{self, Hold};
 use crate::system::store::{self, Entry};
 use crate::system::support::Core;
-use crate::system::{identity, modules, removal, System};
+use crate::system::{identity, modules, System};
 use crate::transition::{advice, in_the_way, watch};
 use anyhow::Result;
 use serde::Serialize;
@@ -56,6 +57,8 @@ pub struct PatchReport {
     pub is_installed_build: Option<bool>,
     /// Of a disabled patch, whether the kernel keeps its module.
     pub is_kept: Option<bool>,
+    /// Whether it does until the next boot, where that is known.
+    pub is_kept_until_boot: Option<bool>,
     /// The same, or what removes it, for people.
     #[serde(skip)]
     pub removal: Option<String>,
@@ -206,9 +209,11 @@ impl Report {
             let known = patches.iter().any(|patch| patch.name == module.name);
             if module.is_livepatch() && module.is_live && !known {
                 let state = State::Disabled.as_str();
+                let hold = Hold::of(system, &module);
                 patches.push(PatchReport {
                     is_kept: Some(module.is_kept()),
-                    removal: Some(removal::outlook(&module)),
+                    is_kept_until_boot: hold.is_until_boot(),
+                    removal: Some(removal::outlook(&module, &hold)),
                     ..PatchReport::without_patch(module.name, state)
                 });
             }
@@ -320,6 +325,7 @@ impl PatchReport {
             installed: None,
             is_installed_build: None,
             is_kept: None,
+            is_kept_until_boot: None,
             removal: None,
             was_forced: None,
             description: None,

@@ -13,6 +13,10 @@ use clap::Args as ClapArgs;
 
 /// Disable livepatches, wait until they are in effect for no task, and remove their modules
 ///
+/// A livepatch that is being enabled is disabled by reversing its transition. One whose module the
+/// kernel keeps until the next boot, as tasks were forced out of it, cannot be unloaded: --all leaves it
+/// out.
+///
 /// livepatch.ko stays loaded. When no livepatch is loaded any more, rmmod livepatch removes it.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]

@@ -6,7 +6,8 @@ use super::report::Report;
 use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
-use crate::system::patches;
+use crate::system::patches::{self, State};
+use crate::system::removal;
 use crate::transition::interrupt::Interrupted;
 use crate::transition::watch::{self, End};
 use crate::transition::WaitArgs;
@@ -17,7 +18,8 @@ use std::time::Instant;
 /// Wait for the end of a transition
 ///
 /// During the transition, klp shows whether the livepatch is in effect, and which tasks are in the
-/// way.
+/// way. At the end, it says whether the livepatch is enabled or disabled; of one that is disabled, the
+/// module can then be removed.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
@@ -60,12 +62,17 @@ fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outco
     if let Some(name) = named {
         find(&context.system, name)?;
     }
+    let mut is_over = false;
     loop {
         let name = match named {
             Some(name) => name.to_owned(),
             None => match patches::in_transition(&context.system, "")? {
                 Some(name) => name,
-                None => return Ok(Outcome::Done),
+                None if is_over => return Ok(Outcome::Done),
+                None => {
+                    say(args, context, "no livepatch is in transition")?;
+                    return Ok(Outcome::Done);
+                }
             },
         };
         if let Some(timeout) = args.wait.timeout {
@@ -76,8 +83,30 @@ fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outco
                 pending.tell(context, &name, watch::end_of(args.wait.timeout));
                 return Ok(Outcome::TimeIsUp);
             }
-            End::Still(_) | End::Gone if named.is_some() => return Ok(Outcome::Done),
-            End::Still(_) | End::Gone => {}
+            End::Still(state @ (State::Enabled | State::Enabling)) => {
+                say(args, context, &format!("{name} is {}", state.as_str()))?;
+            }
+            End::Still(_) | End::Gone => disabled(args, context, &name)?,
         }
+        if named.is_some() {
+            return Ok(Outcome::Done);
+        }
+        is_over = true;
+    }
+}
+
+/// Waits until the kernel has let go of the module of a patch that is disabled.
+fn disabled(args: &Args, context: &mut Context, name: &str) -> Result<()> {
+    if let Some(why) = removal::settle(&context.system, name) {
+        context.console.note(&format!("{name}: {why}"));
+    }
+    say(args, context, &format!("{name} is disabled"))
+}
+
+/// Tells what came of it, unless that is told in JSON.
+fn say(args: &Args, context: &mut Context, text: &str) -> Result<()> {
+    match args.json {
+        true => Ok(()),
+        false => context.console.done(text),
     }
 }

@@ -108,7 +108,7 @@ fn reason(system: &System, module: &ModuleFile, error: &io::Error, log: &[Messag
         }
         Errno::BUSY => match patches::in_transition(system, &module.name()) {
             Ok(Some(other)) => format!(
-                "{other} is in transition, and there can be only one: 'klp wait {other}' waits for its end"
+                "{other} is in transition, and there can be only one: 'klp status {other}' says what it waits for, and how to end it"
             ),
             _ => "what it wants is in use (device or resource busy)".to_owned(),
         },

@@ -3,7 +3,7 @@
 //! Removing the module of a patch that is disabled.
 
 use super::modules::Loaded;
-use super::{modules, System};
+use super::{modules, read_if_there, System};
 use anyhow::{anyhow, Result};
 use rustix::io::Errno;
 use std::thread::sleep;
@@ -15,33 +15,90 @@ const LOOK: Duration = Duration::from_millis(20);
 /// That moment, or a little longer.
 const MOMENT: Duration = Duration::from_secs(2);
 
-/// What it means that the kernel keeps the module of a patch that is disabled.
-const KEPT: &str = "the kernel keeps its module: for a moment after it was disabled, or until the next boot if its transition was forced";
+/// What it means that tasks were forced out of a patch.
+pub const UNTIL_BOOT: &str = "its transition was forced, so that tasks may still run its code, and the kernel keeps its module until the next boot";
+
+/// What can be done then.
+pub const WAY_OUT: &str =
+    "a livepatch of another name can be loaded ('klp build --name NAME' makes one)";
+
+/// What keeps the module of a patch that is disabled from being removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing.
+    Free,
+    /// Tasks were forced out of it.
+    UntilBoot,
+    /// The kernel, for a moment; or what klp does not know of.
+    Moment,
+    /// The kernel, for a moment or, where tasks were forced out of it, until the next boot: this core
+    /// does not tell.
+    Unknown,
+    /// Something else.
+    By(String),
+}
+
+impl Hold {
+    /// Of this module.
+    pub fn of(system: &System, module: &Loaded) -> Self {
+        if !module.is_kept() {
+            return module.in_use().map_or(Hold::Free, Hold::By);
+        }
+        match forced(system) {
+            Some(names) if names.contains(&module.name) => Hold::UntilBoot,
+            Some(_) => Hold::Moment,
+            None => Hold::Unknown,
+        }
+    }
+
+    /// Whether it lasts until the next boot, where that is known.
+    pub fn is_until_boot(&self) -> Option<bool> {
+        match self {
+            Hold::UntilBoot => Some(true),
+            Hold::Free | Hold::Moment => Some(false),
+            Hold::Unknown | Hold::By(_) => None,
+        }
+    }
+}
+
+/// The modules of patches that tasks were forced out of, as `livepatch.ko` lists them, for root alone.
+fn forced(system: &System) -> Option<Vec<String>> {
+    let path = system.path("/sys/kernel/debug/livepatch/kept-modules");
+    let text = read_if_there(&path).ok()??;
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+/// Whether tasks were forced out of the patch of this name, so that its module stays until the next
+/// boot; `false` where that is not known.
+pub fn is_until_boot(system: &System, name: &str) -> Result<bool> {
+    let module = modules::find(system, name)?;
+    Ok(module.is_some_and(|module| Hold::of(system, &module) == Hold::UntilBoot))
+}
 
 /// What removes the module of a patch that is disabled, or why nothing does.
-pub fn outlook(module: &Loaded) -> String {
-    match module.in_use() {
-        _ if module.is_kept() => KEPT.to_owned(),
-        Some(why) => format!("its module cannot be removed: {why}"),
-        None => format!("'klp unload {}' removes its module", module.name),
+pub fn outlook(module: &Loaded, hold: &Hold) -> String {
+    match hold {
+        Hold::Free => format!("'klp unload {}' removes its module", module.name),
+        Hold::UntilBoot => format!("{UNTIL_BOOT}; {WAY_OUT}"),
+        Hold::Moment => "the kernel keeps its module for a moment, or something else holds it".to_owned(),
+        Hold::Unknown => "the kernel keeps its module: for a moment after it was disabled, or until the next boot if its transition was forced".to_owned(),
+        Hold::By(why) => format!("its module cannot be removed: {why}"),
     }
 }
 
 /// Waits until the kernel has let go of the module of a patch that was disabled just now, for as long
 /// as that takes as a rule. Returns why it has not.
-pub fn settle(system: &System, name: &str) -> Option<&'static str> {
+pub fn settle(system: &System, name: &str) -> Option<String> {
     let start = Instant::now();
-    let is_kept = || {
-        let module = modules::find(system, name).ok().flatten();
-        module.is_some_and(|module| module.is_kept())
-    };
-    while is_kept() {
-        if start.elapsed() >= MOMENT {
-            return Some(KEPT);
+    loop {
+        let module = modules::find(system, name).ok().flatten()?;
+        let hold = Hold::of(system, &module);
+        match hold {
+            Hold::Free | Hold::By(_) => return None,
+            Hold::Moment | Hold::Unknown if start.elapsed() < MOMENT => sleep(LOOK),
+            Hold::UntilBoot | Hold::Moment | Hold::Unknown => return Some(outlook(&module, &hold)),
         }
-        sleep(LOOK);
     }
-    None
 }
 
 /// Removes the module of this name. One that is gone already is fine.
@@ -53,22 +110,28 @@ pub fn remove(system: &System, name: &str) -> Result<()> {
         };
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::NOENT) => return Ok(()),
-            Some(Errno::AGAIN | Errno::BUSY) if start.elapsed() < PATIENCE => sleep(LOOK),
-            Some(Errno::AGAIN | Errno::BUSY) => {
-                let why = match modules::find(system, name)? {
-                    Some(module) if module.is_kept() => format!(
-                        "{}. If 'klp force' took it out of effect, tasks may still run its code, and it stays until the next boot; otherwise something else holds it",
-                        module.in_use().unwrap_or_default()
-                    ),
-                    module => module
-                        .and_then(|module| module.in_use())
-                        .unwrap_or_else(|| error.to_string()),
-                };
-                return Err(anyhow!(
-                    "{name} is disabled, but its module cannot be removed: {why}"
-                ));
-            }
+            Some(Errno::AGAIN | Errno::BUSY) => {}
             _ => return Err(anyhow!("the module {name} cannot be removed: {error}")),
         }
+        let module = modules::find(system, name)?;
+        let hold = module
+            .as_ref()
+            .map_or(Hold::Moment, |module| Hold::of(system, module));
+        if hold != Hold::UntilBoot && start.elapsed() < PATIENCE {
+            sleep(LOOK);
+            continue;
+        }
+        let references = module.and_then(|module| module.in_use());
+        let references = references.unwrap_or_else(|| error.to_string());
+        let why = match hold {
+            Hold::UntilBoot => format!("{UNTIL_BOOT}; {WAY_OUT}"),
+            Hold::Unknown => format!(
+                "{references}. If 'klp force' took it out of effect, tasks may still run its code, and it stays until the next boot; otherwise something else holds it"
+            ),
+            Hold::Free | Hold::Moment | Hold::By(_) => references,
+        };
+        return Err(anyhow!(
+            "{name} is disabled, but its module cannot be removed: {why}"
+        ));
     }
 }

@@ -11,7 +11,7 @@ const NAMED: usize = 8;
 
 /// Where there is more.
 const GUIDE: &str =
-    "More of each kind: \"When a transition does not end\" in operating.md, of klp's documents.";
+    "More of each kind: \"When a transition does not end\" in Documentation/livepatch/operating.md of livepatch-rs, also below /usr/share/doc.";
 
 /// What gets a task out of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +75,8 @@ impl Way {
     }
 }
 
-/// What can be done about the tasks in the way of a patch, a line for each kind of them; at the end
-/// what the last resort costs, where a signal does not reach all.
+/// What can be done about a patch's transition: a line for each kind of tasks in the way, and how it
+/// is reversed; at the end what the last resort costs, where a signal does not reach all.
 pub(crate) fn lines(patch: &Patch, blockers: &Blockers) -> Vec<String> {
     let mut lines = Vec::new();
     let mut is_last_resort_needed = false;
@@ -96,6 +96,17 @@ pub(crate) fn lines(patch: &Patch, blockers: &Blockers) -> Vec<String> {
         lines.push(way.sentence(&patch.name, &pids, &first));
         is_last_resort_needed |= way != Way::Signal;
     }
+    let name = &patch.name;
+    lines.push(match patch.state {
+        State::Disabling => {
+            format!(
+                "'klp enable {name}' reverses the transition, and the patch is in effect again."
+            )
+        }
+        _ => format!(
+            "'klp disable {name}' reverses the transition, and the patch goes out of effect again."
+        ),
+    });
     if is_last_resort_needed {
         lines.push(format!(
             "'klp force {}' is the last resort: {}",
@@ -114,14 +125,16 @@ pub(crate) fn costs_of_force(patch: &Patch) -> String {
         true => ("the patch's", "the original"),
         false => ("the original", "the patch's"),
     };
-    let mut text =
-        format!("tasks in the way go on in {from} functions while all others call {to} ones.");
-    if is_disabling {
-        text.push_str(" The module of this patch can never be removed.");
-    } else if patch.replace == Some(true) {
-        text.push_str(" The modules of the patches that it replaces can never be removed.");
-    }
-    text
+    let kept = match is_disabling {
+        true => "; until the next boot, its module could not be removed",
+        false if patch.replace == Some(true) => {
+            "; until the next boot, the modules of the patches that it replaces could not be removed"
+        }
+        false => "",
+    };
+    format!(
+        "tasks in the way would go on in {from} functions while all others call {to} ones{kept}."
+    )
 }
 
 #[cfg(test)]
@@ -154,6 +167,9 @@ mod tests {
         }
     }
 
+    const REVERSAL: &str =
+        "'klp disable p' reverses the transition, and the patch goes out of effect again.";
+
     fn of(tasks: Vec<Blocker>) -> Vec<String> {
         let blockers = Blockers { tasks, more: 0 };
         lines(&patch(State::Enabling, false), &blockers)
@@ -163,11 +179,14 @@ mod tests {
     fn tasks_that_a_signal_reaches_need_nothing_else() {
         use Activity::{Running, Sleeping};
         let tasks = vec![blocker(2, Sleeping, false), blocker(3, Running, false)];
-        assert_eq!(of(tasks), ["'klp signal p' interrupts 2, 3."]);
+        assert_eq!(of(tasks), ["'klp signal p' interrupts 2, 3.", REVERSAL]);
         let tasks = (2..=11).map(|pid| blocker(pid, Sleeping, false)).collect();
         assert_eq!(
             of(tasks),
-            ["'klp signal p' interrupts 2, 3, 4, 5, 6, 7, 8, 9 and 2 more."]
+            [
+                "'klp signal p' interrupts 2, 3, 4, 5, 6, 7, 8, 9 and 2 more.",
+                REVERSAL
+            ]
         );
     }
 
@@ -182,7 +201,9 @@ mod tests {
             (Uninterruptible, true, "No signal of a user reaches 7"),
         ] {
             let lines = of(vec![blocker(7, activity, is_kernel_thread)]);
-            let [first, last, _] = &lines[..] else {
+            let [first, REVERSAL, last, _] =
+                lines.iter().map(String::as_str).collect::<Vec<_>>()[..]
+            else {
                 panic!("{lines:?}");
             };
             assert!(first.contains(part), "{first}");
@@ -218,21 +239,25 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_advised_about_what_is_not_known() {
-        assert!(of(Vec::new()).is_empty());
+    fn nothing_else_is_advised_about_what_is_not_known() {
+        assert_eq!(of(Vec::new()), [REVERSAL]);
         let mut unknown = blocker(7, Activity::Sleeping, false);
         unknown.task = None;
-        assert!(of(vec![unknown]).is_empty());
+        assert_eq!(of(vec![unknown]), [REVERSAL]);
+        let disabling = lines(&patch(State::Disabling, false), &Blockers::default());
+        assert!(disabling[0].starts_with("'klp enable p' reverses the transition"));
     }
 
     #[test]
     fn force_costs_what_is_taken_out_of_effect() {
-        let never = "can never be removed";
+        let never = "until the next boot";
         assert!(!costs_of_force(&patch(State::Enabling, false)).contains(never));
         let text = costs_of_force(&patch(State::Enabling, true));
-        assert!(text.contains("The modules of the patches that it replaces can never be removed"));
+        assert!(text.contains(
+            "until the next boot, the modules of the patches that it replaces could not be removed"
+        ));
         let text = costs_of_force(&patch(State::Disabling, true));
-        assert!(text.contains("go on in the patch's functions"));
-        assert!(text.contains("The module of this patch can never be removed"));
+        assert!(text.contains("would go on in the patch's functions"));
+        assert!(text.ends_with("; until the next boot, its module could not be removed."));
     }
 }

@@ -8,7 +8,7 @@ use crate::system::phase::Phase;
 use crate::system::task::{Activity, Task};
 
 /// How many tasks are named in one line.
-const NAMED: usize = 5;
+const NAMED: usize = 3;
 
 /// Both in one line.
 pub(crate) fn line(
@@ -202,7 +202,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.ends_with("; 208 cat in foo_read(); and 1995 more"),
+            text.ends_with("; 206 cat in foo_read(); and 1997 more"),
             "{text}"
         );
     }

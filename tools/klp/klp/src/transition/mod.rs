@@ -90,7 +90,7 @@ fn write_refused(system: &System, name: &str, enabled: bool, error: &io::Error) 
     if error.raw_os_error() == Some(Errno::BUSY.raw_os_error()) {
         if let Ok(Some(other)) = patches::in_transition(system, name) {
             return anyhow!(
-                "{name} cannot be {verb} while {other} is in transition: 'klp wait {other}' waits for its end"
+                "{name} cannot be {verb} while {other} is in transition: 'klp status {other}' says what it waits for, and how to end it"
             );
         }
     }

@@ -6,7 +6,7 @@ use super::interrupt::{self, Interrupted, Watch};
 use super::{advice, in_the_way, WaitArgs};
 use crate::cli::Context;
 use crate::console::elapsed;
-use crate::system::blockers;
+use crate::system::blockers::{self, Blockers};
 use crate::system::patches::{self, State};
 use crate::system::phase::{self, Phase};
 use crate::system::{kmsg, System};
@@ -20,6 +20,9 @@ const LOOK: Duration = Duration::from_millis(50);
 const LOOK_CLOSELY: Duration = Duration::from_secs(1);
 /// Before that nothing is said: most transitions have ended by then.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// When it is said what can be done, where there is no limit. Before that, the kernel itself has
+/// interrupted tasks, so that most transitions have ended.
+const ADVISE: Duration = Duration::from_secs(5);
 /// How often processes are interrupted.
 const INTERRUPT: Duration = Duration::from_secs(5);
 
@@ -43,10 +46,9 @@ pub(crate) fn end_of(limit: Option<Duration>) -> &'static str {
 
 /// A transition that goes on.
 pub(crate) struct Pending {
-    state: State,
     /// What is known of it.
     pub text: String,
-    /// What can be done about the tasks in the way.
+    /// What can be done about it.
     advice: Vec<String>,
 }
 
@@ -55,12 +57,8 @@ impl Pending {
     pub(crate) fn tell(&self, context: &mut Context, patch: &str, why: &str) {
         let text = format!("{why}, and the transition goes on: {}", self.text);
         context.console.note(&text);
-        let reverse = match self.state {
-            State::Disabling => "enable",
-            _ => "disable",
-        };
         context.console.note(&format!(
-            "It ends by itself when no task is in the way any more. 'klp status {patch}' names these tasks, 'klp wait {patch}' waits for the end, and 'klp {reverse} {patch}' reverses the transition."
+            "It ends by itself when no task is in the way any more. 'klp status {patch}' names these tasks, and 'klp wait {patch}' waits for the end."
         ));
         for line in &self.advice {
             context.console.note(line);
@@ -81,6 +79,7 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
     let mut looked: Option<Instant> = None;
     let mut interrupted: Option<Instant> = None;
     let mut told = None;
+    let mut is_advised = false;
     loop {
         match patches::state(&context.system, patch)? {
             None => return Ok(End::Gone),
@@ -115,15 +114,11 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
                 in_the_way::line(current.state, phase, &blockers)
             );
             if time_is_up || is_interrupted {
-                let state = current.state;
-                let advice = match &blockers {
-                    Ok(blockers) => advice::lines(&current, blockers),
-                    Err(_) => Vec::new(),
-                };
+                let unknown = Blockers::default();
+                let known = blockers.as_ref().unwrap_or(&unknown);
                 let pending = Pending {
-                    state,
                     text,
-                    advice,
+                    advice: advice::lines(&current, known),
                 };
                 if time_is_up {
                     return Ok(End::TimeIsUp(pending));
@@ -133,6 +128,16 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
             }
             context.console.progress(&text, phase != told);
             told = phase;
+            // Nothing else would tell it before the end.
+            let is_endless = how.timeout.is_none_or(|timeout| timeout == Duration::MAX);
+            if let (false, true, true, Ok(blockers)) =
+                (is_advised, is_endless, waited >= ADVISE, &blockers)
+            {
+                for line in advice::lines(&current, blockers) {
+                    context.console.note(&line);
+                }
+                is_advised = true;
+            }
             let again = interrupted.is_none_or(|time| time.elapsed() >= INTERRUPT);
             // Before the switch it would be in vain.
             let is_time = again && phase != Some(Phase::Waiting);
