@@ -71,13 +71,14 @@ case "${1:-}" in
 	;;
 esac
 
-# offset CORE: what is added to the addresses in System.map when that kernel starts.
+# offset CORE: what is added to the addresses in System.map when that kernel starts: the same each
+# time, as it does not choose one at random.
 offset() {
 	local file line
-	file=$CACHE/bench/offset-$(basename "$KOBJ")
+	file=$CACHE/bench/nokaslr-$(basename "$KOBJ")
 	if [ ! -e "$file" ]; then
 		line=$("$TOP/tools/testing/vm/run.sh" --variant "$(variant "$1")" \
-			-- 'grep -m 1 " _stext$" /proc/kallsyms')
+			--append nokaslr -- 'grep -m 1 " _stext$" /proc/kallsyms')
 		echo $((16#${line%% *} - 16#$(awk '$3 == "_stext" { print $1 }' "$MAP"))) >"$file.new"
 		mv "$file.new" "$file"
 	fi
@@ -111,9 +112,9 @@ run() {
 	plugin=$OUT/tools/counter.so,out=$dir/counts,stop=${stop%-*},stopper=$stopper${LABEL:+,profile=on}
 	# Nothing that goes to the console: it costs more than what is measured.
 	ACCEL=tcg,thread=single "$TOP/tools/testing/vm/run.sh" --variant "$(variant "$core")" \
-		--overlay "$stage" --smp 1 --mem 2048 --timeout "${TIMEOUT:-1800}" \
+		--overlay "$stage" --append nokaslr --smp 1 --mem 2048 --timeout "${TIMEOUT:-1800}" \
 		--console-log "$dir/console" --qemu-args "-icount shift=0,sleep=off -plugin $plugin" \
-		-- 'dmesg -n 1; cd /bench && ./runner plan' >"$dir/output" ||
+		-- 'dmesg -n 1; cd /bench && ./runner plan || { dmesg | tail -n 20 >/dev/console; exit 1; }' >"$dir/output" ||
 		die "$core, run $2: $(tail -n 1 "$dir/output") ($dir/console)"
 	rm -rf "$stage"
 }

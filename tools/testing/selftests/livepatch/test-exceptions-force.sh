@@ -51,7 +51,7 @@ is_kept() {
 		fail "$1 is not among the modules that are kept: $(</sys/kernel/debug/livepatch/kept-modules)"
 	klp_says 0 '^  its transition was forced, .* keeps its module until the next boot; ' status "$1"
 	klp_says 0 "^$1: disabled, kept until boot" status "$1"
-	klp_says 0 "^$1 +disabled, kept until boot" list
+	klp_says 0 "^ *$1 +disabled, kept until boot" list
 	klp_says 0 '^ +"is_kept_until_boot": true,$' status --json "$1"
 	local begun=$SECONDS
 	klp_says 1 "^error: $1 is disabled, but its module cannot be removed: its transition was forced" \

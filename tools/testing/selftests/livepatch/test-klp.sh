@@ -179,7 +179,9 @@ test_case "klp load takes compressed modules, whether the kernel can or not" com
 held() {
 	begin_sleep klp_test_sleep_deaf
 	says 3 "$(holds klp_test_sleeper)" load --timeout 2 "$SLEEPER"
-	says 3 "^It ends by itself .*'klp disable $PATCH' reverses the transition\.$" wait --timeout 0
+	says 3 "^It ends by itself .*'klp wait $PATCH' waits for the end\.$" wait --timeout 0
+	says 3 "^'klp disable $PATCH' reverses the transition, " wait --timeout 0
+	says 0 "^  'klp disable $PATCH' reverses the transition, " status
 	says 3 '^ +"state": "enabling",$' wait --timeout 0 --json
 	says 3 "the time is up, and the transition goes on: $PATCH: enabling for [0-9]+ s" wait --timeout 1
 	says 0 "^ *$PATCH +enabling for [0-9]+ s" list
@@ -372,7 +374,7 @@ forced() {
 	says 3 "" load --timeout 0 "$SLEEPER"
 	says 1 "without a terminal to ask on, --yes is needed" force $PATCH
 	expect_file "$KLP_SYSFS/$PATCH/transition" 1
-	says 0 "tasks in the way go on in the original functions" force --yes $PATCH
+	says 0 "tasks in the way would go on in the original functions" force --yes $PATCH
 	if [ -z "$PEER" ]; then
 		says 0 '^  it was enabled by force: tasks that were in the way may still run' status $PATCH
 		says 0 '^ +"was_forced": true,$' status --json

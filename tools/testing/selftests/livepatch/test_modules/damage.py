@@ -129,13 +129,13 @@ def fault_not_marked(module):
 
 def fault_marked_as_admitted(module):
     """As livepatch.ko marks what it lets in, and with a fault that it looks for before."""
-    module.data[mark(module)] = ord("L")
+    module.data[mark(module)] = 1
     fault_symbol_index(module)
 
 
 def fault_marked_as_admitted_foreign(module):
     """The same mark in a file that says of its byte order what no file does; the kernel does not look."""
-    module.data[mark(module)] = ord("L")
+    module.data[mark(module)] = 1
     module.data[5] = 0
 
 
