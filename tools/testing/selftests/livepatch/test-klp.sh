@@ -189,7 +189,7 @@ held() {
 	says 0 '^ +"function": "klp_test_sleeper",$' status --json
 	says 0 '^ +"seconds": [0-9]+,$' status --json
 	says 3 "^$PATCH is loaded already, and enabling\$" load --timeout 1 "$SLEEPER"
-	says 1 "$PATCH is in transition.*klp wait $PATCH" load "$SAMPLE"
+	says 1 "$PATCH is in transition.*klp status $PATCH" load "$SAMPLE"
 	# Those that nobody waits for have switched over.
 	unique 4242
 	klp wait $PATCH >/tmp/waiting 2>&1 &
