@@ -272,20 +272,35 @@ impl Objects {
                 count = objects.len(),
             );
         }
-        let names: Vec<_> = objects.iter().map(|(_, object)| object.clone()).collect();
-        let all = names.len();
-        let complaint = kbuild::compile(tree, &names, ask.jobs, |done| {
-            ask.progress.count(done, all);
-        })?;
+        let mut at_once = Vec::new();
+        let mut in_turn = Vec::new();
+        for (_, object) in &objects {
+            match configured.is_reached(object)? {
+                true => at_once.push(object.clone()),
+                false => in_turn.push(object.clone()),
+            }
+        }
+        let all = objects.len();
+        let mut complaints = String::new();
+        // Of those that kbuild makes in two ways, the way that it goes last is their own: the deeper
+        // directory. Both at the same time would spoil each other's files.
+        for (names, jobs, before) in [(&at_once, ask.jobs, 0), (&in_turn, 1, at_once.len())] {
+            let complaint = kbuild::compile(tree, names, jobs, |done| {
+                ask.progress
+                    .count(before.saturating_add(done).min(all), all);
+            })?;
+            complaints.extend(complaint);
+        }
         let paths: Vec<_> = files.iter().map(|file| file.path.as_path()).collect();
         let finders = finders(&paths);
         let mut missing = Vec::new();
         for (source, object) in &objects {
             let path = tree.build.join(record_of(object));
-            let Ok(bytes) = fs::read(&path) else {
+            let bytes = fs::read(&path).unwrap_or_default();
+            if !is_whole(&bytes) {
                 missing.push((source, object));
                 continue;
-            };
+            }
             let hit = hit(tree, object, &bytes, &finders)
                 .with_context(|| format!("cannot use {}", path.display()))?;
             if let Some(hit) = hit {
@@ -296,10 +311,9 @@ impl Objects {
             let path = source.display();
             // What the makefiles name and kbuild has begun is a part of the kernel.
             let is_named = is_by_way(object) || configured.names(object)?;
-            let said = complaint.as_deref().unwrap_or_default();
-            let is_part = is_named && is_c(source) && has_failed(said, object);
+            let is_part = is_named && is_c(source) && has_failed(&complaints, object);
             if is_part || needed.contains(source) {
-                return Err(not_made(tree, source, complaint.as_deref()));
+                return Err(not_made(tree, source, &complaints));
             }
             if !includes.is_included(source) {
                 self.notes.push(format!(
@@ -356,8 +370,7 @@ fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
     let Ok(text) = fs::read(&record) else {
         return Ok(false);
     };
-    // What comes last: a rule for the dependencies without a recipe.
-    if memmem::find(&text, b"\n$(deps_").is_some() {
+    if is_whole(&text) {
         return Ok(true);
     }
     for file in [record, tree.build.join(object)] {
@@ -371,6 +384,12 @@ fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
     Ok(false)
 }
 
+/// Whether a record was written to its end.
+fn is_whole(record: &[u8]) -> bool {
+    // What comes last: a rule for the dependencies without a recipe.
+    memmem::find(record, b"\n$(deps_").is_some()
+}
+
 /// Whether make says that the command for an object has failed, and not that there is none.
 fn has_failed(complaint: &str, object: &Path) -> bool {
     let end = format!(": {}] ", object.display());
@@ -379,8 +398,11 @@ fn has_failed(complaint: &str, object: &Path) -> bool {
 }
 
 /// kbuild made no object of a C file.
-fn not_made(tree: &Tree, source: &Path, complaint: Option<&str>) -> anyhow::Error {
-    let complaint = complaint.unwrap_or("it said nothing");
+fn not_made(tree: &Tree, source: &Path, complaints: &str) -> anyhow::Error {
+    let complaint = match complaints {
+        "" => "it said nothing",
+        said => said,
+    };
     anyhow!(
         "kbuild cannot compile {} in {}:\n{complaint}",
         source.display(),
@@ -583,6 +605,27 @@ mod tests {
         let notes = affected.notes.join("\n");
         assert!(notes.contains("fs/deep/three.c is left out"), "{notes}");
         assert!(!kernel.tree.build.join("fs/deep/three.o").exists());
+    }
+
+    #[test]
+    fn a_record_that_ends_in_the_middle_is_none() {
+        let kernel = Kernel::new(Layout::Apart);
+        let makefile = kernel.tree.build.join("Makefile");
+        let whole = fs::read_to_string(&makefile).expect("it is there");
+        let half = "fs/one.o: FORCE\n\
+                    \t@mkdir -p fs && echo 'savedcmd_fs/one.o := gcc' >fs/.one.o.cmd\n\
+                    \t@echo >&2 'fixdep: error opening file'; false\n";
+        write(&makefile, &format!("{whole}{half}"));
+        let ask = ask();
+        let affected = || units(&kernel.tree, &[changed("fs/one.c")], Some(&ask));
+        let error = affected().expect_err("it fails").to_string();
+        assert!(
+            error.starts_with("kbuild cannot compile fs/one.c in "),
+            "{error}"
+        );
+        assert!(error.contains("fixdep: error opening file"), "{error}");
+        write(&makefile, &whole);
+        assert_eq!(objects(&affected().expect("it is found")), ["fs/one.o"]);
     }
 
     #[test]

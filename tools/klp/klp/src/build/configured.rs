@@ -102,6 +102,28 @@ impl<'a> Configured<'a> {
         Ok(false)
     }
 
+    /// Whether the makefile of each directory on the way names the next one, so that kbuild comes to
+    /// the object by that way alone. `arch/x86/pci` is one of those that only the architecture's
+    /// makefile names (`drivers-y`): asked for an object there, kbuild makes it as one of `arch/x86`,
+    /// too.
+    ///
+    /// # Errors
+    ///
+    /// If make cannot be run.
+    pub fn is_reached(&mut self, object: &Path) -> Result<bool> {
+        let source = &self.tree.source;
+        let has_makefile = |directory: &&Path| makefile(&source.join(directory)).is_some();
+        let with_makefiles: Vec<_> = directories(object).filter(has_makefile).collect();
+        for pair in with_makefiles.windows(2) {
+            if let [directory, above] = pair {
+                if !self.lists(above)?.on.contains(*directory) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// What the makefile of another directory says of the object.
     ///
     /// # Errors
@@ -128,11 +150,7 @@ impl<'a> Configured<'a> {
 
     fn read(&self, directory: &Path) -> Result<Lists> {
         let source = self.tree.source.join(directory);
-        let makefile = ["Kbuild", "Makefile"]
-            .iter()
-            .map(|name| source.join(name))
-            .find(|path| path.is_file());
-        let Some(makefile) = makefile else {
+        let Some(makefile) = makefile(&source) else {
             return Ok(Lists::default());
         };
         let arch = kbuild::source_arch(self.tree.machine);
@@ -170,6 +188,14 @@ fn directories(object: &Path) -> impl Iterator<Item = &Path> {
     all.take_while(|directory| !directory.as_os_str().is_empty())
 }
 
+/// The makefile that kbuild takes in a directory of the source.
+fn makefile(directory: &Path) -> Option<PathBuf> {
+    let mut files = ["Kbuild", "Makefile"]
+        .iter()
+        .map(|name| directory.join(name));
+    files.find(|path| path.is_file())
+}
+
 /// What make prints of the query.
 fn run(mut make: Command) -> Result<String> {
     let output = process::output_of(&mut make, QUERY.as_bytes(), || "cannot run make".to_owned())?;
@@ -197,6 +223,34 @@ mod tests {
             let object = Path::new("drivers/yes.o");
             let mut configured = Configured::new(&kernel.tree);
             assert_eq!(configured.leaves_out(object).expect("make"), is_left_out);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_the_one_above_does_not_name_is_reached_by_another_way() {
+        let kernel = Kernel::new(Layout::Apart);
+        for (path, text) in [
+            (
+                "arch/x86/Kbuild",
+                "obj-y += kernel/\nobj-$(CONFIG_NO) += off/\n",
+            ),
+            ("arch/x86/Makefile", "drivers-y += arch/x86/pci/\n"),
+            ("arch/x86/kernel/Makefile", "obj-y += a.o deep/b.o cpu/\n"),
+            ("arch/x86/kernel/cpu/Makefile", "obj-y += c.o\n"),
+            ("arch/x86/pci/Makefile", "obj-y += d.o\n"),
+        ] {
+            write(&kernel.tree.source.join(path), text);
+        }
+        let mut configured = Configured::new(&kernel.tree);
+        for (object, is_reached) in [
+            ("arch/x86/e.o", true),
+            ("arch/x86/kernel/a.o", true),
+            ("arch/x86/kernel/deep/b.o", true),
+            ("arch/x86/kernel/cpu/c.o", true),
+            ("arch/x86/pci/d.o", false),
+        ] {
+            let found = configured.is_reached(Path::new(object));
+            assert_eq!(found.expect("make"), is_reached, "{object}");
         }
     }
 

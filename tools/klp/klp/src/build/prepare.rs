@@ -19,6 +19,8 @@ const DONE: &str = ".klp-prepared";
 
 /// What keeps others from writing there.
 const LOCK: &str = ".klp-lock";
+/// How records come into the directory: it grows when they come out otherwise than before.
+const RECORDS: u32 = 2;
 
 /// What is in a source and does not get into a kernel.
 const NO_CODE: &[&str] = &[".git", "Documentation"];
@@ -59,7 +61,7 @@ pub fn prepare(
         .with_context(|| format!("{} has no .config", kdir.path.display()))?;
     let text = fs::read(&config).with_context(|| format!("cannot read {}", config.display()))?;
     let mut hasher = DefaultHasher::new();
-    (source, &text, env!("CARGO_PKG_VERSION")).hash(&mut hasher);
+    (source, &text, env!("CARGO_PKG_VERSION"), RECORDS).hash(&mut hasher);
     let name = format!("{}-{:016x}", kdir.release, hasher.finish());
     let directory = cache.join(name);
     let shown = directory.display();

@@ -92,7 +92,7 @@ define recorded
 	echo 'source_$@ := $(SOURCE)'; echo; echo 'deps_$@ := \'; \
 	echo '    $$(wildcard include/config/ONE) \'; \
 	tr -s ' \\' '\n' <$(@D)/.$(@F).d | sed -e 1,2d -e '/^$$/d' -e 's/.*/  & \\/'; echo; \
-	} >$(@D)/.$(@F).cmd
+	echo '$@: $$(deps_$@)'; echo; echo '$$(deps_$@):'; } >$(@D)/.$(@F).cmd
 endef
 %.o: FORCE
 	$(recorded)
