@@ -49,6 +49,7 @@ impl kernel::Module for Livepatch {
         let retained = loader::retain::Started::new();
         let shadow = sys::shadow::Started::new();
         let hooks = hooks::Installed::new(&found)?;
+        registry.show();
         Ok(Livepatch {
             _hooks: hooks,
             _retained: retained,

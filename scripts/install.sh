@@ -37,7 +37,7 @@ if [ "${1:-}" = --remove ]; then
 		"$SHARE/fish/vendor_completions.d/klp.fish" \
 		"$DESTDIR$UNIT"
 	rm -rf "$SHARE/livepatch-rs" "$SHARE/doc/livepatch-rs" "$SOURCE"
-	echo "Removed klp, its documents, unit and sources from $DESTDIR$PREFIX and $DESTDIR/usr/src. What 'klp install' has installed stays in /var/lib/livepatch-rs."
+	echo "Removed klp, its documents, unit and sources from $DESTDIR$PREFIX and $DESTDIR/usr/src. What 'klp install' has installed stays in $DESTDIR/var/lib/livepatch-rs."
 	exit
 fi
 KLP=${KLP:-$("$TOP/scripts/klp.sh")}

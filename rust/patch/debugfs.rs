@@ -56,8 +56,8 @@ pub(crate) const FILES_OF_PATCH: &[File] = &[
 ];
 
 fn show_kept(_: u64, file: &SeqFile) {
-    for module in registry::lock().kept.iter() {
-        seq_print!(file, "{}\n", Text(module.module().name().to_bytes()));
+    for name in registry::lock().kept.names() {
+        seq_print!(file, "{}\n", name);
     }
 }
 

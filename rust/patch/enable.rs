@@ -13,6 +13,7 @@ use crate::format::patch::Fault;
 use crate::format::refusal::Refusal;
 use crate::loader::retain::{self, LivepatchElf};
 use crate::messages::refuse;
+use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::{Dir, Parent};
 use crate::sys::spec::PatchSpec;
 use core::sync::atomic::AtomicBool;
@@ -139,7 +140,12 @@ fn prepare(registry: &mut Registry, patch: &mut Patch) -> Result {
     };
     patch.dir = Some(Dir::new(&patch.name, root, dir)?);
     if let Some(root) = &registry.debug {
-        patch.debug = Some(root.subdirectory(&patch.name, patch.id.0, FILES_OF_PATCH));
+        patch.debug = Some(DebugDir::below(
+            root,
+            &patch.name,
+            patch.id.0,
+            FILES_OF_PATCH,
+        ));
     }
     if patch.replace {
         replace::add_nops(&registry.patches, patch)?;

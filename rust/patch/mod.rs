@@ -16,6 +16,7 @@
 //! | [`transition`] | switching over, at once and only when it is safe |
 //! | [`consistency`] | who is in the way of that, and the switch itself |
 //! | [`replace`] | patches that replace all earlier ones |
+//! | [`kept`] | modules that tasks were forced out of |
 //! | [`settle`] | after a transition: nothing is decided at calls any more |
 //! | [`retire`] | freeing patches that are done with |
 //! | [`state`] | system states and who may change them |
@@ -26,6 +27,7 @@
 pub(crate) mod consistency;
 pub(crate) mod debugfs;
 pub(crate) mod enable;
+pub(crate) mod kept;
 pub(crate) mod model;
 pub(crate) mod modules;
 pub(crate) mod object;

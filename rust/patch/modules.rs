@@ -90,6 +90,7 @@ pub(crate) fn live(module: &Module<'_>) {
 
 fn forget(registry: &mut Registry, module: &Module<'_>) {
     registry.alive.retain(|id| *id != module.id());
+    registry.kept.forget(module.id());
 }
 
 /// The index of the object of this name in a patch, if it has one.

@@ -3,6 +3,7 @@
 //! All patches, under one lock.
 
 use super::debugfs;
+use super::kept::Kept;
 use super::model::{Patch, PatchId};
 use super::redirects::Redirects;
 use super::settle::Settle;
@@ -10,8 +11,7 @@ use super::transition::Transition;
 use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Root;
 use crate::sys::lock::lock;
-use crate::sys::module::{ModuleId, ModuleRef};
-use core::mem::ManuallyDrop;
+use crate::sys::module::ModuleId;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) struct Registry {
     /// `/sys/kernel/livepatch`
     pub(crate) root: Option<Root>,
     /// `/sys/kernel/debug/livepatch`
-    pub(crate) debug: Option<DebugDir>,
+    pub(crate) debug: Option<Arc<DebugDir>>,
     /// Enabled patches and those in transition, in the order in which they were enabled.
     pub(crate) patches: KVec<KBox<Patch>>,
     /// Which function runs in place of which.
@@ -31,9 +31,8 @@ pub(crate) struct Registry {
     pub(crate) settle: Option<Arc<Settle>>,
     /// Modules that came since livepatch.ko is there, and have not gone.
     pub(crate) alive: KVec<ModuleId>,
-    /// The modules of patches that are gone whose code tasks may still run, as they were forced out
-    /// of it. They are never let go of.
-    pub(crate) kept: KVec<ManuallyDrop<ModuleRef>>,
+    /// The modules of patches that tasks were forced out of.
+    pub(crate) kept: Kept,
     next_id: u64,
 }
 
@@ -48,7 +47,7 @@ impl Registry {
             transition: None,
             settle: None,
             alive: KVec::new(),
-            kept: KVec::new(),
+            kept: Kept::new(),
             next_id: 1,
         }
     }
@@ -90,12 +89,6 @@ impl Registry {
         Some((&mut **patch, &mut self.redirects))
     }
 
-    /// Never lets go of the module of a patch.
-    pub(crate) fn keep(&mut self, module: ModuleRef) {
-        // Where memory is short, it stays all the same, but is not among those that are shown.
-        let _ = self.kept.push(ManuallyDrop::new(module), GFP_KERNEL);
-    }
-
     /// Whether this patch is in transition.
     pub(crate) fn in_transition(&self, id: PatchId) -> bool {
         self.transition
@@ -125,9 +118,17 @@ impl Started {
         let mut registry = lock();
         registry.root = Some(root);
         registry.settle = Some(settle);
-        registry.debug = Some(DebugDir::top(c"livepatch", debugfs::FILES));
         drop(registry);
         Ok(Started(()))
+    }
+
+    /// Makes `/sys/kernel/debug/livepatch`, when the init function can fail no more: a file there that
+    /// is open does not keep the kernel from freeing a module whose init function has failed. No patch
+    /// is there before that, as no module can use one that is not complete.
+    pub(crate) fn show(&self) {
+        // Where memory is short there is none.
+        let debug = DebugDir::top(c"livepatch", debugfs::FILES).ok();
+        lock().debug = debug;
     }
 }
 

@@ -65,18 +65,17 @@ impl WorkItem for Retire {
 /// Removes a patch from sysfs and lets go of its module. Not to be called with the registry
 /// locked.
 pub(crate) fn free(mut patch: KBox<Patch>) {
-    let mut module = patch.module.take();
-    if let Some(module) = module.take_if(|_| patch.forced) {
-        // Tasks may still run its code. That can be seen before the patch is gone from sysfs.
-        registry::lock().keep(module);
-    }
+    let (module, forced) = (patch.module.take(), patch.forced);
     drop(patch);
     // Nobody is on the way to its functions after that.
     let has_waited = registry::lock().redirects.let_go();
     if !has_waited {
         wait_for_returns();
     }
-    drop(module);
+    if forced {
+        // Tasks may still run its code: the module stays for good.
+        core::mem::forget(module);
+    }
 }
 
 /// Frees a patch soon. It must be out of the registry.

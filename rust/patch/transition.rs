@@ -13,6 +13,7 @@
 //! everybody, but for those who are inside of what goes now.
 
 use super::consistency::{self, Blockers, Mode, Outcome};
+use super::kept::Kept;
 use super::model::{Patch, PatchId};
 use super::redirects::Effect;
 use super::registry::{self, Registry};
@@ -535,40 +536,32 @@ pub(crate) fn set_enabled(registry: &mut Registry, id: PatchId, enabled: bool) -
 ///
 /// # Errors
 ///
-/// `EINVAL` where the patch is not in transition; `ENOMEM`.
+/// `EINVAL` where the patch is not in transition; those of [`Kept::of`]; `ENOMEM`.
 pub(crate) fn force(registry: &mut Registry, id: PatchId) -> Result {
-    if !registry.in_transition(id) {
-        return Err(EINVAL);
-    }
+    let transition = registry.transition.as_ref();
+    let transition = transition.filter(|transition| transition.patch == id);
+    let goal = transition.ok_or(EINVAL)?.goal;
+    let replaces = registry.patch(id).is_some_and(|patch| patch.replace);
+    let is_left = |patch: &Patch| match goal {
+        Goal::Unpatched => patch.id == id,
+        Goal::Patched => replaces && patch.id != id,
+    };
+    let left = registry.patches.iter().map(|patch| &**patch);
+    let kept = Kept::of(left.filter(|patch| is_left(patch)))?;
+    registry.kept.reserve(&kept)?;
     pr_warn!("forcing remaining tasks to the patched state\n");
-    let goal = registry
-        .transition
-        .as_ref()
-        .map(|transition| transition.goal);
-    let to = goal.map(Goal::effect);
-    if to != Some(registry.redirects.in_effect()) {
+    if goal.effect() != registry.redirects.in_effect() {
         consistency::switch(registry, Mode::Forced)?;
         registry
             .redirects
             .set_in_effect(registry.redirects.in_effect().other());
     }
-    match goal {
-        Some(Goal::Unpatched) => {
-            if let Some(patch) = registry.patch_mut(id) {
-                patch.forced = true;
-            }
-        }
-        Some(Goal::Patched) => {
-            let replaces = registry.patch(id).is_some_and(|patch| patch.replace);
-            for patch in registry.patches.iter_mut() {
-                match patch.id == id {
-                    true => patch.enabled_by_force = true,
-                    false => patch.forced |= replaces,
-                }
-            }
-        }
-        None => {}
+    for patch in registry.patches.iter_mut() {
+        patch.forced |= is_left(patch);
+        patch.enabled_by_force |= goal == Goal::Patched && patch.id == id;
     }
+    // Before the transition is over, so that nobody sees a patch gone whose module is not here.
+    registry.kept.add(kept);
     finish(registry);
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::bindings;
 use core::ptr;
 use kernel::prelude::*;
 use kernel::seq_file::SeqFile;
+use kernel::sync::Arc;
 
 // Structures of the kernel may have members without size.
 #[allow(improper_ctypes)]
@@ -46,6 +47,8 @@ struct Shown {
 pub(crate) struct DebugDir {
     dir: *mut bindings::dentry,
     shown: KVec<Shown>,
+    /// Removing that would remove this one with it: it stays for as long.
+    _parent: Option<Arc<DebugDir>>,
 }
 
 // SAFETY: A directory in debugfs may be used and removed by any task; the rest is constant.
@@ -57,33 +60,38 @@ unsafe impl Sync for DebugDir {}
 impl DebugDir {
     /// The directory `name` at the top of debugfs, with `files`, which are asked to print what is in
     /// those of number 0.
-    pub(crate) fn top(name: &CStr, files: &[File]) -> Self {
-        // SAFETY: No parent stands for the top.
-        unsafe { Self::new(ptr::null_mut(), name, 0, files) }
-    }
-
-    /// The directory `name` in this one, with `files`, which are asked to print what is in those
-    /// of number `id`.
-    pub(crate) fn subdirectory(&self, name: &CStr, id: u64, files: &[File]) -> Self {
-        // SAFETY: By the invariant it is a directory that was not removed, or an error.
-        unsafe { Self::new(self.dir, name, id, files) }
-    }
-
-    /// # Safety
     ///
-    /// `parent` is null, or what `debugfs_create_dir()` returned and was not removed.
-    unsafe fn new(parent: *mut bindings::dentry, name: &CStr, id: u64, files: &[File]) -> Self {
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn top(name: &CStr, files: &[File]) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self::new(None, name, 0, files), GFP_KERNEL)?)
+    }
+
+    /// The directory `name` in `parent`, with `files`, which are asked to print what is in those
+    /// of number `id`.
+    pub(crate) fn below(parent: &Arc<Self>, name: &CStr, id: u64, files: &[File]) -> Self {
+        Self::new(Some(parent.clone()), name, id, files)
+    }
+
+    fn new(parent: Option<Arc<Self>>, name: &CStr, id: u64, files: &[File]) -> Self {
+        let above = parent.as_ref().map_or(ptr::null_mut(), |parent| parent.dir);
         let mut shown = KVec::with_capacity(files.len(), GFP_KERNEL).unwrap_or_default();
         for file in files {
             let show = file.show;
             // Where memory is short there are no files.
             let _ = shown.push_within_capacity(Shown { show, id });
         }
-        // SAFETY: The name is NUL-terminated. The parent stands for the top or lives, as the caller
-        // says, or is an error that is passed on.
-        let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), parent) };
-        // INVARIANT: `shown` is not changed any more, and its items stay where they are.
-        let directory = DebugDir { dir, shown };
+        // SAFETY: The name is NUL-terminated. No parent stands for the top; another one is, by its
+        // invariant, a directory that was not removed, or an error that is passed on.
+        let dir = unsafe { bindings::debugfs_create_dir(name.as_char_ptr(), above) };
+        // INVARIANT: The parent is not removed before this one. `shown` is not changed any more, and
+        // its items stay where they are.
+        let directory = DebugDir {
+            dir,
+            shown,
+            _parent: parent,
+        };
         for (file, shown) in files.iter().zip(directory.shown.iter()) {
             // SAFETY: The directory was just made, or is an error that is passed over; the name is
             // NUL-terminated. What is shown lives until the directory was removed.

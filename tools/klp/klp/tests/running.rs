@@ -590,8 +590,8 @@ fn status_tells_all() {
          \x20 'klp signal second' interrupts 8.\n\
          \x20 No signal interrupts 12: what it sleeps for has to come (/proc/12/stack shows where), and 'kill -9' ends some of these sleeps.\n\
          \x20 'klp enable second' reverses the transition, and the patch is in effect again.\n\
-         \x20 'klp force second' is the last resort: tasks in the way would go on in the patch's functions while all others call the original ones; until the next boot, its module could not be removed.\n\
-         \x20 More of each kind: \"When a transition does not end\" in Documentation/livepatch/operating.md of livepatch-rs, also below /usr/share/doc.\n"
+         \x20 'klp force second' is the last resort: tasks in the way would go on in the patch's functions while all others call the original ones; the patch could be neither unloaded nor loaded again until the next boot.\n\
+         \x20 More of each kind: \"When a transition does not end\" in Documentation/livepatch/operating.md of livepatch-rs, also in share/doc/livepatch-rs.\n"
     );
 }
 
@@ -880,7 +880,7 @@ fn forced() -> Case {
 }
 
 /// What is said of a module that tasks were forced out of.
-const UNTIL_BOOT: &str = "its transition was forced, so that tasks may still run its code, and the kernel keeps its module until the next boot";
+const UNTIL_BOOT: &str = "tasks were forced out of it and may still run its code, so that the kernel keeps its module until the next boot";
 const WAY_OUT: &str =
     "; a livepatch of another name can be loaded ('klp build --name NAME' makes one)";
 
@@ -948,9 +948,7 @@ fn what_takes_all_leaves_out_what_is_kept_until_the_next_boot() {
     let outcome = unload::run(&unload::Args { out }, &mut case.context());
     end.join().unwrap();
     assert_eq!(outcome.unwrap(), Outcome::Done);
-    let mut told = case.told();
-    told.sort();
-    assert_eq!(told, ["remove first", "remove left"]);
+    assert_eq!(case.told(), ["remove left", "remove first"]);
     assert_eq!(case.err.text(), said);
 
     let case = forced();
@@ -959,6 +957,60 @@ fn what_takes_all_leaves_out_what_is_kept_until_the_next_boot() {
     let outcome = prune::run(&prune::Args { json: false }, &mut case.context());
     assert_eq!(outcome.unwrap(), Outcome::Done);
     assert_eq!(case.out.text(), "there is nothing else to remove\n");
+}
+
+#[test]
+fn what_may_be_held_for_longer_comes_last() {
+    let held = || {
+        let case = Case::new();
+        case.tree.modules(&[
+            "user 1 0 - Live 0x0 (OK)",
+            "used 1 1 user, Live 0x0 (OK)",
+            "busy 1 1 - Live 0x0 (OK)",
+            "left 1 0 - Live 0x0 (OK)",
+        ]);
+        case
+    };
+    let case = held();
+    let mut out = out_args(&[]);
+    out.all = true;
+    let outcome = unload::run(&unload::Args { out }, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let order = ["remove left", "remove user", "remove busy", "remove used"];
+    assert_eq!(case.told(), order);
+    let case = held();
+    let outcome = prune::run(&prune::Args { json: false }, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let order = ["remove user", "remove left", "remove used", "remove busy"];
+    assert_eq!(case.told(), order);
+}
+
+#[test]
+fn what_tasks_were_forced_out_of_is_kept_whoever_uses_it() {
+    let case = forced();
+    case.tree
+        .modules(&["first 1 1 - Live 0x0 (OK)", "kept 1 2 first, Live 0x0 (OK)"]);
+    has(
+        &status_text(&case, Some("kept")),
+        &["kept: disabled, kept until boot\n"],
+    );
+    case.tree.modules(&["kept 1 0 - Live 0x0 (OK)"]);
+    case.out.0.borrow_mut().clear();
+    has(
+        &status_text(&case, Some("kept")),
+        &["'klp unload kept' removes"],
+    );
+}
+
+#[test]
+fn prune_tells_in_json_what_is_not_known() {
+    let case = Case::new();
+    case.tree.modules(&["a 1 1 - Live 0x0 (OK)"]);
+    case.on_remove(|_| Err(Errno::PERM.into()));
+    let outcome = prune::run(&prune::Args { json: true }, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Failed);
+    let json: serde_json::Value = serde_json::from_str(&case.out.text()).unwrap();
+    assert_eq!(json["kept"][0]["until_boot"], serde_json::Value::Null);
 }
 
 #[test]
@@ -1427,6 +1479,7 @@ fn wait_without_a_limit_says_what_can_be_done() {
     case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
     case.tree.blockers("first", "12 cat f\n");
     case.tree.stat(12, "cat", 'S', 0x40_0000);
+    case.tree.phase("first", "switched");
     let steps: [fn(&Tree); 2] = [|_| (), |tree| tree.set("first", "transition", "0\n")];
     let err = Steps {
         tree: case.tree.clone(),
@@ -1434,7 +1487,12 @@ fn wait_without_a_limit_says_what_can_be_done() {
         steps: steps.into(),
     };
     let console = Console::new(Box::new(case.out.clone()), Box::new(err), None);
-    let args = wait_args(None, WaitArgs::default());
+    // However that is said.
+    let wait = WaitArgs {
+        timeout: Some(Duration::MAX),
+        signal: false,
+    };
+    let args = wait_args(None, wait);
     let outcome = wait::run(&args, &mut case.with(console));
     assert_eq!(outcome.unwrap(), Outcome::Done);
     let text = case.err.text();
@@ -2840,9 +2898,13 @@ fn force_asks_first() {
     assert_eq!(case.tree.get("my_patch", "force"), "");
     has(
         &case.err.text(),
-        &["until the next boot, its module could not be removed"],
+        &[
+            "neither unloaded nor loaded again until the next boot",
+            "The kernel would keep these modules, and take no other build under their names: my_patch\n",
+            "'klp enable my_patch' keeps the patch in effect instead.\n",
+        ],
     );
-    let kept = "Until the next boot, the kernel keeps what cannot be removed any more, and takes no other build of it: my_patch\n";
+    let kept = "\nkept until the next boot: my_patch\n";
     assert!(!case.err.text().contains(kept));
 
     for answer in [Some("yes\n"), None] {
@@ -2856,6 +2918,29 @@ fn force_asks_first() {
         end.join().unwrap();
     }
     assert_eq!(case.err.text().matches(kept).count(), 2);
+    assert!(!case.err.text().contains("livepatch.ko"));
+
+    // The one that is in transition, which livepatch.ko has.
+    case.tree.modules(&["livepatch 1 0 - Live 0x0 (O)"]);
+    case.tree.set("my_patch", "force", "");
+    case.tree.set("my_patch", "transition", "1\n");
+    let end = case.tree.once(("my_patch", "force", "1"), |tree| {
+        tree.set("my_patch", "transition", "0\n");
+    });
+    let any = force::Args {
+        patch: None,
+        yes: true,
+    };
+    assert_eq!(run(&any, None).unwrap(), Outcome::Done);
+    end.join().unwrap();
+    has(
+        &case.err.text(),
+        &["these modules, and livepatch.ko with them, and take"],
+    );
+    has(
+        &run(&any, None).unwrap_err().to_string(),
+        &["no livepatch is in transition"],
+    );
 
     case.tree.set("my_patch", "force", "");
     has(
@@ -2885,9 +2970,15 @@ fn force_names_what_stays() {
         case.err.text()
     };
     let said = force("second");
-    assert!(!said.contains("Until the next boot"), "{said}");
+    assert!(!said.contains("until the next boot"), "{said}");
     case.tree.set("second", "replace", "1\n");
-    has(&force("second"), &["takes no other build of it: first\n"]);
+    has(
+        &force("second"),
+        &[
+            "take no other build under their names: first\n",
+            "kept until the next boot: first\n",
+        ],
+    );
 }
 
 //

@@ -47,20 +47,20 @@ klp_says() {
 
 # is_kept MODULE: livepatch.ko tells that it is for good, so that klp says so at once.
 is_kept() {
-	wait_for 10 grep -qx "$1" /sys/kernel/debug/livepatch/kept-modules ||
+	grep -qx "$1" /sys/kernel/debug/livepatch/kept-modules ||
 		fail "$1 is not among the modules that are kept: $(</sys/kernel/debug/livepatch/kept-modules)"
-	klp_says 0 '^  its transition was forced, .* keeps its module until the next boot; ' status "$1"
+	klp_says 0 '^  tasks were forced out of it .* keeps its module until the next boot; ' status "$1"
 	klp_says 0 "^$1: disabled, kept until boot" status "$1"
 	klp_says 0 "^ *$1 +disabled, kept until boot" list
 	klp_says 0 '^ +"is_kept_until_boot": true,$' status --json "$1"
 	local begun=$SECONDS
-	klp_says 1 "^error: $1 is disabled, but its module cannot be removed: its transition was forced" \
+	klp_says 1 "^error: $1 is disabled, but its module cannot be removed: tasks were forced out of it" \
 		unload "$1"
-	klp_says 1 "^error: $1 is disabled, .*: its transition was forced" enable "$1"
-	klp_says 1 "^error: $1 is loaded already, and disabled: its transition was forced" \
+	klp_says 1 "^error: $1 is disabled, .*: tasks were forced out of it" enable "$1"
+	klp_says 1 "^error: $1 is loaded already, and disabled: tasks were forced out of it" \
 		load --replace-loaded "$MODULES/$1.ko"
-	klp_says 0 "^$1 stays: its transition was forced" unload --all
-	klp_says 0 "^$1 stays: its transition was forced" prune
+	klp_says 0 "^$1 stays: tasks were forced out of it" unload --all
+	klp_says 0 "^$1 stays: tasks were forced out of it" prune
 	((SECONDS - begun < 10)) || fail "klp took $((SECONDS - begun)) s to say that nothing can be done"
 }
 
@@ -150,7 +150,7 @@ replacing() {
 	load klp_test_nap_patch_2 replace=1
 	switched klp_test_nap_patch_2
 	both_run 2
-	klp_says 0 '^Until the next boot, the kernel keeps .* takes no other build of it: klp_test_nap_patch_1$' \
+	klp_says 0 '^The kernel would keep these modules.* under their names: klp_test_nap_patch_1$' \
 		force --yes klp_test_nap_patch_2
 	expect_log "forcing remaining tasks to the patched state"
 	both_run 2
@@ -162,5 +162,33 @@ replacing() {
 	stays klp_test_nap_patch_1
 }
 test_case "a replacement is forced, and the module that was replaced stays" replacing
+
+# The kernel frees a module whose init function fails, whoever runs its code.
+failing() {
+	local insmod
+	begin
+	insmod "$MODULES/klp_test_nap_patch_2.ko" fails_after=4000 2>/dev/null &
+	insmod=$!
+	wait_for 20 reads "$KLP_SYSFS/klp_test_nap_patch_2/enabled" 1 || fail "the patch is not enabled"
+	wait_for_transition klp_test_nap_patch_2
+	nap deaf
+	napping 2 1
+	set_patch klp_test_nap_patch_2 0
+	switched klp_test_nap_patch_2
+	for _ in 1 2 3; do
+		! (echo 1 >"$KLP_SYSFS/klp_test_nap_patch_2/force") 2>/dev/null ||
+			fail "tasks were forced out of a patch whose module is about to be freed"
+		expect_log "tasks cannot be forced out of patch 'klp_test_nap_patch_2'"
+		in_transition klp_test_nap_patch_2 || fail "the transition has ended"
+		sleep 2
+	done
+	! grep klp_test_nap_patch_2 /sys/kernel/debug/livepatch/kept-modules || fail "it is among those that are kept"
+	release_naps
+	! wait $insmod || fail "insmod did not fail"
+	wait_for 30 test ! -e "$KLP_SYSFS/klp_test_nap_patch_2" || fail "the patch is still there"
+	! is_loaded klp_test_nap_patch_2 || fail "its module is still there"
+	both_run 0
+}
+[ -n "$PEER" ] || test_case "no task is forced out of a patch whose module fails" failing
 
 run_tests

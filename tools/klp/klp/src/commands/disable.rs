@@ -2,7 +2,7 @@
 
 //! `klp disable`: disables a livepatch, which stays loaded.
 
-use super::{find, OutArgs};
+use super::{find, names, OutArgs};
 use crate::cli::{Context, Outcome};
 use crate::system::patches::State;
 use crate::system::removal;
@@ -10,6 +10,7 @@ use crate::transition::switch::{self, Ended};
 use crate::transition::{set_enabled, TransitionArgs};
 use anyhow::Result;
 use clap::Args as ClapArgs;
+use std::time::Duration;
 
 /// Disable livepatches, and wait until they are in effect for no task
 ///
@@ -26,12 +27,10 @@ pub struct Args {
 /// Disables livepatches of the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("disable")?;
-    args.out.each(context, |context, name| {
+    args.out.each(context, all, |context, name| {
         let text = match take_out(context, name, &args.out.transition)? {
             Out::Disabled => {
-                if let Some(why) = removal::settle(&context.system, name) {
-                    context.console.note(&format!("{name}: {why}"));
-                }
+                tell_hold(context, name, Duration::MAX);
                 format!("{name} is disabled")
             }
             Out::Before => format!("{name} was disabled already"),
@@ -40,6 +39,24 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         context.console.done(&text)?;
         Ok(Outcome::Done)
     })
+}
+
+/// The patches, the last one first.
+fn all(context: &mut Context) -> Result<Vec<String>> {
+    let mut all = names(&context.system)?;
+    all.reverse();
+    if all.is_empty() {
+        context.console.done("no livepatch is loaded")?;
+    }
+    Ok(all)
+}
+
+/// Waits for a moment, but no longer than `limit`, until the kernel lets go of the module of a patch
+/// that was disabled just now, and tells why it does not.
+pub(super) fn tell_hold(context: &mut Context, name: &str, limit: Duration) {
+    if let Some(why) = removal::settle(&context.system, name, limit) {
+        context.console.note(&format!("{name}: {why}"));
+    }
 }
 
 /// What came of it.

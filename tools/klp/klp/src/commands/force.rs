@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// End a transition without waiting for the tasks that are in the way
 ///
 /// They go on in the old version of the functions, while all others call the new one: whether
-/// that is safe is for the author of the patch to say. The modules of patches that this takes out
-/// of effect can never be removed, until the machine boots again: klp status tells which these are.
-/// It asks first; where it cannot, it wants --yes.
+/// that is safe is for the author of the patch to say. Until the next boot, the patches that this
+/// takes out of effect can be neither unloaded nor loaded again, and livepatch.ko cannot be removed: klp
+/// says which patches these are. It asks first; where it cannot, it wants --yes.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS)]
 pub struct Args {
@@ -48,14 +48,29 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         .filter(|patch| patch.state.is_transition())
         .with_context(|| format!("{name} is not in transition: there is nothing to force"))?;
     context.console.note(&format!(
-        "Forcing {name}: {}",
+        "To force {name}: {}",
         advice::costs_of_force(&patch)
     ));
     let stays = stay(&context.system, &patch)?;
+    if !stays.is_empty() {
+        let core = match Core::detect(&context.system)? {
+            Core::Module { .. } => format!(", and {MODULE}.ko with them"),
+            _ => String::new(),
+        };
+        context.console.note(&format!(
+            "The kernel would keep these modules{core}, and take no other build under their names: {}",
+            stays.join(", ")
+        ));
+    }
+    if patch.state == State::Disabling {
+        context.console.note(&format!(
+            "'klp enable {name}' keeps the patch in effect instead."
+        ));
+    }
     if !args.yes {
         match context.console.ask("Type yes to force it:")?.as_deref() {
             Some("yes") => {}
-            Some(_) => bail!("nothing was done: the answer was not yes"),
+            Some(_) => bail!("nothing was done: the answer was not 'yes'"),
             None => bail!("nothing was done: without a terminal to ask on, --yes is needed"),
         }
     }
@@ -80,14 +95,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         ),
     }
     if !(ended || stays.is_empty()) {
-        let core = match Core::detect(&context.system)? {
-            Core::Module { .. } => format!(", and {MODULE}.ko"),
-            _ => String::new(),
-        };
-        context.console.note(&format!(
-            "Until the next boot, the kernel keeps what cannot be removed any more{core}, and takes no other build of it: {}",
-            stays.join(", ")
-        ));
+        context
+            .console
+            .note(&format!("kept until the next boot: {}", stays.join(", ")));
     }
     Ok(Outcome::Done)
 }

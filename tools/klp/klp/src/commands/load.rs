@@ -9,7 +9,7 @@ use crate::file::module_file::ModuleFile;
 use crate::system::identity::Identity;
 use crate::system::kmsg::Log;
 use crate::system::patches::{self, State};
-use crate::system::removal::{self, Hold, UNTIL_BOOT, WAY_OUT};
+use crate::system::removal::{self, Hold, UNTIL_BOOT_ADVICE};
 use crate::system::support::{self, Core};
 use crate::system::taint::Taints;
 use crate::system::{modules, refusal, System};
@@ -179,7 +179,7 @@ fn start(system: &System, file: &ModuleFile, args: &Args) -> Result<Start> {
         }
         None if !module.is_live => Err(is_changing(name)),
         Some(State::Disabled) | None if Hold::of(system, &module) == Hold::UntilBoot => {
-            bail!("{name} is loaded already, and disabled: {UNTIL_BOOT}; {WAY_OUT}")
+            bail!("{name} is loaded already, and disabled: {UNTIL_BOOT_ADVICE}")
         }
         _ if args.replace_loaded => Ok(Start::Replace),
         Some(State::Enabled | State::Enabling) if same.is_none() => bail!(
@@ -255,9 +255,11 @@ fn after(context: &mut Context, file: &ModuleFile, args: &Args) -> Result<Outcom
     if !patch.is_some_and(|patch| patch.replaces(|| file.replaces())) {
         return Ok(Outcome::Done);
     }
-    let replaced = prune::left_over(&context.system)?.removable;
+    let left_over = prune::left_over(&context.system)?;
+    let replaced = &left_over.removable;
     if args.prune {
-        return prune::remove(context, &replaced);
+        left_over.tell_kept(context);
+        return prune::remove(context, replaced);
     }
     if !replaced.is_empty() {
         context.console.note(&format!(

@@ -67,14 +67,15 @@ pub struct OutArgs {
 }
 
 impl OutArgs {
-    /// Does this to each patch, as [`each`] does it.
+    /// Does this to each patch, as [`each`] does it. `all` are those that `--all` stands for.
     fn each(
         &self,
         context: &mut Context,
+        all: fn(&mut Context) -> Result<Vec<String>>,
         take: impl FnMut(&mut Context, &str) -> Result<Outcome>,
     ) -> Result<Outcome> {
         let names = match self.all {
-            true => self.all(context)?,
+            true => all(context)?,
             false => self
                 .patches
                 .iter()
@@ -82,28 +83,6 @@ impl OutArgs {
                 .collect(),
         };
         each(context, &names, take)
-    }
-
-    /// The patches, the last one first, but at the end those whose module something may hold for
-    /// longer; without those whose module stays until the next boot, which is told.
-    fn all(&self, context: &mut Context) -> Result<Vec<String>> {
-        let left_over = prune::left_over(&context.system)?;
-        left_over.tell_kept(context);
-        let (held, mut names): (Vec<_>, Vec<_>) = names(&context.system)?
-            .into_iter()
-            .rev()
-            .filter(|name| !left_over.until_boot.contains(name))
-            .partition(|name| left_over.held.contains(name));
-        names.extend(held);
-        if names.is_empty() {
-            context
-                .console
-                .done(match left_over.until_boot.is_empty() {
-                    true => "no livepatch is loaded",
-                    false => "no other livepatch is loaded",
-                })?;
-        }
-        Ok(names)
     }
 }
 

@@ -39,8 +39,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Kept {
     name: String,
-    /// Whether the kernel keeps it until the next boot.
-    until_boot: bool,
+    /// Whether the kernel keeps it until the next boot, where that is known.
+    until_boot: Option<bool>,
     /// Why, for people.
     error: String,
 }
@@ -86,9 +86,10 @@ fn report(context: &mut Context, left_over: LeftOver) -> Result<Outcome> {
             Ok(()) => report.removed.push(name),
             Err(error) => {
                 outcome = Outcome::Failed;
+                let until_boot = Hold::find(&context.system, &name)?.is_until_boot();
                 report.kept.push(Kept {
                     name,
-                    until_boot: false,
+                    until_boot,
                     error: format!("{error:#}"),
                 });
             }
@@ -96,7 +97,7 @@ fn report(context: &mut Context, left_over: LeftOver) -> Result<Outcome> {
     }
     let kept = left_over.until_boot.into_iter().map(|name| Kept {
         name,
-        until_boot: true,
+        until_boot: Some(true),
         error: UNTIL_BOOT.to_owned(),
     });
     report.kept.extend(kept);

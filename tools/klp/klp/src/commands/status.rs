@@ -74,9 +74,11 @@ fn describe(lines: &mut Vec<String>, patch: &PatchReport) {
     lines.push(first);
     if patch.is_installed_build == Some(false) && patch.state != NOT_LOADED {
         let name = &patch.name;
-        lines.push(format!(
-            "  the next boot loads the installed build; 'klp load --replace-loaded {name}' loads it now"
-        ));
+        let now = match patch.is_kept_until_boot {
+            Some(true) => String::new(),
+            _ => format!("; 'klp load --replace-loaded {name}' loads it now"),
+        };
+        lines.push(format!("  the next boot loads the installed build{now}"));
     }
     lines.extend(patch.removal.iter().map(|line| format!("  {line}")));
     if patch.was_forced == Some(true) {

@@ -3,7 +3,7 @@
 //! `klp unload`: disables a livepatch and removes its module.
 
 use super::disable::{take_out, Out};
-use super::OutArgs;
+use super::{names, prune, OutArgs};
 use crate::cli::{Context, Outcome};
 use crate::system::patches::{self, State};
 use crate::system::removal;
@@ -29,7 +29,7 @@ pub struct Args {
 /// Unloads livepatches of the system.
 pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     context.system.need_root("unload")?;
-    args.out.each(context, |context, name| {
+    args.out.each(context, all, |context, name| {
         match take_out(context, name, &args.out.transition) {
             Ok(Out::Disabled | Out::Before) => removal::remove(&context.system, name)?,
             Ok(Out::TimeIsUp) => {
@@ -45,6 +45,28 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
         context.console.done(&format!("{name} is unloaded"))?;
         Ok(Outcome::Done)
     })
+}
+
+/// The patches, the last one first, but at the end those whose module something may hold for longer;
+/// without those whose module stays until the next boot, which is told.
+fn all(context: &mut Context) -> Result<Vec<String>> {
+    let left_over = prune::left_over(&context.system)?;
+    left_over.tell_kept(context);
+    let (held, mut all): (Vec<_>, Vec<_>) = names(&context.system)?
+        .into_iter()
+        .rev()
+        .filter(|name| !left_over.until_boot.contains(name))
+        .partition(|name| left_over.held.contains(name));
+    all.extend(held);
+    if all.is_empty() {
+        context
+            .console
+            .done(match left_over.until_boot.is_empty() {
+                true => "no livepatch is loaded",
+                false => "no other livepatch is loaded",
+            })?;
+    }
+    Ok(all)
 }
 
 /// Tells that nothing removes the module, unless the patch is to be enabled.

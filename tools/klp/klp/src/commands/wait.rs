@@ -2,24 +2,24 @@
 
 //! `klp wait`: waits for the end of transitions.
 
+use super::disable::tell_hold;
 use super::report::Report;
 use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::{self, State};
-use crate::system::removal;
 use crate::transition::interrupt::Interrupted;
 use crate::transition::watch::{self, End};
 use crate::transition::WaitArgs;
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Wait for the end of a transition
 ///
 /// During the transition, klp shows whether the livepatch is in effect, and which tasks are in the
-/// way. At the end, it says whether the livepatch is enabled or disabled; of one that is disabled, the
-/// module can then be removed.
+/// way. At the end, it says whether the livepatch is enabled or disabled. The module of one that is
+/// disabled can then be removed, unless klp says what keeps it.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = super::STATUS_OF_WAITING)]
 pub struct Args {
@@ -55,14 +55,19 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outcome> {
     let start = Instant::now();
-    let mut how = WaitArgs {
-        timeout: args.wait.timeout,
-        signal: args.wait.signal,
+    let limit = args.wait.timeout.unwrap_or(Duration::MAX);
+    let rest = || match limit {
+        Duration::MAX => limit,
+        _ => limit.saturating_sub(start.elapsed()),
     };
-    if let Some(name) = named {
-        find(&context.system, name)?;
-    }
     let mut is_over = false;
+    if let Some(name) = named {
+        let state = find(&context.system, name)?;
+        if !state.is_transition() {
+            say(args, context, &format!("{name} is {}", state.as_str()))?;
+            return Ok(Outcome::Done);
+        }
+    }
     loop {
         let name = match named {
             Some(name) => name.to_owned(),
@@ -75,32 +80,26 @@ fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outco
                 }
             },
         };
-        if let Some(timeout) = args.wait.timeout {
-            how.timeout = Some(timeout.saturating_sub(start.elapsed()));
-        }
+        let how = WaitArgs {
+            timeout: Some(rest()),
+            signal: args.wait.signal,
+        };
         match watch::wait(context, &name, &how)? {
             End::TimeIsUp(pending) => {
                 pending.tell(context, &name, watch::end_of(args.wait.timeout));
                 return Ok(Outcome::TimeIsUp);
             }
-            End::Still(state @ (State::Enabled | State::Enabling)) => {
-                say(args, context, &format!("{name} is {}", state.as_str()))?;
+            End::Still(State::Enabled) => say(args, context, &format!("{name} is enabled"))?,
+            End::Still(_) | End::Gone => {
+                tell_hold(context, &name, rest());
+                say(args, context, &format!("{name} is disabled"))?;
             }
-            End::Still(_) | End::Gone => disabled(args, context, &name)?,
         }
         if named.is_some() {
             return Ok(Outcome::Done);
         }
         is_over = true;
     }
-}
-
-/// Waits until the kernel has let go of the module of a patch that is disabled.
-fn disabled(args: &Args, context: &mut Context, name: &str) -> Result<()> {
-    if let Some(why) = removal::settle(&context.system, name) {
-        context.console.note(&format!("{name}: {why}"));
-    }
-    say(args, context, &format!("{name} is disabled"))
 }
 
 /// Tells what came of it, unless that is told in JSON.

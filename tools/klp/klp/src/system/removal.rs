@@ -16,11 +16,10 @@ const LOOK: Duration = Duration::from_millis(20);
 const MOMENT: Duration = Duration::from_secs(2);
 
 /// What it means that tasks were forced out of a patch.
-pub const UNTIL_BOOT: &str = "its transition was forced, so that tasks may still run its code, and the kernel keeps its module until the next boot";
+pub const UNTIL_BOOT: &str = "tasks were forced out of it and may still run its code, so that the kernel keeps its module until the next boot";
 
-/// What can be done then.
-pub const WAY_OUT: &str =
-    "a livepatch of another name can be loaded ('klp build --name NAME' makes one)";
+/// The same, with what can be done.
+pub const UNTIL_BOOT_ADVICE: &str = "tasks were forced out of it and may still run its code, so that the kernel keeps its module until the next boot; a livepatch of another name can be loaded ('klp build --name NAME' makes one)";
 
 /// What keeps the module of a patch that is disabled from being removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +40,21 @@ pub enum Hold {
 impl Hold {
     /// Of this module.
     pub fn of(system: &System, module: &Loaded) -> Self {
-        if !module.is_kept() {
-            return module.in_use().map_or(Hold::Free, Hold::By);
-        }
+        let Some(why) = module.in_use() else {
+            return Hold::Free;
+        };
         match forced(system) {
             Some(names) if names.contains(&module.name) => Hold::UntilBoot,
+            _ if !module.is_kept() => Hold::By(why),
             Some(_) => Hold::Moment,
             None => Hold::Unknown,
         }
+    }
+
+    /// Of the module of this name. Nothing keeps one that is not there.
+    pub fn find(system: &System, name: &str) -> Result<Self> {
+        let module = modules::find(system, name)?;
+        Ok(module.map_or(Hold::Free, |module| Hold::of(system, &module)))
     }
 
     /// Whether it lasts until the next boot, where that is known.
@@ -68,18 +74,11 @@ fn forced(system: &System) -> Option<Vec<String>> {
     Some(text.lines().map(str::to_owned).collect())
 }
 
-/// Whether tasks were forced out of the patch of this name, so that its module stays until the next
-/// boot; `false` where that is not known.
-pub fn is_until_boot(system: &System, name: &str) -> Result<bool> {
-    let module = modules::find(system, name)?;
-    Ok(module.is_some_and(|module| Hold::of(system, &module) == Hold::UntilBoot))
-}
-
 /// What removes the module of a patch that is disabled, or why nothing does.
 pub fn outlook(module: &Loaded, hold: &Hold) -> String {
     match hold {
         Hold::Free => format!("'klp unload {}' removes its module", module.name),
-        Hold::UntilBoot => format!("{UNTIL_BOOT}; {WAY_OUT}"),
+        Hold::UntilBoot => UNTIL_BOOT_ADVICE.to_owned(),
         Hold::Moment => "the kernel keeps its module for a moment, or something else holds it".to_owned(),
         Hold::Unknown => "the kernel keeps its module: for a moment after it was disabled, or until the next boot if its transition was forced".to_owned(),
         Hold::By(why) => format!("its module cannot be removed: {why}"),
@@ -87,15 +86,16 @@ pub fn outlook(module: &Loaded, hold: &Hold) -> String {
 }
 
 /// Waits until the kernel has let go of the module of a patch that was disabled just now, for as long
-/// as that takes as a rule. Returns why it has not.
-pub fn settle(system: &System, name: &str) -> Option<String> {
+/// as that takes as a rule, and no longer than `limit`. Returns why it has not.
+pub fn settle(system: &System, name: &str, limit: Duration) -> Option<String> {
     let start = Instant::now();
+    let limit = limit.min(MOMENT);
     loop {
         let module = modules::find(system, name).ok().flatten()?;
         let hold = Hold::of(system, &module);
         match hold {
             Hold::Free | Hold::By(_) => return None,
-            Hold::Moment | Hold::Unknown if start.elapsed() < MOMENT => sleep(LOOK),
+            Hold::Moment | Hold::Unknown if start.elapsed() < limit => sleep(LOOK),
             Hold::UntilBoot | Hold::Moment | Hold::Unknown => return Some(outlook(&module, &hold)),
         }
     }
@@ -124,7 +124,7 @@ pub fn remove(system: &System, name: &str) -> Result<()> {
         let references = module.and_then(|module| module.in_use());
         let references = references.unwrap_or_else(|| error.to_string());
         let why = match hold {
-            Hold::UntilBoot => format!("{UNTIL_BOOT}; {WAY_OUT}"),
+            Hold::UntilBoot => UNTIL_BOOT_ADVICE.to_owned(),
             Hold::Unknown => format!(
                 "{references}. If 'klp force' took it out of effect, tasks may still run its code, and it stays until the next boot; otherwise something else holds it"
             ),

@@ -11,7 +11,7 @@ const NAMED: usize = 8;
 
 /// Where there is more.
 const GUIDE: &str =
-    "More of each kind: \"When a transition does not end\" in Documentation/livepatch/operating.md of livepatch-rs, also below /usr/share/doc.";
+    "More of each kind: \"When a transition does not end\" in Documentation/livepatch/operating.md of livepatch-rs, also in share/doc/livepatch-rs.";
 
 /// What gets a task out of the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +126,9 @@ pub(crate) fn costs_of_force(patch: &Patch) -> String {
         false => ("the original", "the patch's"),
     };
     let kept = match is_disabling {
-        true => "; until the next boot, its module could not be removed",
+        true => "; the patch could be neither unloaded nor loaded again until the next boot",
         false if patch.replace == Some(true) => {
-            "; until the next boot, the modules of the patches that it replaces could not be removed"
+            "; the patches that it replaces could be neither unloaded nor loaded again until the next boot"
         }
         false => "",
     };
@@ -254,10 +254,12 @@ mod tests {
         assert!(!costs_of_force(&patch(State::Enabling, false)).contains(never));
         let text = costs_of_force(&patch(State::Enabling, true));
         assert!(text.contains(
-            "until the next boot, the modules of the patches that it replaces could not be removed"
+            "the patches that it replaces could be neither unloaded nor loaded again until the next boot"
         ));
         let text = costs_of_force(&patch(State::Disabling, true));
         assert!(text.contains("would go on in the patch's functions"));
-        assert!(text.ends_with("; until the next boot, its module could not be removed."));
+        assert!(text.ends_with(
+            "; the patch could be neither unloaded nor loaded again until the next boot."
+        ));
     }
 }

@@ -20,9 +20,10 @@ const LOOK: Duration = Duration::from_millis(50);
 const LOOK_CLOSELY: Duration = Duration::from_secs(1);
 /// Before that nothing is said: most transitions have ended by then.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// When it is said what can be done, where there is no limit. Before that, the kernel itself has
-/// interrupted tasks, so that most transitions have ended.
+/// When it is said what can be done, where there is no limit: when the kernel itself has interrupted
+/// tasks, so that most transitions have ended. livepatch.ko, which has phases, does that earlier.
 const ADVISE: Duration = Duration::from_secs(5);
+const ADVISE_WITHOUT_PHASES: Duration = Duration::from_secs(20);
 /// How often processes are interrupted.
 const INTERRUPT: Duration = Duration::from_secs(5);
 
@@ -130,10 +131,10 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
             told = phase;
             // Nothing else would tell it before the end.
             let is_endless = how.timeout.is_none_or(|timeout| timeout == Duration::MAX);
-            if let (false, true, true, Ok(blockers)) =
-                (is_advised, is_endless, waited >= ADVISE, &blockers)
-            {
-                for line in advice::lines(&current, blockers) {
+            let advise = phase.map_or(ADVISE_WITHOUT_PHASES, |_| ADVISE);
+            if is_endless && !is_advised && waited >= advise {
+                let unknown = Blockers::default();
+                for line in advice::lines(&current, blockers.as_ref().unwrap_or(&unknown)) {
                     context.console.note(&line);
                 }
                 is_advised = true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* One of several patches of klp_test_naps; VERSION says which. It also patches klp_test_target. */
+#include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
 
@@ -8,6 +9,10 @@
 static bool replace;
 module_param(replace, bool, 0444);
 MODULE_PARM_DESC(replace, "Replace all earlier patches");
+
+static uint fails_after;
+module_param(fails_after, uint, 0444);
+MODULE_PARM_DESC(fails_after, "Have the init function fail that many ms after it has enabled the patch");
 
 static int new_step(void)
 {
@@ -45,8 +50,14 @@ static struct klp_patch patch = { .mod = THIS_MODULE, .objs = objects };
 
 static int __init klp_test_nap_patch_init(void)
 {
+	int ret;
+
 	patch.replace = replace;
-	return klp_enable_patch(&patch);
+	ret = klp_enable_patch(&patch);
+	if (ret || !fails_after)
+		return ret;
+	msleep(fails_after);
+	return -ENOMSG;
 }
 
 static void __exit klp_test_nap_patch_exit(void)
