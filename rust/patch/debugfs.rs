@@ -2,8 +2,8 @@
 
 //! What can be seen in `/sys/kernel/debug/livepatch`.
 //!
-//! `kept-modules` has one line for each module of a patch that is gone, but whose code tasks may still
-//! run, as they were forced out of it: its name. They are never removed. No module that kbuild makes
+//! `kept-modules` has one line for each module of a patch that tasks were forced out of, whose code they
+//! may still run: its name. The kernel removes such a module only by force. No module that kbuild makes
 //! has a name like that of the file.
 //!
 //! All else is in the directory of a patch.

@@ -542,12 +542,15 @@ pub(crate) fn force(registry: &mut Registry, id: PatchId) -> Result {
     let transition = transition.filter(|transition| transition.patch == id);
     let goal = transition.ok_or(EINVAL)?.goal;
     let replaces = registry.patch(id).is_some_and(|patch| patch.replace);
-    let is_left = |patch: &Patch| match goal {
-        Goal::Unpatched => patch.id == id,
-        Goal::Patched => replaces && patch.id != id,
+    let position = registry.position(id).unwrap_or_default();
+    // A patch that replaces others takes those before it out of effect.
+    let is_left = |at: usize| match goal {
+        Goal::Unpatched => at == position,
+        Goal::Patched => replaces && at < position,
     };
-    let left = registry.patches.iter().map(|patch| &**patch);
-    let kept = Kept::of(left.filter(|patch| is_left(patch)))?;
+    let left = registry.patches.iter().enumerate();
+    let left = left.filter(|(at, _)| is_left(*at));
+    let kept = Kept::of(left.map(|(_, patch)| &**patch))?;
     registry.kept.reserve(&kept)?;
     pr_warn!("forcing remaining tasks to the patched state\n");
     if goal.effect() != registry.redirects.in_effect() {
@@ -556,9 +559,9 @@ pub(crate) fn force(registry: &mut Registry, id: PatchId) -> Result {
             .redirects
             .set_in_effect(registry.redirects.in_effect().other());
     }
-    for patch in registry.patches.iter_mut() {
-        patch.forced |= is_left(patch);
-        patch.enabled_by_force |= goal == Goal::Patched && patch.id == id;
+    for (at, patch) in registry.patches.iter_mut().enumerate() {
+        patch.forced |= is_left(at);
+        patch.enabled_by_force |= goal == Goal::Patched && at == position;
     }
     // Before the transition is over, so that nobody sees a patch gone whose module is not here.
     registry.kept.add(kept);

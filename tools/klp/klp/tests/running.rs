@@ -994,6 +994,15 @@ fn what_tasks_were_forced_out_of_is_kept_whoever_uses_it() {
         &status_text(&case, Some("kept")),
         &["kept: disabled, kept until boot\n"],
     );
+    let args = status::Args {
+        patch: Some("kept".to_owned()),
+        json: true,
+    };
+    status::run(&args, &mut case.context()).unwrap();
+    has(
+        &case.out.text(),
+        &["\"is_kept\": true,", "\"is_kept_until_boot\": true,"],
+    );
     case.tree.modules(&["kept 1 0 - Live 0x0 (OK)"]);
     case.out.0.borrow_mut().clear();
     has(
@@ -1471,6 +1480,14 @@ fn wait_ends_with_the_patch() {
     assert_eq!(outcome.unwrap(), Outcome::Done);
     end.join().unwrap();
     assert_eq!(case.out.text(), "first is disabled\n");
+
+    // It has ended already, and the kernel keeps the module.
+    let case = forced();
+    let args = wait_args(Some("kept"), WaitArgs::default());
+    let outcome = wait::run(&args, &mut case.context());
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(case.out.text(), "kept is disabled\n");
+    has(&case.err.text(), &["kept: ", UNTIL_BOOT]);
 }
 
 #[test]
@@ -2955,6 +2972,10 @@ fn force_names_what_stays() {
     let case = Case::new();
     case.tree.patch("first", 1, 0, &["vmlinux/f,1"]);
     case.tree.patch("second", 1, 1, &["vmlinux/f,1"]);
+    case.tree.patch("third", 1, 0, &["vmlinux/f,1"]);
+    for (name, order) in [("first", "1\n"), ("second", "2\n"), ("third", "3\n")] {
+        case.tree.set(name, "stack_order", order);
+    }
     let force = |name: &'static str| {
         let args = force::Args {
             patch: Some(name.to_owned()),

@@ -167,7 +167,7 @@ test_case "a replacement is forced, and the module that was replaced stays" repl
 failing() {
 	local insmod
 	begin
-	insmod "$MODULES/klp_test_nap_patch_2.ko" fails_after=4000 2>/dev/null &
+	insmod "$MODULES/klp_test_nap_patch_2.ko" fails_after=3000 2>/dev/null &
 	insmod=$!
 	wait_for 20 reads "$KLP_SYSFS/klp_test_nap_patch_2/enabled" 1 || fail "the patch is not enabled"
 	wait_for_transition klp_test_nap_patch_2
@@ -175,14 +175,19 @@ failing() {
 	napping 2 1
 	set_patch klp_test_nap_patch_2 0
 	switched klp_test_nap_patch_2
-	for _ in 1 2 3; do
+	grep -q '^klp_test_nap_patch_2 .* Loading ' /proc/modules ||
+		fail "the init function has ended already: $(grep '^klp_test_nap_patch_2 ' /proc/modules)"
+	local count
+	for count in 1 2 3; do
 		! (echo 1 >"$KLP_SYSFS/klp_test_nap_patch_2/force") 2>/dev/null ||
 			fail "tasks were forced out of a patch whose module is about to be freed"
-		expect_log "tasks cannot be forced out of patch 'klp_test_nap_patch_2'"
+		expect_eq "how often that was logged" \
+			"$(case_log | grep -c "tasks cannot be forced out of patch 'klp_test_nap_patch_2'")" $count
 		in_transition klp_test_nap_patch_2 || fail "the transition has ended"
 		sleep 2
 	done
 	! grep klp_test_nap_patch_2 /sys/kernel/debug/livepatch/kept-modules || fail "it is among those that are kept"
+	grep -q '^klp_test_nap_patch_2 .* Unloading ' /proc/modules || fail "the init function has not failed"
 	release_naps
 	! wait $insmod || fail "insmod did not fail"
 	wait_for 30 test ! -e "$KLP_SYSFS/klp_test_nap_patch_2" || fail "the patch is still there"

@@ -275,9 +275,9 @@ impl Objects {
         let mut at_once = Vec::new();
         let mut in_turn = Vec::new();
         for (_, object) in &objects {
-            match configured.is_reached(object)? {
-                true => at_once.push(object.clone()),
-                false => in_turn.push(object.clone()),
+            match configured.is_made_twice(object)? {
+                true => in_turn.push(object.clone()),
+                false => at_once.push(object.clone()),
             }
         }
         let all = objects.len();
@@ -295,12 +295,13 @@ impl Objects {
         let finders = finders(&paths);
         let mut missing = Vec::new();
         for (source, object) in &objects {
-            let path = tree.build.join(record_of(object));
-            let bytes = fs::read(&path).unwrap_or_default();
-            if !is_whole(&bytes) {
+            if !is_recorded(tree, object)? {
                 missing.push((source, object));
                 continue;
             }
+            let path = tree.build.join(record_of(object));
+            let bytes =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let hit = hit(tree, object, &bytes, &finders)
                 .with_context(|| format!("cannot use {}", path.display()))?;
             if let Some(hit) = hit {
@@ -363,14 +364,17 @@ fn is_linker_script(object: &Path) -> bool {
     matches!(parts.as_slice(), ["arch", _, "kernel", "vmlinux.lds"])
 }
 
-/// Whether an object has a record. One that ends in the middle, as make was killed, goes away with
-/// its object, so that both are made anew.
+/// Whether an object is there, and its record. One that ends in the middle, as make was killed, goes
+/// away with the object, so that both are made anew; so does the record of one way to make an object
+/// where make has failed on the other.
 fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
     let record = tree.build.join(record_of(object));
     let Ok(text) = fs::read(&record) else {
         return Ok(false);
     };
-    if is_whole(&text) {
+    // What comes last: a rule for the dependencies without a recipe.
+    let is_whole = memmem::find(&text, b"\n$(deps_").is_some();
+    if is_whole && tree.build.join(object).is_file() {
         return Ok(true);
     }
     for file in [record, tree.build.join(object)] {
@@ -382,12 +386,6 @@ fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// Whether a record was written to its end.
-fn is_whole(record: &[u8]) -> bool {
-    // What comes last: a rule for the dependencies without a recipe.
-    memmem::find(record, b"\n$(deps_").is_some()
 }
 
 /// Whether make says that the command for an object has failed, and not that there is none.

@@ -15,7 +15,7 @@ use super::process;
 use super::tree::Tree;
 use anyhow::Result;
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 /// The lists of the makefiles that were read.
@@ -102,26 +102,30 @@ impl<'a> Configured<'a> {
         Ok(false)
     }
 
-    /// Whether the makefile of each directory on the way names the next one, so that kbuild comes to
-    /// the object by that way alone. `arch/x86/pci` is one of those that only the architecture's
-    /// makefile names (`drivers-y`): asked for an object there, kbuild makes it as one of `arch/x86`,
-    /// too.
+    /// Whether kbuild makes the object in two ways when it is asked for it alone: in its own directory,
+    /// and as one of a directory above, which it goes down into as well. `drivers/Makefile` names both
+    /// `char` and `char/ipmi`; `arch/x86/pci` is one of those that only the architecture's makefile
+    /// names (`drivers-y`, `libs-y`), beside `arch/x86`.
     ///
     /// # Errors
     ///
     /// If make cannot be run.
-    pub fn is_reached(&mut self, object: &Path) -> Result<bool> {
-        let source = &self.tree.source;
-        let has_makefile = |directory: &&Path| makefile(&source.join(directory)).is_some();
-        let with_makefiles: Vec<_> = directories(object).filter(has_makefile).collect();
-        for pair in with_makefiles.windows(2) {
-            if let [directory, above] = pair {
-                if !self.lists(above)?.on.contains(*directory) {
-                    return Ok(false);
-                }
+    pub fn is_made_twice(&mut self, object: &Path) -> Result<bool> {
+        let arch = Path::new("arch").join(kbuild::source_arch(self.tree.machine));
+        let all: Vec<_> = directories(object).collect();
+        for (index, above) in all.iter().enumerate() {
+            // From the object's own directory on.
+            let below = all.get(..index).unwrap_or_default();
+            if below.is_empty() || above.components().any(|part| part == Component::ParentDir) {
+                continue;
+            }
+            let on = &self.lists(above)?.on;
+            let ways = below.iter().filter(|path| on.contains(**path)).count();
+            if ways > 1 || (ways == 0 && **above == *arch) {
+                return Ok(true);
             }
         }
-        Ok(true)
+        Ok(false)
     }
 
     /// What the makefile of another directory says of the object.
@@ -227,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_the_one_above_does_not_name_is_reached_by_another_way() {
+    fn what_two_directories_lead_to_is_made_twice() {
         let kernel = Kernel::new(Layout::Apart);
         for (path, text) in [
             (
@@ -238,19 +242,37 @@ mod tests {
             ("arch/x86/kernel/Makefile", "obj-y += a.o deep/b.o cpu/\n"),
             ("arch/x86/kernel/cpu/Makefile", "obj-y += c.o\n"),
             ("arch/x86/pci/Makefile", "obj-y += d.o\n"),
+            (
+                "drivers/Makefile",
+                "obj-y += char/ gpu/\nobj-y += char/ipmi/\n",
+            ),
+            ("drivers/char/Makefile", "obj-y += e.o\n"),
+            ("drivers/char/ipmi/Makefile", "obj-y += f.o\n"),
+            (
+                "drivers/gpu/Makefile",
+                "include $(src)/core/Kbuild\nobj-y += $(more)\n",
+            ),
+            (
+                "drivers/gpu/core/Kbuild",
+                "more := core/g.o ../display/h.o\n",
+            ),
         ] {
             write(&kernel.tree.source.join(path), text);
         }
         let mut configured = Configured::new(&kernel.tree);
-        for (object, is_reached) in [
-            ("arch/x86/e.o", true),
-            ("arch/x86/kernel/a.o", true),
-            ("arch/x86/kernel/deep/b.o", true),
-            ("arch/x86/kernel/cpu/c.o", true),
-            ("arch/x86/pci/d.o", false),
+        for (object, is_made_twice) in [
+            ("arch/x86/e.o", false),
+            ("arch/x86/kernel/a.o", false),
+            ("arch/x86/kernel/deep/b.o", false),
+            ("arch/x86/kernel/cpu/c.o", false),
+            ("arch/x86/pci/d.o", true),
+            ("drivers/char/e.o", false),
+            ("drivers/char/ipmi/f.o", true),
+            ("drivers/gpu/core/g.o", false),
+            ("drivers/gpu/../display/h.o", false),
         ] {
-            let found = configured.is_reached(Path::new(object));
-            assert_eq!(found.expect("make"), is_reached, "{object}");
+            let found = configured.is_made_twice(Path::new(object));
+            assert_eq!(found.expect("make"), is_made_twice, "{object}");
         }
     }
 

@@ -8,6 +8,7 @@ use super::process;
 use super::tree::Tree;
 use anyhow::Result;
 use livepatch_format::elf::Machine;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub fn compile(
     let release = fs::read_to_string(tree.build.join("include/config/kernel.release")).ok();
     let release = release.as_deref().map(str::trim);
     let mut said = String::new();
-    let mut begun = 0;
+    let mut begun = HashSet::new();
     for objects in objects.chunks(AT_A_TIME) {
         let mut make = make::make(&tree.build, tree.machine, &config, release);
         make.arg(format!("-j{jobs}"))
@@ -42,9 +43,9 @@ pub fn compile(
         // A line for each command, which names what it makes.
         let see = |line: &str| {
             let name = line.split_whitespace().last().map(Path::new);
-            if name.is_some_and(|name| objects.iter().any(|object| object == name)) {
-                begun += 1;
-                count(begun);
+            let object = objects.iter().find(|object| Some(object.as_path()) == name);
+            if object.is_some_and(|object| begun.insert(object)) {
+                count(begun.len());
             }
         };
         let output = process::output_by_line(&mut make, see, || {

@@ -17,7 +17,14 @@ const SHOWN: usize = 20;
 /// make in a directory, without what another make has told klp.
 pub fn bare(directory: &Path) -> Command {
     let mut command = Command::new("make");
-    for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "KBUILD_OUTPUT", "O"] {
+    for variable in [
+        "MAKEFLAGS",
+        "GNUMAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "KBUILD_OUTPUT",
+        "O",
+    ] {
         command.env_remove(variable);
     }
     command.arg("-C").arg(directory);

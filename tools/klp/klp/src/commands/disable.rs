@@ -30,7 +30,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     args.out.each(context, all, |context, name| {
         let text = match take_out(context, name, &args.out.transition)? {
             Out::Disabled => {
-                tell_hold(context, name, Duration::MAX);
+                let limit = args.out.transition.limited().timeout;
+                tell_hold(context, name, limit.unwrap_or(Duration::MAX));
                 format!("{name} is disabled")
             }
             Out::Before => format!("{name} was disabled already"),

@@ -12,6 +12,7 @@ use crate::transition::watch::{self, End};
 use crate::transition::{advice, WaitArgs};
 use anyhow::{bail, Context as _, Result};
 use clap::Args as ClapArgs;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// How long the kernel may take to end it.
@@ -74,9 +75,17 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
             None => bail!("nothing was done: without a terminal to ask on, --yes is needed"),
         }
     }
+    // It may have taken its time to answer.
+    let state = patches::state(&context.system, &name)?;
+    if state.is_some_and(State::is_transition) && state != Some(patch.state) {
+        bail!("nothing was done: somebody has reversed the transition of {name} meanwhile");
+    }
     let mut ended = false;
     if let Err(error) = patches::write(&context.system, &name, "force", "1") {
         ended = !patches::state(&context.system, &name)?.is_some_and(State::is_transition);
+        if !ended && error.kind() == ErrorKind::ResourceBusy {
+            bail!("{name} cannot be forced: the module of a patch that this would take out of effect is still being inserted, or goes away");
+        }
         if !ended {
             bail!("{name} cannot be forced: {error}");
         }
@@ -102,14 +111,22 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Whether a patch was enabled before another one, as far as the kernel tells.
+fn is_earlier(one: &Patch, other: &Patch) -> bool {
+    match (one.stack_order, other.stack_order) {
+        (Some(one), Some(other)) => one < other,
+        _ => true,
+    }
+}
+
 /// The patches whose modules can never be removed once the transition of this one was forced.
 fn stay(system: &System, patch: &Patch) -> Result<Vec<String>> {
     Ok(match patch.state {
         State::Disabling => vec![patch.name.clone()],
         _ if patch.replace == Some(true) => patches::all(system)?
             .into_iter()
+            .filter(|one| one.name != patch.name && is_earlier(one, patch))
             .map(|one| one.name)
-            .filter(|name| *name != patch.name)
             .collect(),
         _ => Vec::new(),
     })

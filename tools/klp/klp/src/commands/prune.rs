@@ -86,7 +86,8 @@ fn report(context: &mut Context, left_over: LeftOver) -> Result<Outcome> {
             Ok(()) => report.removed.push(name),
             Err(error) => {
                 outcome = Outcome::Failed;
-                let until_boot = Hold::find(&context.system, &name)?.is_until_boot();
+                let hold = Hold::find(&context.system, &name).ok();
+                let until_boot = hold.and_then(|hold| hold.is_until_boot());
                 report.kept.push(Kept {
                     name,
                     until_boot,

@@ -211,7 +211,7 @@ impl Report {
                 let state = State::Disabled.as_str();
                 let hold = Hold::of(system, &module);
                 patches.push(PatchReport {
-                    is_kept: Some(module.is_kept()),
+                    is_kept: Some(module.is_kept() || hold == Hold::UntilBoot),
                     is_kept_until_boot: hold.is_until_boot(),
                     removal: Some(removal::outlook(&module, &hold)),
                     ..PatchReport::without_patch(module.name, state)

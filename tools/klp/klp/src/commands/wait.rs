@@ -63,6 +63,10 @@ fn wait(args: &Args, named: Option<&str>, context: &mut Context) -> Result<Outco
     let mut is_over = false;
     if let Some(name) = named {
         let state = find(&context.system, name)?;
+        if state == State::Disabled {
+            // It may be so since a moment.
+            tell_hold(context, name, rest());
+        }
         if !state.is_transition() {
             say(args, context, &format!("{name} is {}", state.as_str()))?;
             return Ok(Outcome::Done);
