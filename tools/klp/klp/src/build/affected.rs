@@ -3,7 +3,7 @@
 //! Which objects a fix affects.
 
 use super::command::{is_c, object_of, record_of, Product, Record};
-use super::configured::{Configured, Way};
+use super::configured::{is_by_way, Configured, Way};
 use super::includes::Includes;
 use super::kbuild;
 use super::overlay::{Changed, Kind};
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// Where kbuild makes headers of numbers beside the directories of the kernel: for modpost.
 const NUMBERS_OF_MODULES: &str = "scripts/mod/devicetable-offsets.s";
@@ -255,7 +255,7 @@ impl Objects {
             let elsewhere = includes.objects_elsewhere(source);
             for object in own.into_iter().chain(elsewhere) {
                 if place(&object).is_none()
-                    && !is_recorded(tree, &object)?
+                    && record(tree, &object)?.is_none()
                     && !configured.leaves_out(&object)?
                 {
                     objects.push((source.clone(), object));
@@ -295,13 +295,11 @@ impl Objects {
         let finders = finders(&paths);
         let mut missing = Vec::new();
         for (source, object) in &objects {
-            if !is_recorded(tree, object)? {
+            let Some(bytes) = record(tree, object)? else {
                 missing.push((source, object));
                 continue;
-            }
+            };
             let path = tree.build.join(record_of(object));
-            let bytes =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let hit = hit(tree, object, &bytes, &finders)
                 .with_context(|| format!("cannot use {}", path.display()))?;
             if let Some(hit) = hit {
@@ -347,11 +345,6 @@ fn known_as(
     Ok((!is_off).then_some(object))
 }
 
-/// Whether it is the name of an object that another directory's makefile names.
-fn is_by_way(object: &Path) -> bool {
-    object.components().any(|part| part == Component::ParentDir)
-}
-
 /// Whether kbuild only takes numbers from a C file. It has done so when the source was prepared.
 fn is_numbers(tree: &Tree, source: &Path) -> bool {
     let numbers = source.with_extension("s");
@@ -364,18 +357,18 @@ fn is_linker_script(object: &Path) -> bool {
     matches!(parts.as_slice(), ["arch", _, "kernel", "vmlinux.lds"])
 }
 
-/// Whether an object is there, and its record. One that ends in the middle, as make was killed, goes
+/// The record of an object, if both are there. One that ends in the middle, as make was killed, goes
 /// away with the object, so that both are made anew; so does the record of one way to make an object
 /// where make has failed on the other.
-fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
+fn record(tree: &Tree, object: &Path) -> Result<Option<Vec<u8>>> {
     let record = tree.build.join(record_of(object));
     let Ok(text) = fs::read(&record) else {
-        return Ok(false);
+        return Ok(None);
     };
     // What comes last: a rule for the dependencies without a recipe.
     let is_whole = memmem::find(&text, b"\n$(deps_").is_some();
     if is_whole && tree.build.join(object).is_file() {
-        return Ok(true);
+        return Ok(Some(text));
     }
     for file in [record, tree.build.join(object)] {
         match fs::remove_file(&file) {
@@ -385,7 +378,7 @@ fn is_recorded(tree: &Tree, object: &Path) -> Result<bool> {
             _ => {}
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Whether make says that the command for an object has failed, and not that there is none.

@@ -116,7 +116,7 @@ impl<'a> Configured<'a> {
         for (index, above) in all.iter().enumerate() {
             // From the object's own directory on.
             let below = all.get(..index).unwrap_or_default();
-            if below.is_empty() || above.components().any(|part| part == Component::ParentDir) {
+            if below.is_empty() || is_by_way(above) {
                 continue;
             }
             let on = &self.lists(above)?.on;
@@ -184,6 +184,11 @@ impl<'a> Configured<'a> {
         }
         Ok(lists)
     }
+}
+
+/// Whether it is the name of an object that another directory's makefile names, or a part of one.
+pub fn is_by_way(path: &Path) -> bool {
+    path.components().any(|part| part == Component::ParentDir)
 }
 
 /// The directories that an object is in, from its own one on.

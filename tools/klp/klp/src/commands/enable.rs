@@ -6,7 +6,7 @@ use super::{completions, find};
 use crate::cli::{Context, Outcome};
 use crate::file::module_file::name_of_argument;
 use crate::system::patches::State;
-use crate::system::removal::{Hold, UNTIL_BOOT_ADVICE};
+use crate::system::removal::{self, Hold};
 use crate::system::System;
 use crate::transition::switch::{self, Enabled};
 use crate::transition::{set_enabled, TransitionArgs};
@@ -57,7 +57,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<Outcome> {
 
 fn disabled(system: &System, name: &str) -> anyhow::Error {
     let way_out = match Hold::find(system, name) {
-        Ok(Hold::UntilBoot) => UNTIL_BOOT_ADVICE.to_owned(),
+        Ok(Hold::UntilBoot) => removal::until_boot_advice(),
         _ => format!("'klp unload {name}', and then 'klp load' with its file"),
     };
     anyhow!("{name} is disabled, and a disabled livepatch cannot be enabled again: {way_out}")

@@ -9,7 +9,7 @@ use crate::file::module_file::ModuleFile;
 use crate::system::identity::Identity;
 use crate::system::kmsg::Log;
 use crate::system::patches::{self, State};
-use crate::system::removal::{self, Hold, UNTIL_BOOT_ADVICE};
+use crate::system::removal::{self, Hold};
 use crate::system::support::{self, Core};
 use crate::system::taint::Taints;
 use crate::system::{modules, refusal, System};
@@ -179,7 +179,7 @@ fn start(system: &System, file: &ModuleFile, args: &Args) -> Result<Start> {
         }
         None if !module.is_live => Err(is_changing(name)),
         Some(State::Disabled) | None if Hold::of(system, &module) == Hold::UntilBoot => {
-            bail!("{name} is loaded already, and disabled: {UNTIL_BOOT_ADVICE}")
+            bail!("{name} is loaded already, and disabled: {}", removal::until_boot_advice())
         }
         _ if args.replace_loaded => Ok(Start::Replace),
         Some(State::Enabled | State::Enabling) if same.is_none() => bail!(

@@ -19,7 +19,11 @@ const MOMENT: Duration = Duration::from_secs(2);
 pub const UNTIL_BOOT: &str = "tasks were forced out of it and may still run its code, so that the kernel keeps its module until the next boot";
 
 /// The same, with what can be done.
-pub const UNTIL_BOOT_ADVICE: &str = "tasks were forced out of it and may still run its code, so that the kernel keeps its module until the next boot; a livepatch of another name can be loaded ('klp build --name NAME' makes one)";
+pub fn until_boot_advice() -> String {
+    format!(
+        "{UNTIL_BOOT}; a livepatch of another name can be loaded ('klp build --name NAME' makes one)"
+    )
+}
 
 /// What keeps the module of a patch that is disabled from being removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +82,7 @@ fn forced(system: &System) -> Option<Vec<String>> {
 pub fn outlook(module: &Loaded, hold: &Hold) -> String {
     match hold {
         Hold::Free => format!("'klp unload {}' removes its module", module.name),
-        Hold::UntilBoot => UNTIL_BOOT_ADVICE.to_owned(),
+        Hold::UntilBoot => until_boot_advice(),
         Hold::Moment => "the kernel keeps its module for a moment, or something else holds it".to_owned(),
         Hold::Unknown => "the kernel keeps its module: for a moment after it was disabled, or until the next boot if its transition was forced".to_owned(),
         Hold::By(why) => format!("its module cannot be removed: {why}"),
@@ -124,7 +128,7 @@ pub fn remove(system: &System, name: &str) -> Result<()> {
         let references = module.and_then(|module| module.in_use());
         let references = references.unwrap_or_else(|| error.to_string());
         let why = match hold {
-            Hold::UntilBoot => UNTIL_BOOT_ADVICE.to_owned(),
+            Hold::UntilBoot => until_boot_advice(),
             Hold::Unknown => format!(
                 "{references}. If 'klp force' took it out of effect, tasks may still run its code, and it stays until the next boot; otherwise something else holds it"
             ),

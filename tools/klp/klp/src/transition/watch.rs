@@ -114,12 +114,12 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
                 elapsed(time),
                 in_the_way::line(current.state, phase, &blockers)
             );
+            let unknown = Blockers::default();
+            let advice = || advice::lines(&current, blockers.as_ref().unwrap_or(&unknown));
             if time_is_up || is_interrupted {
-                let unknown = Blockers::default();
-                let known = blockers.as_ref().unwrap_or(&unknown);
                 let pending = Pending {
                     text,
-                    advice: advice::lines(&current, known),
+                    advice: advice(),
                 };
                 if time_is_up {
                     return Ok(End::TimeIsUp(pending));
@@ -133,8 +133,7 @@ pub(crate) fn wait(context: &mut Context, patch: &str, how: &WaitArgs) -> Result
             let is_endless = how.timeout.is_none_or(|timeout| timeout == Duration::MAX);
             let advise = phase.map_or(ADVISE_WITHOUT_PHASES, |_| ADVISE);
             if is_endless && !is_advised && waited >= advise {
-                let unknown = Blockers::default();
-                for line in advice::lines(&current, blockers.as_ref().unwrap_or(&unknown)) {
+                for line in advice() {
                     context.console.note(&line);
                 }
                 is_advised = true;
