@@ -8,6 +8,8 @@
     clippy::ptr_as_ptr,
     clippy::ref_as_ptr,
     clippy::undocumented_unsafe_blocks,
+    // The oldest compiler that the kernel takes does not know all of these.
+    unknown_lints,
     unnecessary_transmutes,
     unused,
     improper_ctypes,

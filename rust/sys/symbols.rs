@@ -66,8 +66,9 @@ macro_rules! symbols {
             }
         }
 
-        /// All functions that are called through a stub.
-        const SYMBOLS: &[Symbol] = &[
+        /// All functions that are called through a stub. Not a constant: rustc 1.85, which the kernel
+        /// still takes, lets none refer to what is extern.
+        static SYMBOLS: &[Symbol] = &[
             $(
                 $(#[$attr])*
                 Symbol {

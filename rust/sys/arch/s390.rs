@@ -177,7 +177,7 @@ impl Jump {
 static RETURN_DETOURS: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// The functions of the kernel that only this architecture needs, by their addresses.
-pub(in crate::sys) const SYMBOLS: &[Symbol] = &[
+pub(in crate::sys) static SYMBOLS: &[Symbol] = &[
     #[cfg(CONFIG_RETHOOK)]
     Symbol {
         name: c"arch_rethook_trampoline",

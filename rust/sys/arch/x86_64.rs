@@ -286,7 +286,7 @@ extern "C" {
 }
 
 /// The functions of the kernel that only this architecture needs.
-pub(in crate::sys) const SYMBOLS: &[Symbol] = &[Symbol {
+pub(in crate::sys) static SYMBOLS: &[Symbol] = &[Symbol {
     name: c"text_poke_copy",
     option: "CONFIG_MODULES",
     // SAFETY: `arch::stub!` defines the slot as an aligned word of writable data.
