@@ -69,10 +69,7 @@ impl Log {
     /// Why the log cannot be opened: often `EPERM`, where `kernel.dmesg_restrict` is 1 and
     /// `CAP_SYSLOG` is missing.
     pub fn read(&mut self) -> Result<Vec<Message>, &io::Error> {
-        let file = match &mut self.0 {
-            Ok(file) => file,
-            Err(error) => return Err(error),
-        };
+        let file = self.0.as_mut().map_err(|error| &*error)?;
         let mut text = String::new();
         let mut buffer = vec![0; RECORD];
         loop {
