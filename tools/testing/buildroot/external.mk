@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A kernel with Rust needs a compiler, bindgen and the source of Rust's core library,
-# which Buildroot's linux package does not ask for.
+# which Buildroot's linux package does not ask for. Its rules have been read by now: they see
+# nothing of what is added to its variables, which are for pictures of what depends on what.
 ifeq ($(BR2_PACKAGE_LIVEPATCH_RS),y)
-LINUX_DEPENDENCIES += host-rustc host-rust-bindgen host-rust-src
+LIVEPATCH_RS_RUST = host-rustc host-rust-bindgen host-rust-src
+LINUX_KCONFIG_DEPENDENCIES += $(LIVEPATCH_RS_RUST)
+LINUX_DEPENDENCIES += $(LIVEPATCH_RS_RUST)
 LINUX_MAKE_FLAGS += RUST_LIB_SRC=$(HOST_DIR)/lib/rustlib/src/rust/library
+$(LINUX_DIR)/$(LINUX_KCONFIG_STAMP_DOTCONFIG): | $(LIVEPATCH_RS_RUST)
 endif
 
 include $(sort $(wildcard $(BR2_EXTERNAL_LIVEPATCH_RS_PATH)/package/*/*.mk))
