@@ -39,8 +39,8 @@ help:
 	@echo
 	@echo '  make setup                the toolchain tree, the klp command and the guest'
 	@echo '  make kernel               the test kernel       (VARIANT=plain|peer|lockdep|kasan|'
-	@echo '                            rt|preempt|modversions|ibt|cfi|previous|debian|debian-btf|'
-	@echo '                            debian-peer)'
+	@echo '                            rt|preempt|modversions|ibt|cfi|oldest-rust|previous|debian|'
+	@echo '                            debian-btf|debian-peer)'
 	@echo '  make modules              livepatch.ko, samples and test modules for it'
 	@echo '  make kselftest            the selftests in QEMU (SCRIPTS="test-...sh ..." for some,'
 	@echo '                            CASE=REGEX for the cases whose names match;'

@@ -8,7 +8,8 @@
 #   kernel.sh previous   the release before the newest that the archive has
 #   kernel.sh debian     Debian's own configuration (cloud), without CONFIG_LIVEPATCH
 #   kernel.sh debian-peer  the same with CONFIG_LIVEPATCH=y, as Debian has it
-#   kernel.sh debian-btf the same with type information (BTF)
+#   kernel.sh debian-btf the same with type information (BTF), by Debian 13's own rustc
+#   kernel.sh oldest-rust  by that rustc: the oldest that the kernel takes (x86_64)
 #   kernel.sh given      the configuration CONFIG= (a file), without CONFIG_LIVEPATCH
 #   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection, signatures,
 #                        and on x86_64 indirect branch tracking, and what systemd needs
@@ -31,6 +32,10 @@ RELEASE=newest
 PACKAGES=()
 case "$VARIANT" in
 plain) ;;
+oldest-rust)
+	# s390 needs a newer one.
+	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
+	;;
 peer | preempt | rt) CONFIGS+=("$FRAGMENTS/$VARIANT.config") ;;
 previous) RELEASE=previous ;;
 modversions)
@@ -67,8 +72,15 @@ given)
 *) die "no such kernel variant: $VARIANT" ;;
 esac
 
-LLVM=
-[[ $(kmake_args "$VARIANT") != *LLVM=1* ]] || LLVM=LLVM=1
+# Which of the compilers, where it is another one.
+COMPILER=
+case $(kmake_args "$VARIANT") in
+*LLVM=1*) COMPILER=LLVM=1 ;;
+*RUSTC=*)
+	COMPILER=$SUITE_RUSTC
+	PACKAGES+=(--suite-rust)
+	;;
+esac
 
 SRC=$("$TOP/scripts/source.sh" "$RELEASE")
 case "$VARIANT" in debian*)
@@ -81,7 +93,7 @@ TREE=$("$TOP/scripts/toolchain.sh" "${PACKAGES[@]}")
 [[ "$VARIANT" != debian* ]] || BASE=$TREE/usr/src/linux-config-$SERIES/config.amd64_none_cloud-amd64.xz
 [ -z "$BASE" ] || [ -f "$BASE" ] || die "linux-config-$SERIES has no $BASE"
 # Comments do not count.
-OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$LLVM" ${BASE:+"$BASE"} "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
+OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$COMPILER" ${BASE:+"$BASE"} "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
 
 configure() {
 	local args line missing=0

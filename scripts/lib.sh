@@ -55,13 +55,19 @@ cross() {
 	esac
 }
 
+# Debian 13's own Rust compiler, where scripts/toolchain.sh puts it in the tree.
+SUITE_RUSTC=/usr/local/lib/suite-rust/rustc
+
 # kmake_args VARIANT: what a build of or for that kernel needs on its command line,
 # in one line. Rust and KASAN together need clang, and so does CFI.
 kmake_args() {
-	local prefix llvm=
+	local prefix llvm='' rustc=''
 	prefix=$(cross)
-	case $1 in kasan | kasan-peer | cfi) llvm=1 ;; esac
-	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }ARCH=$ARCH"
+	case $1 in
+	kasan | kasan-peer | cfi) llvm=1 ;;
+	oldest-rust | debian-btf) rustc=$SUITE_RUSTC ;;
+	esac
+	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }${rustc:+RUSTC=$rustc }ARCH=$ARCH"
 }
 
 # key FILE-OR-TEXT...: a short digest of what a product is made from. An

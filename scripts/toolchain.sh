@@ -5,6 +5,8 @@
 # and QEMU, whatever the host is. Prints the tree's path.
 #
 #   toolchain.sh [PACKAGE...]     with these packages too, which few have a use for
+#   toolchain.sh --suite-rust     with Debian 13's own Rust compiler too, beside the newer one,
+#                                 for x86_64 alone
 
 . "$(dirname "$0")/lib.sh"
 
@@ -103,6 +105,38 @@ add_packages() {
 	[ ${#missing[@]} -eq 0 ] || step "toolchain tree: ${missing[*]}" "20 s" install_packages "${missing[@]}"
 }
 
+# The compiler finds its libraries from where it lies itself.
+unpack_suite_rust() {
+	# shellcheck disable=SC2016 # the shell in the tree fills it in
+	retry "$TOP/scripts/enter" bash -euc '
+		dir=$(mktemp -d)
+		trap "rm -rf $dir" EXIT
+		cd "$dir"
+		apt-get -q -o APT::Sandbox::User=root update
+		version=$(apt-cache show "rustc/$1" | sed -n "s/^Version: //p")
+		series=$(cut -d. -f1,2 <<<"$version")
+		apt-get -q -o APT::Sandbox::User=root download \
+			"rustc=$version" "libstd-rust-$series=$version" "libstd-rust-dev=$version" "rust-src=$version"
+		rm -rf "$2"
+		mkdir -p "$2"
+		for package in ./*.deb; do dpkg-deb -x "$package" "$2"; done
+		{
+			echo "#!/bin/sh"
+			echo "exec env LD_LIBRARY_PATH=$2/usr/lib/x86_64-linux-gnu $2/usr/bin/rustc \"\$@\""
+		} >"$2/rustc"
+		chmod +x "$2/rustc"
+		"$2/rustc" --version
+	' - "$SUITE" "$(dirname "$SUITE_RUSTC")"
+}
+
+add_suite_rust() {
+	[ -x "$TREE$SUITE_RUSTC" ] || step "toolchain tree: Debian 13's own Rust" "1 min" unpack_suite_rust
+}
+
 [ -e "$TREE.done" ] || locked toolchain make_tree
+if [ "${1:-}" = --suite-rust ]; then
+	shift
+	locked toolchain add_suite_rust
+fi
 [ $# -eq 0 ] || locked toolchain add_packages "$@"
 echo "$TREE"

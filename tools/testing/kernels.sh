@@ -15,7 +15,7 @@
 VARIANTS=("$@")
 if [ $# -eq 0 ]; then
 	VARIANTS=(preempt rt modversions previous)
-	[ "$ARCH" != x86_64 ] || VARIANTS+=(ibt cfi debian)
+	[ "$ARCH" != x86_64 ] || VARIANTS+=(ibt cfi oldest-rust debian)
 	[ -z "${CONFIG:-}" ] || VARIANTS=(given)
 fi
 
