@@ -77,7 +77,7 @@ COMPILER=
 case $(kmake_args "$VARIANT") in
 *LLVM=1*) COMPILER=LLVM=1 ;;
 *RUSTC=*)
-	COMPILER=$SUITE_RUSTC
+	COMPILER=suite-rust
 	PACKAGES+=(--suite-rust)
 	;;
 esac
