@@ -9,7 +9,8 @@
 #   kernel.sh debian     Debian's own configuration (cloud), without CONFIG_LIVEPATCH
 #   kernel.sh debian-peer  the same with CONFIG_LIVEPATCH=y, as Debian has it
 #   kernel.sh debian-btf the same with type information (BTF), by Debian 13's own rustc
-#   kernel.sh oldest-rust  by that rustc: the oldest that the kernel takes (x86_64)
+#   kernel.sh oldest-rust  by that rustc: the oldest that the kernel takes (x86_64;
+#                        s390 needs a newer one)
 #   kernel.sh given      the configuration CONFIG= (a file), without CONFIG_LIVEPATCH
 #   kernel.sh lockdep    lockdep, atomic-sleep checks, kmemleak, fault injection, signatures,
 #                        and on x86_64 indirect branch tracking, and what systemd needs
@@ -31,11 +32,12 @@ BASE=
 RELEASE=newest
 PACKAGES=()
 case "$VARIANT" in
-plain) ;;
-oldest-rust)
-	# s390 needs a newer one.
+kasan | kasan-peer | ibt | cfi | oldest-rust | debian | debian-peer | debian-btf)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	;;
+esac
+case "$VARIANT" in
+plain | oldest-rust) ;;
 peer | preempt | rt) CONFIGS+=("$FRAGMENTS/$VARIANT.config") ;;
 previous) RELEASE=previous ;;
 modversions)
@@ -48,16 +50,13 @@ lockdep)
 	[ "$ARCH" != x86_64 ] || CONFIGS+=("$FRAGMENTS/"{ibt,systemd}.config)
 	;;
 kasan | kasan-peer)
-	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$FRAGMENTS/debug.config")
 	[ "$VARIANT" = kasan ] || CONFIGS+=("$FRAGMENTS/peer.config")
 	;;
 ibt | cfi)
-	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS+=("$FRAGMENTS/$VARIANT.config")
 	;;
 debian | debian-peer | debian-btf)
-	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	CONFIGS=("$FRAGMENTS/"{whole,no-debug-info}.config)
 	case "$VARIANT" in
 	debian-peer) CONFIGS+=("$FRAGMENTS/peer.config") ;;
@@ -72,7 +71,8 @@ given)
 *) die "no such kernel variant: $VARIANT" ;;
 esac
 
-# Which of the compilers, where it is another one.
+# Which of the compilers, where it is another one. Not a path that only the tree has: its key
+# would be another one there.
 COMPILER=
 case $(kmake_args "$VARIANT") in
 *LLVM=1*) COMPILER=LLVM=1 ;;

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A kernel with Rust needs a compiler, bindgen and the source of Rust's core library,
-# which Buildroot's linux package does not ask for. Its rules have been read by now: they see
-# nothing of what is added to its variables, which are for pictures of what depends on what.
+# which Buildroot's linux package does not ask for. Its rules have been read by now, and
+# what is added to its variables changes none of them: that order is a rule of its own. The
+# variables tell what to show as dependencies, and what goes into its directory.
 ifeq ($(BR2_PACKAGE_LIVEPATCH_RS),y)
 LIVEPATCH_RS_RUST = host-rustc host-rust-bindgen host-rust-src
 LINUX_KCONFIG_DEPENDENCIES += $(LIVEPATCH_RS_RUST)
