@@ -6,11 +6,17 @@
 # began. Prints the directories that hold them, separated by colons.
 #
 #   modules.sh [VARIANT]
+#
+# For a kernel that was built elsewhere (tools/testing/buildroot), with OUT, where livepatch.ko
+# and its Module.symvers are, KOBJ, SRC, KLP and GUEST_KLP in the environment:
+#
+#   modules.sh --build
+#   modules.sh --directories
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
 VARIANT=${VARIANT:-plain}
-[ $# -eq 0 ] || [ "$1" = --build ] || VARIANT=$1
+[[ $# -eq 0 || $1 == --* ]] || VARIANT=$1
 TESTS=$TOP/tools/testing/selftests/livepatch/test_modules
 
 # author DIRECTORY OUT [ARGUMENT]...: what a patch author does.
@@ -115,10 +121,25 @@ build() {
 	damaged klp_test_positions ambiguous position-too-large
 }
 
-if [ "${1:-}" = --build ]; then
+# directories: what is printed.
+directories() {
+	if [ "$VARIANT" = peer ]; then
+		echo "$OUT:$OUT/samples/cmdline:$OUT/selftests:$OUT/kernel-samples"
+	else
+		echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/new:$OUT/damaged:$OUT/kernel-samples"
+	fi
+}
+
+case "${1:-}" in
+--build)
 	if [ "$VARIANT" = peer ]; then build_peer; else build; fi
 	exit
-fi
+	;;
+--directories)
+	directories
+	exit
+	;;
+esac
 
 OUT=$("$TOP/scripts/modules.sh" "$VARIANT")
 KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
@@ -129,8 +150,4 @@ SRC=$(readlink -f "$KOBJ/source")
 locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARIANT" "1 min" \
 	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \
 	"$0" --build
-if [ "$VARIANT" = peer ]; then
-	echo "$OUT:$OUT/samples/cmdline:$OUT/selftests:$OUT/kernel-samples"
-	exit
-fi
-echo "$OUT:$OUT/samples/cmdline:$OUT/samples/meminfo:$OUT/samples/module-target:$OUT/samples/rust/cmdline:$OUT/samples/rust/meminfo:$OUT/selftests:$OUT/selftests-rust:$OUT/new:$OUT/damaged:$OUT/kernel-samples"
+directories
