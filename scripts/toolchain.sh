@@ -25,6 +25,9 @@ BASE_PACKAGES=(
 # From its backports: s390 needs rustc 1.96 or newer.
 BACKPORT_PACKAGES=(rustc cargo rust-src rustfmt rust-clippy)
 
+# In the tree, where one user id may be all that there is.
+APT=(apt-get -q -o APT::Sandbox::User=root)
+
 TREE=$CACHE/toolchain/$(key "$SUITE ${BASE_PACKAGES[*]} ${BACKPORT_PACKAGES[*]}")
 
 # mmdebstrap is one Perl script: where root cannot install it, unpack it.
@@ -86,8 +89,7 @@ make_tree() {
 }
 
 install_packages() {
-	# One user id may be all that there is.
-	local apt=("$TOP/scripts/enter" apt-get -q -o APT::Sandbox::User=root)
+	local apt=("$TOP/scripts/enter" "${APT[@]}")
 	retry "${apt[@]}" update && retry "${apt[@]}" install --yes --no-install-recommends "$@"
 }
 
@@ -109,24 +111,26 @@ add_packages() {
 unpack_suite_rust() {
 	# shellcheck disable=SC2016 # the shell in the tree fills it in
 	retry "$TOP/scripts/enter" bash -euc '
+		suite=$1 to=$2
+		apt=("${@:3}")
 		dir=$(mktemp -d)
 		trap "rm -rf $dir" EXIT
 		cd "$dir"
-		apt-get -q -o APT::Sandbox::User=root update
-		version=$(apt-cache show "rustc/$1" | sed -n "s/^Version: //p")
+		"${apt[@]}" update
+		version=$(apt-cache show "rustc/$suite" | sed -n "s/^Version: //p")
 		series=$(cut -d. -f1,2 <<<"$version")
-		apt-get -q -o APT::Sandbox::User=root download \
+		"${apt[@]}" download \
 			"rustc=$version" "libstd-rust-$series=$version" "libstd-rust-dev=$version" "rust-src=$version"
-		rm -rf "$2"
-		mkdir -p "$2"
-		for package in ./*.deb; do dpkg-deb -x "$package" "$2"; done
+		rm -rf "$to"
+		mkdir -p "$to"
+		for package in ./*.deb; do dpkg-deb -x "$package" "$to"; done
 		{
 			echo "#!/bin/sh"
-			echo "exec env LD_LIBRARY_PATH=$2/usr/lib/x86_64-linux-gnu $2/usr/bin/rustc \"\$@\""
-		} >"$2/rustc"
-		chmod +x "$2/rustc"
-		"$2/rustc" --version
-	' - "$SUITE" "$(dirname "$SUITE_RUSTC")"
+			echo "exec env LD_LIBRARY_PATH=$to/usr/lib/x86_64-linux-gnu $to/usr/bin/rustc \"\$@\""
+		} >"$to/rustc"
+		chmod +x "$to/rustc"
+		"$to/rustc" --version
+	' - "$SUITE" "$(dirname "$SUITE_RUSTC")" "${APT[@]}"
 }
 
 add_suite_rust() {
