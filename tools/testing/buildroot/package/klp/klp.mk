@@ -7,10 +7,8 @@
 KLP_VERSION = 0.1.0
 KLP_SITE = $(BR2_EXTERNAL_LIVEPATCH_RS_PATH)/../../..
 KLP_SITE_METHOD = local
-KLP_SUBDIR = tools/klp
+KLP_SUBDIR = tools/klp/klp
 KLP_LICENSE = GPL-2.0
-KLP_CARGO_BUILD_OPTS = --package klp
-KLP_CARGO_INSTALL_OPTS = --path klp
 
 # Sources that are local are not vendored when they are downloaded.
 define KLP_VENDOR
