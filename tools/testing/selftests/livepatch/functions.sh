@@ -99,6 +99,16 @@ wait_for() {
 	done
 }
 
+# set_stack PROCESS: in STACK, the stack of one that sleeps. It has none yet where it has said that
+# it sleeps, and is on its way there.
+set_stack() {
+	wait_for 20 read_stack "$1" || fail "process $1 has no stack"
+}
+read_stack() {
+	STACK=$(<"/proc/$1/stack")
+	[ -n "$STACK" ]
+}
+
 # pause: a twentieth of a second, without a process. Nothing is ever to be read there.
 pause() {
 	read -rt 0.05 -u "$NOTHING" || true

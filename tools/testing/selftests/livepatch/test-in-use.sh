@@ -23,10 +23,10 @@ sleep_in() {
 # stands_in FUNCTION MODULE [OTHER]: it does, and not in the other function, so far as its
 # stack tells.
 stands_in() {
-	local stack
-	stack=$(<"/proc/$SLEEPER/stack")
-	grep -Eq " $1\+.* \[$2\]$" <<<"$stack" || fail "the task is not in $1: $stack"
-	[ -z "${3:-}" ] || ! grep -Eq " $3\+" <<<"$stack" || fail "the task is also in $3: $stack"
+	local STACK
+	set_stack "$SLEEPER"
+	grep -Eq " $1\+.* \[$2\]$" <<<"$STACK" || fail "the task is not in $1: $STACK"
+	[ -z "${3:-}" ] || ! grep -Eq " $3\+" <<<"$STACK" || fail "the task is also in $3: $STACK"
 }
 
 # has_part FUNCTION: the compiler has made what the case is about.

@@ -32,9 +32,9 @@ goes_on() {
 
 # stands_in FUNCTION
 stands_in() {
-	local stack
-	stack=$(<"/proc/$HELD/stack")
-	grep -Eq " $1\+.* \[$TRAMPOLINE\]$" <<<"$stack" || fail "the task is not in $1: $stack"
+	local STACK
+	set_stack "$HELD"
+	grep -Eq " $1\+.* \[$TRAMPOLINE\]$" <<<"$STACK" || fail "the task is not in $1: $STACK"
 }
 
 # in_phase PATCH PHASE
