@@ -126,9 +126,13 @@ test_case "klp load passes parameters on, and refuses those that the patch does 
 # other_build FILE TO: the same module as if it were built anew: the first byte of its build ID,
 # which follows the name in the note, is another one.
 other_build() {
-	local offset
-	offset=$(LC_ALL=C grep -obUaP '(?<=\x03\0\0\0|\0\0\0\x03)GNU\0' "$1" | head -n 1 | cut -d : -f 1)
-	[ -n "$offset" ] || fail "$1 has no build ID"
+	local offset type=
+	for offset in $(LC_ALL=C grep -obUa GNU "$1" | cut -d : -f 1); do
+		# Before the name is the type of the note.
+		type=$(od -A n -t u4 -j $((offset - 4)) -N 4 "$1")
+		[ "$type" -ne 3 ] || break
+	done
+	[ "$type" -eq 3 ] || fail "$1 has no build ID"
 	cp "$1" "$2"
 	printf X | dd of="$2" bs=1 seek=$((offset + 4)) conv=notrunc status=none
 	! cmp -s "$1" "$2" || fail "the build ID begins with X"
@@ -465,10 +469,13 @@ else
 	test_case "klp says that a patch is in effect, but for a task, and out of effect, but for one" in_effect
 
 	inserts_core() {
+		# Whatever is installed here.
+		mount -t tmpfs tmpfs "${PLACE%/*}"
+		trap 'umount "${PLACE%/*}"' EXIT
 		says 0 '^core: none' status
 		says 0 '^    "kind": "none",$' list --json
 		says 1 "needs livepatch.ko to load livepatches, and there is none.*updates/dkms.*--core" load "$SAMPLE"
-		mkdir -p "$PLACE"
+		mkdir "$PLACE"
 		cp "$MODULES/livepatch.ko" "$PLACE/"
 		says 0 "^inserted .*/extra/livepatch.ko\$" load "$SAMPLE"
 		rm "$PLACE/livepatch.ko"

@@ -8,6 +8,8 @@ LIVEPATCH_RS_VERSION = 0.1.0
 LIVEPATCH_RS_SITE = $(BR2_EXTERNAL_LIVEPATCH_RS_PATH)/../../..
 LIVEPATCH_RS_SITE_METHOD = local
 LIVEPATCH_RS_LICENSE = GPL-2.0
+# Some of the modules there are damaged.
+LIVEPATCH_RS_BIN_ARCH_EXCLUDE = /usr/lib/livepatch-tests
 LIVEPATCH_RS_DEPENDENCIES = klp host-klp host-rustc host-rust-bindgen \
 	host-pahole host-python3 host-xz host-zstd
 
