@@ -26,7 +26,10 @@ for VARIANT in "${VARIANTS[@]}"; do
 		record "kernel-$name" 0 1 0
 		continue
 	fi
-	MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT")
+	if ! MODULES_DIR=$("$TOP/tools/testing/modules.sh" "$VARIANT"); then
+		record "modules-$name" 0 1 0
+		continue
+	fi
 	export MODULES_DIR
 	case $VARIANT in ibt | cfi) part "branches-$name" "$TOP/tools/testing/branches.sh" "$VARIANT" ;; esac
 	part "selftests-$name" "$TOP/tools/testing/selftests.sh" --variant "$VARIANT"

@@ -23,19 +23,19 @@ static DEFINE_PER_CPU(struct task_struct *, threads);
 
 static int value;
 
-static __attribute__((noipa)) int klp_test_hot_first(int x)
+static noinline __noipa int klp_test_hot_first(int x)
 {
 	WRITE_ONCE(value, x);
 	return 1;
 }
 
-static __attribute__((noipa)) int klp_test_hot_second(int x)
+static noinline __noipa int klp_test_hot_second(int x)
 {
 	WRITE_ONCE(value, -x);
 	return 1;
 }
 
-static __attribute__((noipa)) void klp_test_hot_broken(void)
+static noinline __noipa void klp_test_hot_broken(void)
 {
 	asm volatile("int3");
 }

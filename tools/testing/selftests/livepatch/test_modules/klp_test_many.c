@@ -9,10 +9,10 @@
 
 #include "klp_test_many.h"
 
-#define FUNCTION(n)                                          \
-	static __attribute__((noipa)) int klp_test_many##n(void) \
-	{                                                        \
-		return n;                                        \
+#define FUNCTION(n)                                        \
+	static noinline __noipa int klp_test_many##n(void) \
+	{                                                  \
+		return n;                                  \
 	}
 MANY(FUNCTION)
 

@@ -5,10 +5,10 @@
 
 #include "klp_test_many.h"
 
-#define FUNCTION(n)                                         \
-	static __attribute__((noipa)) int new##n(void) \
-	{                                                   \
-		return n + MORE;                            \
+#define FUNCTION(n)                              \
+	static noinline __noipa int new##n(void) \
+	{                                        \
+		return n + MORE;                 \
 	}
 MANY(FUNCTION)
 
