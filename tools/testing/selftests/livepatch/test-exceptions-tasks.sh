@@ -41,14 +41,14 @@ ends() {
 	expect_log "livepatch: signaling remaining tasks"
 }
 
-# enter KIND COUNT
+# enter KIND COUNT [PARAMETER]: of the patch
 enter() {
 	local kind=$1 count=$2
 	core
 	hold_signals
 	begin_tasks enter "$kind" "$count"
 	probe "$kind" old
-	load $PATCH kind="$kind"
+	load $PATCH kind="$kind" "${@:3}"
 	switched $PATCH
 	probe "$kind" new
 	hold "$kind" "$count"
@@ -81,16 +81,21 @@ test_case "a task that enters pause() again and again holds up nobody" one_pause
 test_case "100 tasks that enter pause() again and again hold up nobody" hundred_pause
 test_case "many tasks that enter pause() again and again hold up nobody" many_pause
 
-# one_and_twenty KIND
+# one_and_twenty KIND [PARAMETER]
 one_and_twenty() {
-	enter "$1" 1
-	enter "$1" 20
+	enter "$1" 1 "${@:2}"
+	enter "$1" 20 "${@:2}"
 }
 
 epoll() { one_and_twenty epoll; }
 poll() { one_and_twenty poll; }
 futex() { one_and_twenty futex; }
-pipe() { one_and_twenty fifo; }
+pipe() {
+	local name
+	# By ThinLTO it has a suffix.
+	name=$(grep -Eo ' fifo_pipe_read(\.llvm\.[0-9]+)?$' /proc/kallsyms) || fail "there is no fifo_pipe_read()"
+	one_and_twenty fifo function="${name# }"
+}
 tty() {
 	mkdir -p /dev/pts
 	[ -e /dev/pts/ptmx ] || mount -t devpts devpts /dev/pts

@@ -269,16 +269,26 @@ def fault_section_zero(module):
     module.set_field(0, 0, 0x7FFFFFFF)
 
 
-def fault_kernel_relocation(module):
-    """One that the kernel's own loader applies, without a look at where."""
+def applied(module):
+    """Offset in the file of a relocation that the kernel's own loader applies: objtool leaves some
+    of type 0, which say nothing."""
     _, section = named(module, b".rela.text")
-    module.write("Q", section[4], 0x7FFFFFFF0000)
+    return next(
+        entry
+        for entry in range(section[4], section[4] + section[5], 24)
+        if module.read("Q", entry + 8)[0] & 0xFFFFFFFF
+    )
+
+
+def fault_kernel_relocation(module):
+    """It does not look at where."""
+    module.write("Q", applied(module), 0x7FFFFFFF0000)
 
 
 def fault_kernel_relocation_symbol(module):
-    _, section = named(module, b".rela.text")
-    info = module.read("Q", section[4] + 8)[0]
-    module.write("Q", section[4] + 8, 0x7FFFFFFF << 32 | info & 0xFFFFFFFF)
+    entry = applied(module)
+    info = module.read("Q", entry + 8)[0]
+    module.write("Q", entry + 8, 0x7FFFFFFF << 32 | info & 0xFFFFFFFF)
 
 
 def fault_alignment(module):

@@ -141,6 +141,10 @@ static const struct {
 	{ "exec", SYSCALL(execveat), new_call },
 };
 
+static char *function;
+module_param(function, charp, 0444);
+MODULE_PARM_DESC(function, "The name that the function has, where the compiler has given it another one");
+
 static struct klp_func functions[2];
 
 static struct klp_object objects[] = {
@@ -157,7 +161,7 @@ static int __init klp_test_enter_patch_init(void)
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		if (strcmp(kinds[i].kind, kind))
 			continue;
-		functions[0].old_name = kinds[i].function;
+		functions[0].old_name = function ?: kinds[i].function;
 		functions[0].new_func = kinds[i].new_function;
 		return klp_enable_patch(&patch);
 	}
