@@ -127,12 +127,12 @@ test_case "klp load passes parameters on, and refuses those that the patch does 
 # which follows the name in the note, is another one.
 other_build() {
 	local offset type=
-	for offset in $(LC_ALL=C grep -obUa GNU "$1" | cut -d : -f 1); do
+	while IFS=: read -r offset _; do
 		# Before the name is the type of the note.
 		type=$(od -A n -t u4 -j $((offset - 4)) -N 4 "$1")
 		[ "$type" -ne 3 ] || break
-	done
-	[ "$type" -eq 3 ] || fail "$1 has no build ID"
+	done < <(LC_ALL=C grep -obUa GNU "$1")
+	[ "${type:-0}" -eq 3 ] || fail "$1 has no build ID"
 	cp "$1" "$2"
 	printf X | dd of="$2" bs=1 seek=$((offset + 4)) conv=notrunc status=none
 	! cmp -s "$1" "$2" || fail "the build ID begins with X"

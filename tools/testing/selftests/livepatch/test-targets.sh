@@ -45,10 +45,11 @@ test_case "a target that cannot be patched is refused, and loads without the pat
 
 refuses_init_code() {
 	load_core
-	# It is there while the target comes, and freed when the target is live.
-	load_patch klp_test_patch function=klp_test_target_init
+	# It is there while the target comes, and freed when the target is live. By this name, as clang
+	# leaves no other one.
+	load_patch klp_test_patch function=init_module
 	load_refused klp_test_target EINVAL \
-		"symbol 'klp_test_target_init' in object 'klp_test_target' is init code or data, which is freed"
+		"symbol 'init_module' in object 'klp_test_target' is init code or data, which is freed"
 	unload_patch klp_test_patch
 	load klp_test_target
 	values 1 2 3 42
