@@ -47,6 +47,27 @@ static const struct kernel_param_ops results_ops = { .get = get_results };
 module_param_cb(results, &results_ops, NULL, 0444);
 MODULE_PARM_DESC(results, "How many functions are old, new, and neither");
 
+/* Where they begin, and where a processor may run something else than what is there. */
+static int get_odd(char *buffer, const struct kernel_param *parameter)
+{
+	int i, at = 0, more = 0;
+
+	for (i = 0; i < ARRAY_SIZE(functions); i++)
+		more += functions[i]() == numbers[i] ? 1 : -1;
+	for (i = 0; i < ARRAY_SIZE(functions); i++) {
+		int value = functions[i]();
+
+		if ((value == numbers[i]) == (more < 0))
+			at += sysfs_emit_at(buffer, at, "%d: %d, code %*ph\n", numbers[i], value, 16,
+					    (void *)functions[i]);
+	}
+	return at;
+}
+
+static const struct kernel_param_ops odd_ops = { .get = get_odd };
+module_param_cb(odd, &odd_ops, NULL, 0444);
+MODULE_PARM_DESC(odd, "Functions that are not as most are, and the first bytes of each");
+
 static int __init klp_test_many_init(void)
 {
 	return 0;
