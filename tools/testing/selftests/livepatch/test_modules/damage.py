@@ -270,14 +270,17 @@ def fault_section_zero(module):
 
 
 def applied(module):
-    """Offset in the file of a relocation that the kernel's own loader applies: objtool leaves some
-    of type 0, which say nothing."""
+    """Offset in the file of the first relocation, once it is one that the kernel's own loader
+    applies: objtool leaves some of type 0, which say nothing."""
     _, section = named(module, b".rela.text")
-    return next(
+    first = section[4]
+    entry = next(
         entry
-        for entry in range(section[4], section[4] + section[5], 24)
+        for entry in range(first, first + section[5], 24)
         if module.read("Q", entry + 8)[0] & 0xFFFFFFFF
     )
+    module.write("QQq", first, *module.read("QQq", entry))
+    return first
 
 
 def fault_kernel_relocation(module):

@@ -47,7 +47,7 @@ static const struct kernel_param_ops results_ops = { .get = get_results };
 module_param_cb(results, &results_ops, NULL, 0444);
 MODULE_PARM_DESC(results, "How many functions are old, new, and neither");
 
-/* Where they begin, and where a processor may run something else than what is there. */
+/* Their code tells a function that was not switched from a processor that runs what was there. */
 static int get_odd(char *buffer, const struct kernel_param *parameter)
 {
 	int i, at = 0, more = 0;
