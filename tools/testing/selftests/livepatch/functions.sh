@@ -109,6 +109,15 @@ read_stack() {
 	[ -n "$STACK" ]
 }
 
+# stands_in PROCESS FUNCTION MODULE [OTHER]: it sleeps there, and not in the other function, so far
+# as its stack tells.
+stands_in() {
+	local STACK
+	set_stack "$1"
+	grep -Eq " $2\+.* \[$3\]$" <<<"$STACK" || fail "process $1 is not in $2: $STACK"
+	[ -z "${4:-}" ] || ! grep -Eq " $4\+" <<<"$STACK" || fail "process $1 is also in $4: $STACK"
+}
+
 # pause: a twentieth of a second, without a process. Nothing is ever to be read there.
 pause() {
 	read -rt 0.05 -u "$NOTHING" || true
@@ -375,6 +384,16 @@ switched() {
 			fail "$NAME is not in effect for anybody: its phase is '$(cat "$phase")'"
 	fi
 	in_transition "$NAME" || fail "the transition of $NAME has ended"
+}
+
+# switched_but PATCH PROCESS: in effect for everybody but that one, which is said to be in the way.
+switched_but() {
+	local NAME
+	switched "$1"
+	[ -z "$PEER" ] || return 0
+	set_name "$1"
+	wait_for 30 grep -q "^$2 " "/sys/kernel/debug/livepatch/$NAME/blockers" ||
+		fail "blockers does not name process $2: $(<"/sys/kernel/debug/livepatch/$NAME/blockers")"
 }
 
 # are_blockers PATCH COUNT REGEX: whether so many tasks, and no other, are in the way: each is

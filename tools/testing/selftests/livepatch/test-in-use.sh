@@ -8,7 +8,6 @@
 
 TARGET=klp_test_in_use
 PATCH=klp_test_in_use_patch
-DEBUG=/sys/kernel/debug/livepatch
 
 # parameter MODULE NAME: its file.
 parameter() { echo "/sys/module/$1/parameters/$2"; }
@@ -18,15 +17,6 @@ sleep_in() {
 	cat "/proc/$1" >"$CASE_DIR/slept" &
 	SLEEPER=$!
 	wait_for 20 reads "$(parameter "$2" sleepers)" 1 || fail "nobody sleeps in $2"
-}
-
-# stands_in FUNCTION MODULE [OTHER]: it does, and not in the other function, so far as its
-# stack tells.
-stands_in() {
-	local STACK
-	set_stack "$SLEEPER"
-	grep -Eq " $1\+.* \[$2\]$" <<<"$STACK" || fail "the task is not in $1: $STACK"
-	[ -z "${3:-}" ] || ! grep -Eq " $3\+" <<<"$STACK" || fail "the task is also in $3: $STACK"
 }
 
 # has_part FUNCTION: the compiler has made what the case is about.
@@ -56,18 +46,6 @@ keeps_waiting() {
 	done
 }
 
-# in_way PATCH: as the core says.
-in_way() { grep -Eq "^$SLEEPER " "$DEBUG/$1/blockers"; }
-
-# in_phase PATCH PHASE
-in_phase() { reads "$DEBUG/$1/phase" "$2"; }
-
-# switched PATCH: for everybody but the task that sleeps, which is said to be in the way.
-switched() {
-	wait_for 30 in_phase "$1" switched || fail "the phase of $1 is '$(<"$DEBUG/$1/phase")', expected switched"
-	wait_for 30 in_way "$1" || fail "blockers does not name task $SLEEPER: $(<"$DEBUG/$1/blockers")"
-}
-
 # wakes MODULE WORD: the task goes on there, and says that.
 wakes() {
 	echo 1 >"$(parameter "$1" release)"
@@ -80,9 +58,9 @@ old_cold() {
 	load $TARGET
 	has_part klp_test_cold.cold
 	sleep_in klp_test_cold_sleep $TARGET
-	stands_in klp_test_cold.cold $TARGET klp_test_cold
+	stands_in "$SLEEPER" klp_test_cold.cold $TARGET klp_test_cold
 	load $PATCH
-	switched $PATCH
+	switched_but $PATCH "$SLEEPER"
 	keeps_waiting $PATCH $PATCH
 	expect_file /proc/klp_test_cold new
 	# There and back, and the task is where it was.
@@ -91,7 +69,7 @@ old_cold() {
 	expect_file /proc/klp_test_cold old
 	unload $PATCH
 	load $PATCH
-	switched $PATCH
+	switched_but $PATCH "$SLEEPER"
 	expect_file /proc/klp_test_cold new
 	wakes $TARGET old
 	wait_for_transition $PATCH
@@ -108,9 +86,9 @@ in_new() {
 	load_patch $PATCH
 	has_part "$2"
 	sleep_in "$1_sleep" $PATCH
-	stands_in "$2" $PATCH "$3"
+	stands_in "$SLEEPER" "$2" $PATCH "$3"
 	set_patch $PATCH 0
-	switched $PATCH
+	switched_but $PATCH "$SLEEPER"
 	keeps_waiting $PATCH $PATCH
 	expect_file "/proc/$1" old
 	set_patch $PATCH 1
@@ -118,7 +96,7 @@ in_new() {
 	expect_file "/proc/$1" new
 	unload_refused $PATCH
 	set_patch $PATCH 0
-	switched $PATCH
+	switched_but $PATCH "$SLEEPER"
 	keeps_waiting $PATCH $PATCH
 	expect_file "/proc/$1" old
 	wakes $PATCH new
@@ -134,9 +112,9 @@ in_replaced() {
 	load_patch $PATCH
 	has_part "$2"
 	sleep_in "$1_sleep" $PATCH
-	stands_in "$2" $PATCH "$3"
+	stands_in "$SLEEPER" "$2" $PATCH "$3"
 	load klp_test_stack_1 replace=1
-	switched klp_test_stack_1
+	switched_but klp_test_stack_1 "$SLEEPER"
 	keeps_waiting klp_test_stack_1 $PATCH
 	expect_file "/proc/$1" old
 	wakes $PATCH new
@@ -166,7 +144,7 @@ behind() {
 	load_core
 	load $TARGET
 	sleep_in klp_test_tail_sleep $TARGET
-	stands_in klp_test_behind $TARGET klp_test_tail
+	stands_in "$SLEEPER" klp_test_behind $TARGET klp_test_tail
 	load_patch $PATCH
 	expect_file /proc/klp_test_tail new
 	unload_patch $PATCH
@@ -214,12 +192,12 @@ slow_exit() {
 	wait_for 20 reads "$(parameter $PATCH sleepers)" 1 || fail "the target's thread does not sleep in the new function"
 	set_thread klp_in_use || fail "the target has no thread"
 	SLEEPER=$THREAD
-	stands_in new_body $PATCH
+	stands_in "$SLEEPER" new_body $PATCH
 	rmmod $TARGET &
 	target=$!
 	wait_for 20 is_going $TARGET || fail "the target does not go"
 	load klp_test_stack_1 replace=1
-	switched klp_test_stack_1
+	switched_but klp_test_stack_1 "$SLEEPER"
 	keeps_waiting klp_test_stack_1 $PATCH
 	echo 1 >"$(parameter $PATCH release)"
 	wait_for_transition klp_test_stack_1

@@ -9,7 +9,6 @@
 TRAMPOLINE=klp_test_trampoline
 PARAMETERS=/sys/module/$TRAMPOLINE/parameters
 PATCH=klp_test_stack_1
-DEBUG=/sys/kernel/debug/livepatch
 
 # hold_one: a task that is on its way to unique_value(), in the trampoline. Others pass.
 hold_one() {
@@ -28,25 +27,6 @@ goes_on() {
 	wait "$HELD" || fail "the task failed"
 	values=$(<"$CASE_DIR/held")
 	expect_eq "what unique_value() returned to the task" "${values##* unique }" "$1"
-}
-
-# stands_in FUNCTION
-stands_in() {
-	local STACK
-	set_stack "$HELD"
-	grep -Eq " $1\+.* \[$TRAMPOLINE\]$" <<<"$STACK" || fail "the task is not in $1: $STACK"
-}
-
-# in_phase PATCH PHASE
-in_phase() { reads "$DEBUG/$1/phase" "$2"; }
-
-# in_way PATCH: the task, as the core says.
-in_way() { grep -Eq "^$HELD " "$DEBUG/$1/blockers"; }
-
-# switched PATCH: for everybody but the task that is held, which is said to be in the way.
-switched() {
-	wait_for 30 in_phase "$1" switched || fail "the phase of $1 is '$(<"$DEBUG/$1/phase")', expected switched"
-	wait_for 30 in_way "$1" || fail "blockers does not name task $HELD: $(<"$DEBUG/$1/blockers")"
 }
 
 # keeps_waiting PATCH: its transition, however often it is tried.
@@ -68,9 +48,9 @@ begin() {
 attached_before() {
 	begin
 	hold_one
-	stands_in klp_test_fixed
+	stands_in "$HELD" klp_test_fixed $TRAMPOLINE
 	load $PATCH
-	switched $PATCH
+	switched_but $PATCH "$HELD"
 	unique 9001
 	keeps_waiting $PATCH
 	goes_on 42
@@ -79,7 +59,7 @@ attached_before() {
 	unload_patch $PATCH
 	unique 42
 	hold_one
-	stands_in klp_test_fixed
+	stands_in "$HELD" klp_test_fixed $TRAMPOLINE
 	goes_on 42
 }
 test_case "a task in a trampoline that was there before is in the original" attached_before
@@ -89,9 +69,9 @@ leaves() {
 	load_patch $PATCH
 	unique 9001
 	hold_one
-	stands_in klp_test_shared
+	stands_in "$HELD" klp_test_shared $TRAMPOLINE
 	set_patch $PATCH 0
-	switched $PATCH
+	switched_but $PATCH "$HELD"
 	unique 42
 	keeps_waiting $PATCH
 	goes_on 9001
@@ -108,7 +88,7 @@ comes_between() {
 	load_patch $PATCH
 	hold_one
 	load klp_test_stack_2
-	switched klp_test_stack_2
+	switched_but klp_test_stack_2 "$HELD"
 	unique 9002
 	keeps_waiting klp_test_stack_2
 	goes_on 9001
