@@ -10,6 +10,7 @@ use crate::sys::stop::Stopped;
 use crate::sys::tasks::{self, Look, Mark, StackBuffer, Task};
 use crate::sys::watch::{Reason, Watch};
 use core::cmp::min;
+use core::slice::Iter;
 use kernel::prelude::*;
 
 /// How many tasks may have come while memory was allocated for those that were counted.
@@ -83,18 +84,18 @@ impl Survey {
     #[inline(always)]
     pub(crate) fn for_each_unknown(&self, stopped: &Stopped<'_>, mut each: impl FnMut(Task<'_>)) {
         let mut next = Next {
-            marks: self.seen.as_slice(),
+            marks: self.seen.iter(),
             reach: REACH,
         };
         // Nothing but what is cold may keep anything in memory: all processors wait meanwhile.
         tasks::for_each(stopped, |task| {
-            if let [first, others @ ..] = next.marks {
-                if *first == task.mark() {
-                    next.marks = others;
-                    return;
-                }
+            let mut marks = next.marks.clone();
+            let mark = marks.next();
+            if mark.is_some_and(|mark| task.has_mark(stopped, mark)) {
+                next.marks = marks;
+                return;
             }
-            let (found, is_known) = next.find(task);
+            let (found, is_known) = next.clone().find(task);
             next = found;
             if !is_known {
                 each(task);
@@ -104,9 +105,9 @@ impl Survey {
 }
 
 /// What was seen of those tasks that are still to come.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Next<'a> {
-    marks: &'a [Mark],
+    marks: Iter<'a, Mark>,
     /// How far a task is looked for.
     reach: usize,
 }
@@ -117,13 +118,13 @@ impl<'a> Next<'a> {
     #[inline(never)]
     fn find(self, task: Task<'_>) -> (Next<'a>, bool) {
         let mark = task.mark();
-        let ahead = self.marks.iter().take(self.reach);
-        let found = ahead
-            .enumerate()
-            .find(|(_, seen)| seen.is_of_same_task(&mark));
+        let mut marks = self.marks.clone();
+        let found = marks
+            .by_ref()
+            .take(self.reach)
+            .find(|seen| seen.is_of_same_task(&mark));
         match found {
-            Some((distance, seen)) => {
-                let marks = self.marks.get(distance + 1..).unwrap_or_default();
+            Some(seen) => {
                 let reach = REACH;
                 (Next { marks, reach }, *seen == mark)
             }

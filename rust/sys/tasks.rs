@@ -6,6 +6,7 @@ use super::stop::Stopped;
 use super::watch::{Reason, Scope, Watch};
 use super::{arch, bindings, symbols, Address};
 use core::marker::PhantomData;
+use core::mem::offset_of;
 use core::sync::atomic::{fence, AtomicI32, AtomicUsize, Ordering};
 use kernel::container_of;
 use kernel::prelude::*;
@@ -52,30 +53,50 @@ impl Identity {
     }
 }
 
+/// What of a task tells how often it has left a processor, and when it was started: its `nvcsw`,
+/// `nivcsw`, `start_time` and `start_boottime`.
+type Times = [u64; 4];
+
+/// Where each of them is in a task.
+const TIMES: [usize; 4] = [
+    offset_of!(bindings::task_struct, nvcsw),
+    offset_of!(bindings::task_struct, nivcsw),
+    offset_of!(bindings::task_struct, start_time),
+    offset_of!(bindings::task_struct, start_boottime),
+];
+
+/// Whether they are compared at once, in memory: where they are in this order, and the processor
+/// has an instruction for that.
+const AT_ONCE: bool = arch::COMPARES_MEMORY
+    && TIMES[1] == TIMES[0] + 8
+    && TIMES[2] == TIMES[0] + 16
+    && TIMES[3] == TIMES[0] + 24;
+
 /// Tells apart the times at which a task ran. A task that does not run and has the same mark as
 /// before has not run in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// Where the task is; another one may be there later.
-    task: usize,
-    /// When it was started, in nanoseconds.
-    started: u64,
-    /// How often it has left a processor.
-    switches: c_ulong,
+    /// Where the task's link in the list of threads is; another one may be there later.
+    link: usize,
+    times: Times,
 }
 
 impl Mark {
     /// One of the same task, which is never equal to one that the task has.
     pub(crate) fn of_no_time(self) -> Mark {
+        let [_, others @ ..] = self.times;
+        let [involuntary, monotonic, boot] = others;
         Mark {
-            switches: c_ulong::MAX,
+            times: [u64::MAX, involuntary, monotonic, boot],
             ..self
         }
     }
 
     /// Whether it is, or was, one of the same task.
     pub(crate) fn is_of_same_task(&self, other: &Mark) -> bool {
-        (self.task, self.started) == (other.task, other.started)
+        let [_, _, started @ ..] = &self.times;
+        let [_, _, other_started @ ..] = &other.times;
+        (self.link, started) == (other.link, other_started)
     }
 }
 
@@ -460,18 +481,46 @@ impl Task<'_> {
     /// What tells whether the task has run since.
     pub(crate) fn mark(&self) -> Mark {
         // SAFETY: The task lives for `'_`. The numbers are counted by the scheduler meanwhile.
-        let (voluntary, involuntary, started) = unsafe {
-            (
-                (&raw const (*self.task).nvcsw).read_volatile(),
-                (&raw const (*self.task).nivcsw).read_volatile(),
+        let times = unsafe {
+            [
+                (&raw const (*self.task).nvcsw).read_volatile() as u64,
+                (&raw const (*self.task).nivcsw).read_volatile() as u64,
+                (&raw const (*self.task).start_time).read_volatile(),
                 (&raw const (*self.task).start_boottime).read_volatile(),
-            )
+            ]
         };
         Mark {
-            task: self.task as usize,
-            started,
-            switches: voluntary.wrapping_add(involuntary),
+            link: self.link(),
+            times,
         }
+    }
+
+    /// Whether that is its mark.
+    #[inline(always)]
+    pub(crate) fn has_mark(&self, _stopped: &Stopped<'_>, mark: &Mark) -> bool {
+        if self.link() != mark.link {
+            return false;
+        }
+        if AT_ONCE {
+            // SAFETY: The task lives for `'_`, and the four are one behind the other. All processors
+            // are stopped: nobody changes them.
+            return unsafe { *(&raw const (*self.task).nvcsw).cast::<Times>() == mark.times };
+        }
+        // Both times at which a task was started are set together.
+        let [voluntary, involuntary, _, boot] = mark.times;
+        // SAFETY: The task lives for `'_`. All processors are stopped: nobody changes them.
+        unsafe {
+            (*self.task).nvcsw as u64 == voluntary
+                && (*self.task).nivcsw as u64 == involuntary
+                && (*self.task).start_boottime == boot
+        }
+    }
+
+    /// Where its link in the list of threads is.
+    #[inline(always)]
+    fn link(&self) -> usize {
+        // SAFETY: The task lives for `'_`.
+        unsafe { &raw const (*self.task).thread_node as usize }
     }
 
     /// The kernel's `try_get_task_stack()`: keeps the stack of a task that may be exiting.

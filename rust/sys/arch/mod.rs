@@ -15,6 +15,7 @@
 //! - `current()` is the task that runs this, for a handler that must not call what can be traced;
 //! - `stack_pointer()` and `stack_word()` are for looking at the words of a stack, and `CHAIN` tells
 //!   how its frames are chained, if they are;
+//! - `COMPARES_MEMORY` says whether words are compared in memory, all at once;
 //! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.

@@ -235,6 +235,9 @@ pub(in crate::sys) const CHAIN: Option<super::Chain> = Some(super::Chain {
     detours: &RETURN_DETOURS,
 });
 
+/// Whether one instruction compares memory with memory: CLC, up to 256 bytes.
+pub(in crate::sys) const COMPARES_MEMORY: bool = true;
+
 /// Reads a word of any stack: the compiler's checks for bytes between variables are left out.
 ///
 /// # Safety

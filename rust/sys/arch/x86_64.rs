@@ -257,6 +257,9 @@ pub(crate) unsafe fn stack_pointer(task: *const bindings::task_struct) -> usize 
 /// They are not.
 pub(in crate::sys) const CHAIN: Option<super::Chain> = None;
 
+/// Whether one instruction compares memory with memory, as fast as others do a word.
+pub(in crate::sys) const COMPARES_MEMORY: bool = false;
+
 /// Reads a word of any stack: the compiler's checks for bytes between variables are left out.
 ///
 /// # Safety
