@@ -270,7 +270,7 @@ test_case "functions that are in use all the time change from one way to the oth
 MANY=/sys/module/klp_test_many/parameters/results
 
 # results_are RESULTS: of all functions. Else which of them are not as the others, and what is in
-# memory there: an emulator may run what it translated before.
+# memory there.
 results_are() {
 	local results
 	results=$(<$MANY)
@@ -289,7 +289,7 @@ mixed() {
 		results=$(<$MANY)
 		case "$results" in
 		"1100 0 0" | "0 1100 0") ;;
-		*) echo "$results" ;;
+		*) echo "$results, then: $(<"${MANY%/*}/odd")" ;;
 		esac
 	done
 }
