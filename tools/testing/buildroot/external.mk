@@ -9,7 +9,8 @@ LIVEPATCH_RS_RUST = host-rustc host-rust-bindgen host-rust-src
 LINUX_KCONFIG_DEPENDENCIES += $(LIVEPATCH_RS_RUST)
 LINUX_DEPENDENCIES += $(LIVEPATCH_RS_RUST)
 LINUX_MAKE_FLAGS += RUST_LIB_SRC=$(HOST_DIR)/lib/rustlib/src/rust/library
-# Buildroot has the flags in HOSTCC, which rustc takes for the name of its linker.
+# Buildroot has the flags in HOSTCC, which rustc takes for the name of its linker: they are given
+# as flags. What is wrong in headers of other packages is no concern of the kernel's warnings.
 LINUX_MAKE_FLAGS += HOSTCC="$(HOSTCC_NOCCACHE)"
 LINUX_MAKE_ENV += HOSTLDFLAGS="$(HOST_LDFLAGS)" \
 	HOSTCFLAGS="$(subst -I/,-isystem /,$(subst -I /,-isystem /,$(HOST_CFLAGS)))"

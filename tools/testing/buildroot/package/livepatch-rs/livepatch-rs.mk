@@ -19,7 +19,7 @@ $(eval $(kernel-module))
 LIVEPATCH_RS_TESTS = tools/testing/selftests/livepatch
 LIVEPATCH_RS_MODULES = OUT=$(@D)/tests KOBJ=$(LINUX_DIR) SRC=$(LINUX_DIR) \
 	KLP=$(HOST_DIR)/bin/klp GUEST_KLP=$(TARGET_DIR)/usr/bin/klp \
-	ARCH=$(KERNEL_ARCH) CROSS="$(TARGET_CROSS)" JOBS=$(PARALLEL_JOBS) \
+	ARCH=$(KERNEL_ARCH) LIVEPATCH_CROSS="$(TARGET_CROSS)" JOBS=$(PARALLEL_JOBS) \
 	LIVEPATCH_CACHE=$(@D)/tests/cache $(@D)/tools/testing/modules.sh
 
 define LIVEPATCH_RS_BUILD_TESTS
@@ -31,8 +31,9 @@ LIVEPATCH_RS_POST_BUILD_HOOKS += LIVEPATCH_RS_BUILD_TESTS
 
 define LIVEPATCH_RS_INSTALL_TARGET_CMDS
 	mkdir -p $(TARGET_DIR)/usr/lib/livepatch-tests
-	for dir in $$($(LIVEPATCH_RS_MODULES) --directories | tr : ' '); do \
-		find $$dir -maxdepth 1 -name '[!.]*.ko*' -exec \
+	dirs=$$($(LIVEPATCH_RS_MODULES) --directories) || exit; \
+	for dir in $$(echo "$$dirs" | tr : ' '); do \
+		find $$dir -maxdepth 1 '(' -name '[!.]*.ko' -o -name '[!.]*.ko.[gxz]*' ')' -exec \
 			$(INSTALL) -m 0644 -t $(TARGET_DIR)/usr/lib/livepatch-tests {} + || exit; \
 	done
 	$(INSTALL) -m 0755 -t $(TARGET_DIR)/usr/lib/livepatch-tests \
