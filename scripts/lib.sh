@@ -47,9 +47,9 @@ debian_mirror() {
 	fi
 }
 
-# cross: the prefix of the compiler for $ARCH: Debian's, or CROSS=.
+# cross: the prefix of the compiler for $ARCH: Debian's, or LIVEPATCH_CROSS=.
 cross() {
-	[ -z "${CROSS:-}" ] || { echo "$CROSS" && return; }
+	[ -z "${LIVEPATCH_CROSS:-}" ] || { echo "$LIVEPATCH_CROSS" && return; }
 	case "$ARCH" in
 	x86_64) [ "$(uname -m)" = x86_64 ] || echo x86_64-linux-gnu- ;;
 	s390) [ "$(uname -m)" = s390x ] || echo s390x-linux-gnu- ;;

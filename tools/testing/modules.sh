@@ -8,10 +8,11 @@
 #   modules.sh [VARIANT]
 #
 # For a kernel that was built elsewhere (tools/testing/buildroot), with OUT, where livepatch.ko
-# and its Module.symvers are, KOBJ, SRC, KLP and GUEST_KLP in the environment:
+# and its Module.symvers are, KOBJ, SRC, KLP and GUEST_KLP in the environment, and ARCH,
+# LIVEPATCH_CROSS and VARIANT where they are not the usual ones:
 #
 #   modules.sh --build
-#   modules.sh --directories
+#   modules.sh --directories     OUT is enough
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 
@@ -139,6 +140,7 @@ case "${1:-}" in
 	directories
 	exit
 	;;
+-*) die "unknown argument: $1" ;;
 esac
 
 OUT=$("$TOP/scripts/modules.sh" "$VARIANT")

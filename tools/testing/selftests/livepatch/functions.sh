@@ -99,23 +99,16 @@ wait_for() {
 	done
 }
 
-# set_stack PROCESS: in STACK, the stack of one that sleeps. It has none yet where it has said that
-# it sleeps, and is on its way there.
-set_stack() {
-	wait_for 20 read_stack "$1" || fail "process $1 has no stack"
-}
-read_stack() {
-	STACK=$(<"/proc/$1/stack")
-	[ -n "$STACK" ]
-}
-
-# stands_in PROCESS FUNCTION MODULE [OTHER]: it sleeps there, and not in the other function, so far
-# as its stack tells.
+# stands_in PROCESS FUNCTION MODULE [OTHER]: it sleeps there, soon, and not in the other function,
+# so far as its stack tells.
 stands_in() {
-	local STACK
-	set_stack "$1"
-	grep -Eq " $2\+.* \[$3\]$" <<<"$STACK" || fail "process $1 is not in $2: $STACK"
+	local STACK=
+	wait_for 20 is_on_stack "$@" || fail "process $1 is not in $2: $STACK"
 	[ -z "${4:-}" ] || ! grep -Eq " $4\+" <<<"$STACK" || fail "process $1 is also in $4: $STACK"
+}
+is_on_stack() {
+	STACK=$(<"/proc/$1/stack")
+	grep -Eq " $2\+.* \[$3\]$" <<<"$STACK"
 }
 
 # pause: a twentieth of a second, without a process. Nothing is ever to be read there.
@@ -394,6 +387,16 @@ switched_but() {
 	set_name "$1"
 	wait_for 30 grep -q "^$2 " "/sys/kernel/debug/livepatch/$NAME/blockers" ||
 		fail "blockers does not name process $2: $(<"/sys/kernel/debug/livepatch/$NAME/blockers")"
+}
+
+# keeps_waiting PATCH [MODULE]: its transition, however often it is tried, while the module (else the
+# patch's own) cannot be removed.
+keeps_waiting() {
+	for _ in {1..30}; do
+		in_transition "$1" || fail "the transition of $1 has ended while a task is in the way"
+		unload_refused "${2:-$1}"
+		sleep 0.1
+	done
 }
 
 # are_blockers PATCH COUNT REGEX: whether so many tasks, and no other, are in the way: each is

@@ -8,7 +8,6 @@
 
 # One and the same livepatch.ko gets all of it. Where only some cases are run, each has its own.
 begins() {
-	[ ! -e /sys/module/livepatch ] || return 0
 	load_core
 	load klp_test_target
 	[ -n "$CASE" ] || accept_modules
@@ -17,7 +16,7 @@ test_case "livepatch.ko and a target are loaded, and stay for what follows" begi
 
 # refused FILE ERRNO REGEX [ARGUMENT]...: and everything works afterwards.
 refused() {
-	begins
+	[ -z "$CASE" ] || begins
 	for _ in 1 2; do
 		load_refused "$@"
 	done
@@ -167,7 +166,7 @@ bad "a function of the kernel's init code" klp_test_patch EINVAL \
 	object= function=start_kernel
 
 ends() {
-	begins
+	[ -z "$CASE" ] || begins
 	unload klp_test_target
 	unload_core
 }

@@ -20,10 +20,6 @@ CPU=/sys/devices/system/cpu/cpu1/online
 PROBES=/sys/kernel/debug/kprobes/list
 LONGEST_NMI=/sys/kernel/debug/x86/nmi_longest_ns
 
-# The C core is there before anything is loaded.
-PEER=
-[ ! -e "$KLP_SYSFS" ] || PEER=1
-
 # noise COMMAND...: again and again in the background, until the case stops it.
 noise() {
 	while [ -e "$CASE_DIR/noise" ]; do

@@ -36,16 +36,6 @@ set_thread() {
 	return 1
 }
 
-# keeps_waiting PATCH [MODULE]: its transition, however often it is tried, while the module
-# cannot be removed.
-keeps_waiting() {
-	for _ in {1..30}; do
-		in_transition "$1" || fail "the transition of $1 has ended while a task is in the way"
-		[ -z "${2:-}" ] || unload_refused "$2"
-		sleep 0.1
-	done
-}
-
 # wakes MODULE WORD: the task goes on there, and says that.
 wakes() {
 	echo 1 >"$(parameter "$1" release)"
@@ -61,7 +51,7 @@ old_cold() {
 	stands_in "$SLEEPER" klp_test_cold.cold $TARGET klp_test_cold
 	load $PATCH
 	switched_but $PATCH "$SLEEPER"
-	keeps_waiting $PATCH $PATCH
+	keeps_waiting $PATCH
 	expect_file /proc/klp_test_cold new
 	# There and back, and the task is where it was.
 	set_patch $PATCH 0
@@ -89,7 +79,7 @@ in_new() {
 	stands_in "$SLEEPER" "$2" $PATCH "$3"
 	set_patch $PATCH 0
 	switched_but $PATCH "$SLEEPER"
-	keeps_waiting $PATCH $PATCH
+	keeps_waiting $PATCH
 	expect_file "/proc/$1" old
 	set_patch $PATCH 1
 	wait_for_transition $PATCH
@@ -97,7 +87,7 @@ in_new() {
 	unload_refused $PATCH
 	set_patch $PATCH 0
 	switched_but $PATCH "$SLEEPER"
-	keeps_waiting $PATCH $PATCH
+	keeps_waiting $PATCH
 	expect_file "/proc/$1" old
 	wakes $PATCH new
 	wait_for_transition $PATCH

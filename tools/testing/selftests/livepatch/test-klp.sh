@@ -16,13 +16,6 @@ PLACE=/lib/modules/$(uname -r)/extra
 # What klp says of a task that cannot be interrupted in klp_test_sleeper(): it sleeps in bits.
 NAPS='sleeping uninterruptibly.*|running'
 
-# The C core is there before anything is loaded.
-PEER=
-[ ! -e "$KLP_SYSFS" ] || PEER=1
-
-# core [ARGUMENT]...: what patches need.
-core() { [ -n "$PEER" ] || load_core "$@"; }
-
 # says STATUS REGEX ARGUMENT...: klp must end with that status, and say that.
 says() {
 	local wanted=$1 regex=$2 status=0 output

@@ -29,15 +29,6 @@ goes_on() {
 	expect_eq "what unique_value() returned to the task" "${values##* unique }" "$1"
 }
 
-# keeps_waiting PATCH: its transition, however often it is tried.
-keeps_waiting() {
-	for _ in {1..30}; do
-		in_transition "$1" || fail "the transition of $1 has ended while a task is in the way"
-		unload_refused "$1"
-		sleep 0.1
-	done
-}
-
 begin() {
 	load_core
 	load klp_test_target

@@ -270,17 +270,16 @@ def fault_section_zero(module):
 
 
 def applied(module):
-    """Offset in the file of the first relocation, once it is one that the kernel's own loader
-    applies: objtool leaves some of type 0, which say nothing."""
+    """Offset in the file of the first relocation, which is overwritten by a copy of the first one
+    that the kernel's own loader applies: objtool leaves some of type 0, which say nothing."""
     _, section = named(module, b".rela.text")
     first = section[4]
-    entry = next(
-        entry
-        for entry in range(first, first + section[5], 24)
-        if module.read("Q", entry + 8)[0] & 0xFFFFFFFF
-    )
-    module.write("QQq", first, *module.read("QQq", entry))
-    return first
+    for entry in range(first, first + section[5], 24):
+        where, info, addend = module.read(RELA, entry)
+        if info & 0xFFFFFFFF:
+            module.write(RELA, first, where, info, addend)
+            return first
+    sys.exit("no relocation that is applied")
 
 
 def fault_kernel_relocation(module):
