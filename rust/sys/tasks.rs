@@ -92,13 +92,10 @@ impl PartialEq for Mark {
     }
 }
 
-impl Eq for Mark {}
-
 impl Mark {
     /// One of the same task, which is never equal to one that the task has.
     pub(crate) fn of_no_time(self) -> Mark {
-        let [_, others @ ..] = self.times;
-        let [involuntary, monotonic, boot] = others;
+        let [_, involuntary, monotonic, boot] = self.times;
         Mark {
             times: [u64::MAX, involuntary, monotonic, boot],
             ..self

@@ -46,10 +46,10 @@ static struct counts count(void)
 	return counts;
 }
 
-/* Whether a function is not as most were. */
-static bool is_odd(int i, const struct counts *counts)
+/* What a function returns that is as most were. */
+static int usual(int i, const struct counts *counts)
 {
-	return functions[i]() != numbers[i] + (counts->old < counts->new ? MORE : 0);
+	return numbers[i] + (counts->old < counts->new ? MORE : 0);
 }
 
 /*
@@ -80,7 +80,7 @@ static bool is_stale(int i, const struct counts *counts)
 		     : [place] "+&a"(place)
 		     : [code] "d"(code)
 		     : "cc", "memory");
-	if (is_odd(i, counts))
+	if (functions[i]() != usual(i, counts))
 		return false;
 	pr_info("%ps ran as it was before, until it was written again as it is\n", functions[i]);
 	return true;
@@ -98,11 +98,14 @@ static int get_results(char *buffer, const struct kernel_param *parameter)
 	preempt_disable();
 	counts = count();
 	if (counts.old == 1 && counts.new) {
-		for (i = 0; i < ARRAY_SIZE(functions) && !is_odd(i, &counts); i++)
-			;
-		if (i < ARRAY_SIZE(functions) && is_stale(i, &counts)) {
-			counts.old--;
-			counts.new++;
+		for (i = 0; i < ARRAY_SIZE(functions); i++) {
+			if (functions[i]() == usual(i, &counts))
+				continue;
+			if (is_stale(i, &counts)) {
+				counts.old--;
+				counts.new++;
+			}
+			break;
 		}
 	}
 	preempt_enable();
@@ -120,9 +123,11 @@ static int get_odd(char *buffer, const struct kernel_param *parameter)
 	int i, at = 0;
 
 	for (i = 0; i < ARRAY_SIZE(functions); i++) {
-		if (is_odd(i, &counts))
-			at += sysfs_emit_at(buffer, at, "%d: %d, code %*ph\n", numbers[i],
-					    functions[i](), 16, (void *)functions[i]);
+		int value = functions[i]();
+
+		if (value != usual(i, &counts))
+			at += sysfs_emit_at(buffer, at, "%d: %d, code %*ph\n", numbers[i], value, 16,
+					    (void *)functions[i]);
 	}
 	return at;
 }
