@@ -70,6 +70,10 @@ check() {
 	verdict "a kernel without Rust" says '.*CONFIG_RUST=n.*'
 	echo CONFIG_EXPOLINE=y >>"$TREE/include/config/auto.conf"
 	verdict "one that cannot have Rust" says '.*CONFIG_EXPOLINE=n.*'
+	configured RUST y
+	echo 6.18.3-1-custom >"$TREE/include/config/kernel.release"
+	verdict "an old kernel" says 'that kernel is Linux 6\.18\.3-1-custom: livepatch.ko needs Linux 7\.0 or newer'
+	rm "$TREE/include/config/kernel.release"
 	configured KPROBES ""
 	verdict "a kernel without kprobes" says '.*no CONFIG_KPROBES.*'
 	configured TRIM_UNUSED_KSYMS y

@@ -113,6 +113,30 @@ never() {
 }
 test_case "one whose owner stays busy refuses the patch" never
 
+comes_later() {
+	load_core
+	load klp_test_target
+	load_patch $PATCH
+	# register_ftrace_direct() says so where calls jump elsewhere already.
+	load_refused $TRAMPOLINE EBUSY ''
+	unique 9001
+	unload_patch $PATCH
+
+	echo N >/sys/module/livepatch/parameters/direct
+	load_patch $PATCH
+	load $TRAMPOLINE
+	unique 9001
+	hold_one
+	stands_in "$HELD" klp_test_shared $TRAMPOLINE
+	goes_on 9001
+	unload_patch $PATCH
+	unique 42
+	hold_one
+	stands_in "$HELD" klp_test_fixed $TRAMPOLINE
+	goes_on 42
+}
+test_case "a trampoline comes to a patched function only where calls go through a handler" comes_later
+
 trampoline_goes() {
 	begin
 	load_patch $PATCH

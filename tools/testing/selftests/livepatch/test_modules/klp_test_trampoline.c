@@ -152,8 +152,9 @@ static int on_sharing(struct ftrace_ops *ops, unsigned long ip, enum ftrace_ops_
 {
 	int ret = -EINVAL;
 
+	/* Somebody redirects the function already. */
 	if (command == FTRACE_OPS_CMD_ENABLE_SHARE_IPMODIFY_SELF)
-		return 0;
+		return current_call == shared ? 0 : -EAGAIN;
 	/* This module is going. */
 	if (!mutex_trylock(&lock))
 		return -EAGAIN;
@@ -198,7 +199,11 @@ static int __init klp_test_trampoline_init(void)
 	if (ret)
 		return ret;
 	current_call = fixed;
-	ret = register_ftrace_direct(&ops, fixed);
+	ret = register_ftrace_direct(&ops, current_call);
+	if (ret == -EAGAIN) {
+		current_call = shared;
+		ret = register_ftrace_direct(&ops, current_call);
+	}
 	if (ret)
 		ftrace_free_filter(&ops);
 	return ret;
