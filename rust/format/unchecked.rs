@@ -28,6 +28,10 @@ pub const RECORD: &[u8] = b".gnu.linkonce.this_module";
 /// `include/linux/module.h`.
 pub const RECORD_NAME: Range<usize> = 24..80;
 
+/// What its address has to be a multiple of at least: it has links of trees and numbers that are
+/// changed atomically.
+pub const RECORD_ALIGN: u64 = 8;
+
 /// Sections whose contents the kernel takes from the file, whatever their flags say.
 const FROM_FILE: [&[u8]; 8] = [
     modinfo::SECTION,
@@ -143,6 +147,9 @@ fn record(image: &Image<'_>, section: &Section) -> Result<()> {
     let fault = |why| Err(Error::Unchecked(LoaderFault::Record(why)));
     if section.sh_flags & (SHF_WRITE | SHF_EXECINSTR | SHF_RO_AFTER_INIT) != SHF_WRITE {
         return fault("it must be in memory that can be written, and is no code");
+    }
+    if section.sh_addralign < RECORD_ALIGN {
+        return fault("it is not aligned");
     }
     let data = image.data(section)?;
     let (Some(before), Some(name), Some(after)) = (

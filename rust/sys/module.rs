@@ -15,6 +15,7 @@ const _: () = {
     let name = unchecked::RECORD_NAME;
     assert!(offset_of!(bindings::module, name) == name.start);
     assert!(bindings::LP_MODULE_NAME_LEN as usize == name.end - name.start);
+    assert!(align_of::<bindings::module>() as u64 >= unchecked::RECORD_ALIGN);
 };
 
 /// Where in `struct module` the addresses of the init and exit function are, in bytes.

@@ -8,7 +8,7 @@ use common::patch;
 use livepatch_fixtures::{Arch, Module, ARCHES};
 use livepatch_format::elf::*;
 use livepatch_format::error::{Error, LoaderFault};
-use livepatch_format::unchecked::{check, RECORD, RECORD_NAME};
+use livepatch_format::unchecked::{check, RECORD, RECORD_ALIGN, RECORD_NAME};
 
 /// Offsets of fields of a section header.
 const NAME: usize = 0;
@@ -28,7 +28,8 @@ impl File {
                     void call(void) { elsewhere(); here++; }\n\
                     int zeroes[100];\n\
                     struct { char before[24], name[56], after[48]; } record\n\
-                    __section(\".gnu.linkonce.this_module\") = { .name = \"patch\" };";
+                    __section(\".gnu.linkonce.this_module\") __attribute__((aligned(64))) =\n\
+                    { .name = \"patch\" };";
         let file = File(Module::new(arch, "patch").source("patch.c", text).build());
         assert_eq!(file.check(), Ok(()));
         file
@@ -193,6 +194,20 @@ fn many_symbols_may_have_one_long_name_but_not_too_many() {
         let memory = Err((index, Error::Unchecked(LoaderFault::Memory)));
         assert_ne!(many(20_000), memory);
         assert_eq!(many(30_000), memory);
+    }
+}
+
+#[test]
+fn the_kernels_record_is_aligned() {
+    for arch in ARCHES {
+        let file = File::new(arch);
+        let (index, _) = file.find(RECORD);
+        for align in [0, 1, 4] {
+            let (found, error) = file.with(index, ALIGN, align).check().unwrap_err();
+            assert_eq!(found, index);
+            assert!(matches!(error, Error::Unchecked(LoaderFault::Record(_))));
+        }
+        assert_eq!(file.with(index, ALIGN, RECORD_ALIGN).check(), Ok(()));
     }
 }
 

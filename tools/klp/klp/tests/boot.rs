@@ -134,7 +134,7 @@ fn what_would_be_refused_is_not_installed() {
              struct klp_object {{ const char *name; struct klp_func *funcs; void *more[6]; }};
              struct klp_patch {{ void *mod; struct klp_object *objs; void *states; _Bool replace; }};
              int klp_enable_patch(struct klp_patch *);
-             static char module[64] __section(\".gnu.linkonce.this_module\");
+             static char module[64] __attribute__((aligned(64))) __section(\".gnu.linkonce.this_module\");
              static int new_function(int x) {{ return x; }}
              static struct klp_func functions[] = {{ {{ \"{function}\", new_function }}, {{ }} }};
              static struct klp_object objects[] = {{ {{ 0, functions }}, {{ }} }};

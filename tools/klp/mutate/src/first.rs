@@ -14,7 +14,7 @@ const MEMORY: u64 = 1 << 31;
 const NAME: Range<usize> = 24..80;
 
 /// All that [`refused`] can say.
-pub const REASONS: [&str; 15] = [
+pub const REASONS: [&str; 16] = [
     "section 0 is not empty",
     "the name of a section",
     "an alignment",
@@ -24,6 +24,7 @@ pub const REASONS: [&str; 15] = [
     "a section without contents",
     "module information without an end",
     "the record of the module cannot be written",
+    "the record of the module is not aligned",
     "the record of the module",
     "the name in the record of the module",
     "the index of a symbol",
@@ -147,6 +148,9 @@ fn header(file: &File, section: &Section, name: &[u8]) -> Option<&'static str> {
     if name == b".gnu.linkonce.this_module" {
         if section.flags & (shf::WRITE | shf::EXECINSTR) != shf::WRITE {
             return Some("the record of the module cannot be written");
+        }
+        if section.align < 8 {
+            return Some("the record of the module is not aligned");
         }
         // The kernel refuses one of another length.
         let (data, name) = data.and_then(|data| Some((data, data.get(NAME)?)))?;

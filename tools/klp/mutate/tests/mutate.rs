@@ -24,7 +24,7 @@ int other(int x) { return ordinary(x); }
 MODULE_INFO(livepatch, \"Y\");
 MODULE_INFO(vermagic, \"7.3.4 SMP\");
 struct { char before[24], name[56], after[48]; } record
-__section(\".gnu.linkonce.this_module\") = { .name = \"patch\" };
+__section(\".gnu.linkonce.this_module\") __attribute__((aligned(64))) = { .name = \"patch\" };
 ";
 
 /// A livepatch: what the compiler made, with its relocations and symbols marked.

@@ -110,6 +110,8 @@ bad "a section without contents that is copied" klp_test_late-no-contents ENOEXE
 	"$IN .text: it has a size, but its type says that it has no contents in the file"
 bad "a record of the module that says more than its name" klp_test_late-record ENOEXEC \
 	"the kernel's own record of the module: it holds more than the name"
+bad "a record of the module that is not aligned" klp_test_late-record-alignment ENOEXEC \
+	"the kernel's own record of the module: it is not aligned"
 bad "a truncated file" klp_test_late-truncated ENOEXEC ''
 bad "a file that ends within the ELF header" klp_test_late-truncated-header ENOEXEC ''
 

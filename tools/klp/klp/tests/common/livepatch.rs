@@ -15,7 +15,7 @@ struct klp_object { const char *name; struct klp_func *funcs; struct klp_callbac
 struct klp_state { unsigned long id; unsigned int version; void *data; };
 struct klp_patch { void *mod; struct klp_object *objs; struct klp_state *states; _Bool replace; };
 int klp_enable_patch(struct klp_patch *);
-char __this_module[64] __section(".gnu.linkonce.this_module");
+char __this_module[64] __attribute__((aligned(64))) __section(".gnu.linkonce.this_module");
 #define THIS_MODULE (&__this_module)
 MODULE_INFO(livepatch, "Y");
 MODULE_INFO(vermagic, "7.3.4 SMP mod_unload ");

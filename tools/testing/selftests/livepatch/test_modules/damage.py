@@ -311,6 +311,12 @@ def fault_record(module):
         module.data[section[4] + offset] = 0xA5
 
 
+def fault_record_alignment(module):
+    """It has links of trees, in which addresses have bits for other things."""
+    index, _ = named(module, b".gnu.linkonce.this_module")
+    module.set_field(index, 8, 1)
+
+
 def fault_truncated(module):
     del module.data[len(module.data) // 2 :]
 
