@@ -80,6 +80,8 @@ pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Re
         (address, kallsyms::is_freed(name, address))
     } else {
         let module = CString::try_from_fmt(fmt!("{}", object))?;
+        // It may free that meanwhile, and then what is found is not in it.
+        let init = module::find(&module, |module| module.init_memory());
         kallsyms::each_in_module(&module, |name, address| {
             if name == symbol {
                 search.saw(address)
@@ -88,8 +90,7 @@ pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Re
             }
         });
         let address = search.result(object, name).map_err(refused)?;
-        let freed = module::find(&module, |module| module.frees(address));
-        (address, freed.unwrap_or(false))
+        (address, init.is_some_and(|init| init.has(address)))
     };
     if freed {
         let symbol = name;
@@ -159,15 +160,16 @@ impl<'a> WantedSymbols<'a> {
                 }
             } else {
                 let module = buffer.fill(object.as_bytes())?;
+                // As in `one()`.
+                let init = module::find(module, |module| module.init_memory());
                 kallsyms::each_in_module(module, |name, address| {
                     saw_in_module(group, name.to_bytes(), address);
                     ControlFlow::Continue(())
                 });
-                module::find(module, |module| {
-                    for wanted in group.iter_mut() {
-                        wanted.set_freed(|_, address| module.frees(address));
-                    }
-                });
+                for wanted in group.iter_mut() {
+                    let is_freed = |address| init.as_ref().is_some_and(|init| init.has(address));
+                    wanted.set_freed(|_, address| is_freed(address));
+                }
             }
             rest = others;
         }

@@ -4,6 +4,7 @@
 
 use super::{bindings, symbols, Address};
 use crate::format::unchecked;
+use core::array;
 use core::marker::PhantomData;
 use core::mem::offset_of;
 use core::ptr::NonNull;
@@ -14,8 +15,8 @@ use kernel::sync::rcu;
 const _: () = {
     let name = unchecked::RECORD_NAME;
     assert!(offset_of!(bindings::module, name) == name.start);
-    assert!(bindings::LP_MODULE_NAME_LEN as usize == name.end - name.start);
     assert!(align_of::<bindings::module>() as u64 >= unchecked::RECORD_ALIGN);
+    assert!(bindings::LP_MODULE_NAME_LEN as usize == name.end - name.start);
 };
 
 /// Where in `struct module` the addresses of the init and exit function are, in bytes.
@@ -27,6 +28,11 @@ pub(crate) const FUNCTIONS: [u64; 2] = [
 /// Where in `struct module` the address of the init function is, in bytes.
 #[cfg(not(CONFIG_MODULE_UNLOAD))]
 pub(crate) const FUNCTIONS: [u64; 1] = [offset_of!(bindings::module, init) as u64];
+
+/// How many regions a module's memory has, of which the first ones stay when its init function is
+/// done.
+const REGIONS: usize = bindings::mod_mem_type_MOD_MEM_NUM_TYPES as usize;
+const KEPT: usize = bindings::mod_mem_type_MOD_INIT_TEXT as usize;
 
 /// Which of a module's regions holds its code.
 const TEXT: usize = bindings::mod_mem_type_MOD_TEXT as usize;
@@ -115,12 +121,12 @@ impl<'a> Module<'a> {
     /// Whether the `size` bytes at `start` are the module's, and stay when its init function is
     /// done.
     pub(crate) fn keeps(&self, start: Address, size: usize) -> bool {
-        self.is_in_first(bindings::mod_mem_type_MOD_INIT_TEXT as usize, start, size)
+        self.is_in_first(KEPT, start, size)
     }
 
-    /// Whether the byte at `address` is the module's, and is freed when its init function is done.
-    pub(crate) fn frees(&self, address: Address) -> bool {
-        self.contains(address, 1) && !self.keeps(address, 1)
+    /// What is freed when its init function is done, or was not freed yet a moment ago.
+    pub(crate) fn init_memory(&self) -> InitMemory {
+        InitMemory(array::from_fn(|region| self.region(KEPT + region)))
     }
 
     /// Whether the `size` bytes at `start` are the module's.
@@ -151,15 +157,7 @@ impl<'a> Module<'a> {
     }
 
     fn is_in_first(&self, count: usize, start: Address, size: usize) -> bool {
-        let all = bindings::mod_mem_type_MOD_MEM_NUM_TYPES as usize;
-        (0..all.min(count)).any(|which| {
-            let (base, length) = self.region(which);
-            start.0 >= base.0
-                && start
-                    .0
-                    .checked_add(size)
-                    .is_some_and(|end| end <= base.0.saturating_add(length))
-        })
+        (0..REGIONS.min(count)).any(|which| is_inside(self.region(which), start, size))
     }
 
     /// Takes a reference, which keeps the module from being unloaded.
@@ -175,6 +173,23 @@ impl<'a> Module<'a> {
         } else {
             Err(ENODEV)
         }
+    }
+}
+
+/// Whether the `size` bytes at `start` are in a region.
+fn is_inside((base, length): (Address, usize), start: Address, size: usize) -> bool {
+    let end = start.0.checked_add(size);
+    start.0 >= base.0 && end.is_some_and(|end| end <= base.0.saturating_add(length))
+}
+
+/// The memory of a module that is freed when its init function is done.
+pub(crate) struct InitMemory([(Address, usize); REGIONS - KEPT]);
+
+impl InitMemory {
+    /// Whether the byte at `address` is in it.
+    pub(crate) fn has(&self, address: Address) -> bool {
+        let mut regions = self.0.iter();
+        regions.any(|region| is_inside(*region, address, 1))
     }
 }
 
