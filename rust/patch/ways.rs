@@ -106,17 +106,9 @@ impl Ways {
 /// One redirect for the calls at `locations`, which are among `calls`.
 fn redirect(calls: &[Calls<'_>], locations: &[Location]) -> Result<Redirect> {
     Redirect::new(locations).inspect_err(|error| {
-        // ftrace does not say which one it was. Alone, only that one fails.
-        let fails = |location: &&Location| Redirect::new(&[**location]).is_err();
-        let at_fault = match locations {
-            [only] => Some(only),
-            _ => locations.iter().find(fails),
-        };
-        let named = at_fault.and_then(|location| {
-            let mut calls = calls.iter();
-            calls.find(|calls| calls.location == *location)
-        });
-        if let Some(calls) = named {
+        let at_fault = at_fault(locations, *error);
+        let mut calls = calls.iter();
+        if let Some(calls) = calls.find(|calls| Some(calls.location) == at_fault) {
             pr_err!(
                 "failed to register ftrace handler for function '{}' ({})\n",
                 Text(calls.name.to_bytes()),
@@ -124,4 +116,24 @@ fn redirect(calls: &[Calls<'_>], locations: &[Location]) -> Result<Redirect> {
             );
         }
     })
+}
+
+/// Which of `locations` ftrace refuses with `error`, which it does not say itself. Each try waits for
+/// others, so there are few: of two halves, the one at fault fails alone as well.
+fn at_fault(mut locations: &[Location], error: Error) -> Option<Location> {
+    if locations.len() > 1 && !matches!(error, EBUSY | EAGAIN) {
+        // It is not the fault of any of them.
+        return None;
+    }
+    let fails =
+        |locations: &[Location]| Redirect::new(locations).is_err_and(|other| other == error);
+    while locations.len() > 1 {
+        let (first, second) = locations.split_at(locations.len() / 2);
+        locations = match fails(first) {
+            true => first,
+            false if second.len() == 1 && !fails(second) => return None,
+            false => second,
+        };
+    }
+    locations.first().copied()
 }
