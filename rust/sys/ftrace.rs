@@ -25,6 +25,7 @@ use core::sync::atomic::{
 use kernel::container_of;
 use kernel::error::to_result;
 use kernel::prelude::*;
+use kernel::time::{delay::fsleep, Delta};
 use kernel::types::Opaque;
 
 /// The ftrace call site at the start of a function.
@@ -253,6 +254,14 @@ static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 /// Whether something could not be taken out of ftrace, which has not waited for anybody then.
 pub(crate) fn has_failed() -> bool {
     HAS_FAILED.load(Relaxed)
+}
+
+/// Never returns where something could not be taken out of ftrace. For when this module begins or ends:
+/// no reference keeps it then, and what ftrace may still call would be freed.
+pub(super) fn stay_if_failed() {
+    while has_failed() {
+        fsleep(Delta::from_secs(10));
+    }
 }
 
 /// Something could not be taken out of ftrace, which was switched off by a fault of its own, or could

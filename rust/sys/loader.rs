@@ -3,7 +3,7 @@
 //! The hooks in the kernel's module loader.
 
 use super::elf::{self, Loading};
-use super::ftrace::{Location, Redirect};
+use super::ftrace::{self, Location, Redirect};
 use super::module::ModuleId;
 use super::symbols::{self, Found};
 use super::{bindings, Address};
@@ -73,7 +73,8 @@ impl<T: LoaderEvents> Hooks<T> {
             pr_err!(
                 "cannot hook the module loader ({}): is it redirected by somebody else?\n",
                 error.to_errno()
-            )
+            );
+            ftrace::stay_if_failed();
         })?;
         // From the last to the first in the life of a module: what is admitted is finalized, and
         // what is finalized is cleaned up.
@@ -99,6 +100,8 @@ impl<T: LoaderEvents> Drop for Hooks<T> {
             // No livepatch is let in that would not be finalized.
             redirect.lead_to(self.admit, None);
         }
+        // Everything that the hooks need is still there.
+        ftrace::stay_if_failed();
         // Nobody enters any more. Those inside may sleep, but they do not wait for this.
         while IN_FLIGHT.load(Ordering::Acquire) != 0 {
             fsleep(Delta::from_millis(10));
