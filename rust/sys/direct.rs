@@ -202,7 +202,9 @@ mod implementation {
 
         /// The address of the only trampoline, if there is one only. Then the filter of the `ops` has
         /// the location, and the `ops` the address, which is cheaper: ftrace makes the filter with room
-        /// to spare, so that most functions of the kernel are found not to be in it at once.
+        /// to spare, so that most functions of the kernel are found not to be in it at once. It is
+        /// removed like others: `unregister_ftrace_direct()` frees what others read without a lock, as
+        /// `register_ftrace_direct()` still does where it fails.
         fn single(&self) -> Option<(&Call, c_ulong)> {
             match self.0.calls.as_slice() {
                 [call] => Some((call, arch::direct_address(call.trampoline.address())?)),
@@ -291,17 +293,10 @@ mod implementation {
 
     impl Drop for Direct {
         fn drop(&mut self) {
-            let ops = self.0.ops.get();
             if self.0.registered.load(Relaxed) {
                 // For an `ops` that is marked DYNAMIC, ftrace returns only when nobody is on the way
                 // through it any more, which includes trampolines that tasks were preempted in.
-                let ret = match self.single() {
-                    // SAFETY: It is registered with this address.
-                    Some((_, address)) => unsafe {
-                        bindings::unregister_ftrace_direct(ops, address, true)
-                    },
-                    None => insist(|| self.remove(self.calls())),
-                };
+                let ret = insist(|| self.remove(self.calls()));
                 if ret != 0 {
                     // ftrace goes on using it: it has to stay.
                     ftrace::failed("remove direct calls from", ret);
