@@ -13,6 +13,7 @@ use super::ways::Ways;
 use crate::format::refusal::Refusal;
 use crate::messages::refuse;
 use crate::sys::ftrace::{self, Location};
+use crate::sys::loader::wait_for_returns;
 use crate::sys::switch;
 use crate::sys::Address;
 use core::ops::Range;
@@ -312,13 +313,19 @@ impl Redirects {
         let (sites, idle) = (&self.sites, &self.idle);
         let is_shared = |ways: &Arc<Ways>| sites.iter().any(|site| Arc::ptr_eq(&site.ways, ways));
         let is_idle = |location| idle.iter().any(|(idle, _)| *idle == location);
-        let mut has_waited = !idle.is_empty();
+        let has_waited = !idle.is_empty();
+        let mut are_some_kept = false;
         for (_, ways) in idle.iter().filter(|(_, ways)| is_shared(ways)) {
             // For the first function of them it does so for all.
             ways.let_go(is_idle);
-            has_waited = false;
+            are_some_kept = true;
         }
         self.idle.clear();
+        if are_some_kept {
+            // Whoever is still on the way through a trampoline that decides nothing any more has to be
+            // out of it before its function is patched anew: nobody looks for that way then.
+            wait_for_returns();
+        }
         has_waited && !ftrace::has_failed()
     }
 }
