@@ -123,7 +123,7 @@ fn watch(
         }
         let body = match effect {
             // Also where another patch is on top of it: who is still in there came before.
-            Effect::With => function.new.as_ref().unwrap_or(&site.original),
+            Effect::With => function.body().unwrap_or(&site.original),
             Effect::Without => site.body(effect),
         };
         watch.add(body.address, body.size, index)?;
@@ -315,6 +315,10 @@ impl Late<'_> {
     #[cold]
     #[inline(never)]
     fn look(&mut self, stopped: &Stopped<'_>, task: Task<'_>, room: Option<&mut Room>) {
+        if self.mode == Mode::Everybody && *self.count != 0 {
+            // Nothing is switched at this try.
+            return;
+        }
         if self.earlier.is_some_and(|earlier| earlier.hold(task)) {
             return;
         }

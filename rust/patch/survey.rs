@@ -9,7 +9,7 @@ use crate::sys::exceptions::Exceptions;
 use crate::sys::stop::Stopped;
 use crate::sys::tasks::{self, Look, Mark, StackBuffer, Task};
 use crate::sys::watch::{Reason, Watch};
-use core::cmp::min;
+use core::cmp::{max, min};
 use core::slice::Iter;
 use kernel::prelude::*;
 
@@ -20,8 +20,8 @@ const MARGIN: usize = 64;
 /// gone at once.
 const REACH: usize = 32;
 
-/// How far it is looked for at most.
-const LONGEST_REACH: usize = 1024;
+/// How many marks may be looked at in vain beyond that, for each task that was seen.
+const IN_VAIN: usize = 4;
 
 /// What was seen of all tasks, in their order.
 pub(crate) struct Survey {
@@ -29,6 +29,8 @@ pub(crate) struct Survey {
     seen: KVVec<Mark>,
     /// How many are not known.
     unknown: usize,
+    /// When the last one of them was started.
+    latest: u64,
 }
 
 impl Survey {
@@ -47,6 +49,7 @@ impl Survey {
         let room = tasks::count().saturating_add(MARGIN);
         let mut seen = KVVec::with_capacity(room, GFP_KERNEL)?;
         let mut unknown: usize = 0;
+        let mut latest = 0;
         tasks::for_each_meanwhile(|task| {
             let mark = match task.mark_if_free_of(watch) {
                 Some(mark) => mark,
@@ -68,10 +71,15 @@ impl Survey {
                     }
                 }
             };
+            latest = max(latest, mark.started());
             // Who does not fit is unknown later on.
             let _ = seen.push_within_capacity(mark);
         });
-        Ok(Survey { seen, unknown })
+        Ok(Survey {
+            seen,
+            unknown,
+            latest,
+        })
     }
 
     /// Of how many tasks nothing is known.
@@ -86,6 +94,8 @@ impl Survey {
         let mut next = Next {
             marks: self.seen.iter(),
             reach: REACH,
+            budget: self.seen.len().saturating_mul(IN_VAIN),
+            latest: self.latest,
         };
         // Nothing but what is cold may keep anything in memory: all processors wait meanwhile.
         tasks::for_each(stopped, |task| {
@@ -110,29 +120,41 @@ struct Next<'a> {
     marks: Iter<'a, Mark>,
     /// How far a task is looked for.
     reach: usize,
+    /// How many more marks may be looked at in vain.
+    budget: usize,
+    /// Who was started later is not among them.
+    latest: u64,
 }
 
 impl<'a> Next<'a> {
-    /// Goes on behind this task, where it is there: others may have gone. Returns whether it is known.
+    /// Goes on behind this task, where it is there: others may have gone, however many. Returns whether
+    /// it is known.
     #[cold]
     #[inline(never)]
     fn find(self, task: Task<'_>) -> (Next<'a>, bool) {
         let mark = task.mark();
+        if mark.started() > self.latest {
+            return (self, false);
+        }
         let mut marks = self.marks.clone();
+        let reach = max(REACH, min(self.reach, self.budget));
         let found = marks
             .by_ref()
-            .take(self.reach)
+            .take(reach)
             .find(|seen| seen.is_of_same_task(&mark));
-        match found {
-            Some(seen) => {
-                let reach = REACH;
-                (Next { marks, reach }, *seen == mark)
-            }
-            None => {
-                let reach = min(self.reach * 2, LONGEST_REACH);
-                (Next { reach, ..self }, false)
-            }
-        }
+        let next = match found {
+            Some(_) => Next {
+                marks,
+                reach: REACH,
+                ..self
+            },
+            None => Next {
+                reach: self.reach.saturating_mul(2),
+                budget: self.budget.saturating_sub(min(reach, self.marks.len())),
+                ..self
+            },
+        };
+        (next, found.is_some_and(|seen| *seen == mark))
     }
 }
 

@@ -102,6 +102,12 @@ impl Mark {
         }
     }
 
+    /// When the task was started, by the clock that also counts while the system sleeps.
+    pub(crate) fn started(&self) -> u64 {
+        let [_, _, _, boot] = self.times;
+        boot
+    }
+
     /// Whether it is, or was, one of the same task.
     pub(crate) fn is_of_same_task(&self, other: &Mark) -> bool {
         let [_, _, monotonic, boot] = self.times;
