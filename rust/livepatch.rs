@@ -33,6 +33,7 @@ struct Livepatch {
     _hooks: hooks::Installed,
     _retained: loader::retain::Started,
     _shadow: sys::shadow::Started,
+    _exceptions: sys::exceptions::Started,
     _workqueue: sys::work::Workqueue,
     _registry: patch::registry::Started,
 }
@@ -46,6 +47,7 @@ impl kernel::Module for Livepatch {
         let found = sys::symbols::find()?;
         let registry = patch::registry::Started::new()?;
         let workqueue = sys::work::Workqueue::new()?;
+        let exceptions = sys::exceptions::Started::new();
         let retained = loader::retain::Started::new();
         let shadow = sys::shadow::Started::new();
         let hooks = hooks::Installed::new(&found)?;
@@ -54,6 +56,7 @@ impl kernel::Module for Livepatch {
             _hooks: hooks,
             _retained: retained,
             _shadow: shadow,
+            _exceptions: exceptions,
             _workqueue: workqueue,
             _registry: registry,
         })

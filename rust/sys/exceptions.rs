@@ -30,6 +30,7 @@ use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::{Arc, Completion, Mutex, UniqueArc};
 use kernel::task::Task as HeldTask;
+use kernel::time::{delay::fsleep, Delta};
 use kernel::workqueue::{Work, WorkItem};
 use kernel::{impl_has_work, new_mutex, new_work};
 
@@ -178,9 +179,37 @@ impl WorkItem for Set {
             }
         }
         this.work_is_over();
+        // A task that exits may have to close files before. However long that takes, this is no task
+        // that hangs.
+        while this.works.load(Acquire) != 0 {
+            fsleep(Delta::from_millis(10));
+        }
         this.no_works.wait_for_completion();
         // Who runs the end of a work, or asks in a handler, is in this module's code.
         wait_for_returns();
+        DISPOSALS.fetch_sub(1, Release);
+    }
+}
+
+/// How many sets are being disposed of, or are going to be.
+static DISPOSALS: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets can be made for as long as it lives.
+pub(crate) struct Started(());
+
+impl Started {
+    /// There are none.
+    pub(crate) fn new() -> Self {
+        Started(())
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // As in `Set::run()`.
+        while DISPOSALS.load(Acquire) != 0 {
+            fsleep(Delta::from_millis(10));
+        }
     }
 }
 
@@ -421,7 +450,10 @@ impl Drop for Exceptions {
         switch::forget(Published(Arc::as_ptr(&self.0)));
         match work::queue() {
             // It was not queued before.
-            Some(queue) => drop(queue.enqueue(self.0.clone())),
+            Some(queue) => {
+                DISPOSALS.fetch_add(1, Relaxed);
+                drop(queue.enqueue(self.0.clone()));
+            }
             // Task works may be queued: it has to stay.
             None => core::mem::forget(self.0.clone()),
         }
