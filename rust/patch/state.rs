@@ -7,6 +7,7 @@ use super::registry::Registry;
 use crate::sys::lock::lock;
 use crate::sys::spec::{PatchSpec, StateSpec};
 use crate::sys::warn::warn;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use kernel::prelude::*;
 
 /// The state `id` among those of a patch.
@@ -61,13 +62,18 @@ pub(crate) fn end() {
     lock().0 = None;
 }
 
+/// Whether somebody has asked when there was no transition.
+static HAS_WARNED: AtomicBool = AtomicBool::new(false);
+
 /// The latest state `id` of patches before the one in transition.
 pub(crate) fn previous(id: kernel::ffi::c_ulong) -> Option<StateSpec> {
     let states = lock();
     match &states.0 {
         Some(states) => states.iter().find(|state| state.id() == id).copied(),
         None => {
-            warn();
+            if !HAS_WARNED.swap(true, Relaxed) {
+                warn();
+            }
             None
         }
     }
