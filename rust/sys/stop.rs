@@ -2,9 +2,8 @@
 
 //! Doing something while nothing else runs.
 
-use super::bindings;
+use super::{arch, bindings};
 use core::cell::UnsafeCell;
-use core::hint::spin_loop;
 use core::marker::PhantomData;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU8,
@@ -95,7 +94,7 @@ where
     }
     let decision = loop {
         match meeting.decision.load(Acquire) {
-            UNDECIDED => spin_loop(),
+            UNDECIDED => arch::wait_a_moment(),
             decision => break decision,
         }
     };
@@ -106,7 +105,7 @@ where
     meeting.done.fetch_add(1, Release);
     if first {
         while meeting.done.load(Acquire) != processors() {
-            spin_loop();
+            arch::wait_a_moment();
         }
         // SAFETY: No other processor gets here.
         if let Some(last) = unsafe { (*meeting.last.get()).take() } {

@@ -157,6 +157,8 @@ symbols! {
     plain fn kick_process(task: *mut bindings::task_struct), "CONFIG_SMP";
     plain fn put_task_stack(task: *mut bindings::task_struct), "CONFIG_THREAD_INFO_IN_TASK";
     plain fn idle_task(cpu: c_int) -> *mut bindings::task_struct, "CONFIG_SMP";
+    #[cfg(CONFIG_S390)]
+    plain fn stop_machine_yield(processors: *const bindings::cpumask), "CONFIG_SMP";
     plain fn apply_relocate_add(
         sections: *mut bindings::elf64_shdr,
         strings: *const c_char,

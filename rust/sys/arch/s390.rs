@@ -4,7 +4,7 @@
 
 use crate::format::elf::{Machine, SymbolIndex};
 use crate::sys::module::Module;
-use crate::sys::symbols::Symbol;
+use crate::sys::symbols::{self, Symbol};
 use crate::sys::{bindings, trampolines, Address};
 use core::arch::{asm, global_asm};
 use core::slice;
@@ -198,6 +198,15 @@ pub(in crate::sys) static SYMBOLS: &[Symbol] = &[
 /// could trace. The code that a machine check runs at once is left out of that.
 pub(in crate::sys) fn processor() -> usize {
     0
+}
+
+/// For a stopped processor that waits for another one, again and again: a hypervisor that has taken
+/// the physical processor away from that one may give it this processor's time.
+pub(in crate::sys) fn wait_a_moment() {
+    // SAFETY: It may be called while processors are stopped, as the kernel does itself. What traces it
+    // is on one side from its beginning to its end, as in an NMI: calls of one processor do not change
+    // sides amid this.
+    unsafe { symbols::stop_machine_yield(&raw const bindings::__cpu_online_mask) };
 }
 
 extern "C" {

@@ -7,6 +7,7 @@ use crate::sys::module::Module;
 use crate::sys::symbols::Symbol;
 use crate::sys::{bindings, trampolines, Address};
 use core::arch::{asm, global_asm};
+use core::hint::spin_loop;
 use core::ptr;
 use core::sync::atomic::{compiler_fence, AtomicUsize, Ordering};
 use kernel::prelude::*;
@@ -209,6 +210,11 @@ impl Jump {
             );
         }
     }
+}
+
+/// For a stopped processor that waits for another one, again and again.
+pub(in crate::sys) fn wait_a_moment() {
+    spin_loop();
 }
 
 /// The number of the processor that this runs on. It is looked up without a call: the handler of
