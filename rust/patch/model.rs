@@ -13,7 +13,7 @@ use crate::sys::debugfs::DebugDir;
 use crate::sys::kobject::Dir;
 use crate::sys::module::{ModuleId, ModuleRef};
 use crate::sys::spec::{FuncSpec, ObjectSpec, PatchSpec};
-use crate::sys::Address;
+use crate::sys::{Address, Target};
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::str::CString;
@@ -63,12 +63,19 @@ pub(crate) struct Function {
     pub(crate) position: SymPos,
     /// What runs instead; `None` for a no-op, which brings the original back. How large it is, is
     /// known while the object is loaded.
-    pub(crate) new: Option<Body>,
+    pub(crate) new: Option<New>,
     /// The original, while its object is loaded.
     pub(crate) old: Option<Body>,
     /// Whether it is among the redirects.
     pub(crate) patched: bool,
     pub(crate) dir: Option<Dir<FuncDir>>,
+}
+
+/// What runs in place of a function.
+#[derive(Clone)]
+pub(crate) struct New {
+    pub(crate) target: Target,
+    pub(crate) body: Body,
 }
 
 /// The code of a function.
@@ -240,14 +247,17 @@ impl Function {
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(crate) fn with(name: &CStr, position: SymPos, new: Option<Address>) -> Result<Function> {
+    pub(crate) fn with(name: &CStr, position: SymPos, new: Option<Target>) -> Result<Function> {
         Ok(Function {
             name: CString::try_from(name)?,
             position,
-            new: new.map(|address| Body {
-                address,
-                size: 0,
-                parts: None,
+            new: new.map(|target| New {
+                target,
+                body: Body {
+                    address: target.address(),
+                    size: 0,
+                    parts: None,
+                },
             }),
             old: None,
             patched: false,
@@ -259,6 +269,11 @@ impl Function {
     /// makes it the first.
     pub(crate) fn is_same(&self, name: &CStr, position: SymPos) -> bool {
         *self.name == *name && patch::is_same_position(self.position, position)
+    }
+
+    /// The code that runs in its place; `None` for a no-op.
+    pub(crate) fn body(&self) -> Option<&Body> {
+        self.new.as_ref().map(|new| &new.body)
     }
 
     /// Whether it is a no-op.

@@ -53,7 +53,7 @@ impl Object {
                 ENOENT
             })?;
             let new_size = match &function.new {
-                Some(new) => kallsyms::size(new.address).ok_or_else(|| {
+                Some(new) => kallsyms::size(new.body.address).ok_or_else(|| {
                     pr_err!("kallsyms size lookup failed for '{}' replacement\n", name);
                     ENOENT
                 })?,
@@ -81,7 +81,7 @@ impl Object {
                     parts: None,
                 });
                 if let Some(new) = &mut function.new {
-                    new.size = new_size;
+                    new.body.size = new_size;
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Object {
         let functions = self.functions.iter_mut();
         parts::OfModule::find(patch_module)?.add_to(
             patch_module,
-            functions.filter_map(|function| function.new.as_mut()),
+            functions.filter_map(|function| Some(&mut function.new.as_mut()?.body)),
         )
     }
 

@@ -8,14 +8,14 @@
 //! *switchable*. Afterwards calls go to the same place for a long time, and nothing needs to be
 //! decided: it *settles*.
 
-use super::model::{Body, PatchId};
+use super::model::{Body, New, PatchId};
 use super::ways::Ways;
 use crate::format::refusal::Refusal;
 use crate::messages::refuse;
 use crate::sys::ftrace::{self, Location};
 use crate::sys::loader::wait_for_returns;
 use crate::sys::switch;
-use crate::sys::Address;
+use crate::sys::{Address, Target};
 use core::ops::Range;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -44,7 +44,7 @@ impl Effect {
 pub(crate) struct Layer {
     pub(crate) patch: PatchId,
     /// What runs; `None`: the original.
-    pub(crate) new: Option<Body>,
+    pub(crate) new: Option<New>,
     /// Whether the patch is in transition.
     pub(crate) changing: bool,
 }
@@ -73,13 +73,13 @@ impl Site {
     /// What runs.
     pub(crate) fn body(&self, effect: Effect) -> &Body {
         let new = self.top(effect).and_then(|layer| layer.new.as_ref());
-        new.unwrap_or(&self.original)
+        new.map_or(&self.original, |new| &new.body)
     }
 
     /// Where calls go; `None`: to the original.
-    fn route(&self, effect: Effect) -> Option<Address> {
+    fn route(&self, effect: Effect) -> Option<Target> {
         let new = self.top(effect).and_then(|layer| layer.new.as_ref());
-        new.map(|body| body.address)
+        new.map(|new| new.target)
     }
 
     /// Sends calls where they are to go, where the function is switchable.

@@ -14,7 +14,7 @@ use crate::sys::direct::Direct;
 use crate::sys::ftrace::{Location, Redirect};
 use crate::sys::param::direct_calls;
 use crate::sys::switch::Side;
-use crate::sys::Address;
+use crate::sys::Target;
 use kernel::prelude::*;
 
 /// The ways of functions that were patched together.
@@ -77,7 +77,7 @@ impl Ways {
 
     /// Calls of the function at `location` that are made on one side run the one at `target`, or the
     /// original for `None`.
-    pub(super) fn lead_on(&self, side: Side, location: Location, target: Option<Address>) {
+    pub(super) fn lead_on(&self, side: Side, location: Location, target: Option<Target>) {
         if let Some(direct) = &self.direct {
             direct.lead_on(side, location, target);
         }

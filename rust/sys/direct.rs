@@ -20,7 +20,7 @@ mod implementation {
     use super::super::sort::{sort, Compare};
     use super::super::switch::Side;
     use super::super::trampolines::{self, Trampoline};
-    use super::super::{arch, bindings, loader, symbols, Address};
+    use super::super::{arch, bindings, loader, symbols, Address, Target};
     use core::cmp::Ordering;
     use core::mem::ManuallyDrop;
     use core::pin::Pin;
@@ -253,9 +253,10 @@ mod implementation {
         /// Calls of the function at `location` that are made on one side run the one at `target`, or
         /// the original for `None`, where they are decided on. A location that is none of its is
         /// ignored.
-        pub(crate) fn lead_on(&self, side: Side, location: Location, target: Option<Address>) {
+        pub(crate) fn lead_on(&self, side: Side, location: Location, target: Option<Target>) {
             if let Some(call) = self.call(location) {
-                call.trampoline.lead_on(side, location, target);
+                // SAFETY: The trampoline of the call is that of its function.
+                unsafe { call.trampoline.lead_on(side, location, target) };
             }
         }
 
@@ -315,7 +316,7 @@ mod implementation {
     use super::super::errno::eopnotsupp;
     use super::super::ftrace::Location;
     use super::super::switch::Side;
-    use super::super::Address;
+    use super::super::Target;
     use kernel::prelude::*;
 
     /// There is none on this kernel.
@@ -334,7 +335,7 @@ mod implementation {
             Err(eopnotsupp())
         }
 
-        pub(crate) fn lead_on(&self, _side: Side, _location: Location, _target: Option<Address>) {
+        pub(crate) fn lead_on(&self, _side: Side, _location: Location, _target: Option<Target>) {
             match *self {}
         }
 

@@ -13,7 +13,7 @@
 
 use super::sort::{sort, Compare};
 use super::switch::{self, Side};
-use super::{arch, bindings, kallsyms, loader, symbols, Address};
+use super::{arch, bindings, kallsyms, loader, symbols, Address, Target};
 use core::cmp::Ordering;
 use core::mem::ManuallyDrop;
 use core::ops::Range;
@@ -121,8 +121,8 @@ impl Route {
 const FEW: usize = 8;
 
 /// How a target is written: 0 is the function itself.
-fn word(target: Option<Address>) -> usize {
-    target.map_or(0, |address| address.0)
+fn word(target: Option<Target>) -> usize {
+    target.map_or(0, |target| target.address().0)
 }
 
 impl Compare for Route {
@@ -201,13 +201,13 @@ impl Redirect {
 
     /// Calls of the function at `location` run the one at `target` from now on, or the original
     /// for `None`. A location that is none of the redirect's is ignored.
-    pub(crate) fn lead_to(&self, location: Location, target: Option<Address>) {
+    pub(crate) fn lead_to(&self, location: Location, target: Option<Target>) {
         self.lead_on(Side::First, location, target);
         self.lead_on(Side::Second, location, target);
     }
 
     /// The same for calls on one side.
-    pub(crate) fn lead_on(&self, side: Side, location: Location, target: Option<Address>) {
+    pub(crate) fn lead_on(&self, side: Side, location: Location, target: Option<Target>) {
         if let Some(route) = self.0.route(location) {
             route.target(side).store(word(target), Release);
         }
@@ -318,7 +318,8 @@ unsafe extern "C" fn handler(
     };
     let target = route.map_or(0, |route| route.target(switch::side_here()).load(Relaxed));
     if target != 0 {
-        // SAFETY: `fregs` comes from ftrace; whoever set the target vouches for it.
+        // SAFETY: `fregs` comes from ftrace. By the invariant of `Target`, it may be called in place of
+        // the function at `ip`.
         unsafe { arch::set_instruction_pointer(fregs, target) };
     }
 }

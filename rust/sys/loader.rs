@@ -6,7 +6,7 @@ use super::elf::{self, Loading};
 use super::ftrace::{self, Location, Redirect};
 use super::module::ModuleId;
 use super::symbols::{self, Found};
-use super::{bindings, Address};
+use super::{bindings, Address, Target};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -84,7 +84,10 @@ impl<T: LoaderEvents> Hooks<T> {
             (finalize, module_finalize::<T> as *const () as usize),
             (admit, module_elf_check_arch::<T> as *const () as usize),
         ] {
-            redirect.lead_to(location, Some(Address(replacement)));
+            // SAFETY: It has the type of the function of the same name, and does what that does. It is
+            // there until the hooks are gone, and nobody is in them any more.
+            let target = unsafe { Target::new(Address(replacement)) };
+            redirect.lead_to(location, Some(target));
         }
         Ok(Hooks {
             redirect: Some(redirect),

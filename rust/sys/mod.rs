@@ -45,6 +45,31 @@ compile_error!("livepatch.ko needs a kernel with CONFIG_SMP");
 #[repr(transparent)]
 pub(crate) struct Address(pub(crate) usize);
 
+/// Where calls of a function are led in place of it.
+///
+/// # Invariants
+///
+/// It may be called in place of every function whose calls are led there, for as long as they are, or are
+/// on the way.
+#[derive(Clone, Copy)]
+pub(crate) struct Target(Address);
+
+impl Target {
+    /// # Safety
+    ///
+    /// At `address` must be a function that may be called in place of each one whose calls will be led
+    /// there, for as long as they are, or are on the way.
+    unsafe fn new(address: Address) -> Target {
+        // INVARIANT: The caller says so.
+        Target(address)
+    }
+
+    /// Its address.
+    pub(crate) fn address(self) -> Address {
+        self.0
+    }
+}
+
 impl Address {
     /// The address `bytes` further on.
     pub(crate) fn offset(self, bytes: usize) -> Address {

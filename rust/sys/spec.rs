@@ -8,7 +8,7 @@
 
 use super::bindings;
 use super::module::Module;
-use super::Address;
+use super::{Address, Target};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -226,8 +226,10 @@ impl FuncSpec {
     }
 
     /// What is to run instead; `None` where the author gave nothing.
-    pub(crate) fn new_func(&self) -> Option<Address> {
+    pub(crate) fn new_func(&self) -> Option<Target> {
         let function = self.get().new_func as usize;
-        (function != 0).then_some(Address(function))
+        // SAFETY: The author says that it may be called in place of the function that the entry names. It
+        // is in the patch's module, which is kept until nobody is on the way there any more.
+        (function != 0).then(|| unsafe { Target::new(Address(function)) })
     }
 }

@@ -17,7 +17,7 @@
 
 use super::ftrace::Location;
 use super::switch::{self, Side};
-use super::{arch, Address};
+use super::{arch, Address, Target};
 use core::sync::atomic::{
     AtomicBool, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -99,8 +99,10 @@ impl Trampoline {
             is_taken.is_ok()
         })?;
         let trampoline = Trampoline { index, slot };
-        trampoline.lead_on(Side::First, location, None);
-        trampoline.lead_on(Side::Second, location, None);
+        for side in [Side::First, Side::Second] {
+            // SAFETY: It is the trampoline's function.
+            unsafe { trampoline.lead_on(side, location, None) };
+        }
         trampoline.unsettle();
         slot.original.store(location.after().0, Release);
         Some(trampoline)
@@ -112,8 +114,12 @@ impl Trampoline {
     }
 
     /// Calls on one side go to `target`, or to the original for `None`, where it is not settled.
-    pub(super) fn lead_on(&self, side: Side, location: Location, target: Option<Address>) {
-        let target = target.unwrap_or(location.after());
+    ///
+    /// # Safety
+    ///
+    /// `location` must be that of the trampoline's function.
+    pub(super) unsafe fn lead_on(&self, side: Side, location: Location, target: Option<Target>) {
+        let target = target.map_or(location.after(), Target::address);
         self.slot.on(side).store(target.0, Release);
     }
 
