@@ -241,7 +241,9 @@ mod implementation {
                 return Ok(0);
             };
             // SAFETY: It is registered, with this for these functions.
-            Ok(unsafe { symbols::update_ftrace_direct_del(self.0.ops.get(), hash.0.as_ptr()) })
+            let ret =
+                unsafe { symbols::update_ftrace_direct_del(self.0.ops.get(), hash.0.as_ptr()) };
+            Ok(ftrace::removed(ret))
         }
 
         fn call(&self, location: Location) -> Option<&Call> {

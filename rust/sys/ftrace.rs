@@ -233,7 +233,7 @@ impl Drop for Redirect {
         if self.0.registered.load(Relaxed) {
             // SAFETY: It is registered. For an `ops` that is marked DYNAMIC, ftrace returns only
             // when nobody runs its trampoline any more.
-            let ret = unsafe { bindings::unregister_ftrace_function(ops) };
+            let ret = removed(unsafe { bindings::unregister_ftrace_function(ops) });
             if ret != 0 {
                 // ftrace goes on using it: it has to stay.
                 failed("unregister a function from", ret);
@@ -254,6 +254,16 @@ static HAS_FAILED: AtomicBool = AtomicBool::new(false);
 /// Whether something could not be taken out of ftrace, which has not waited for anybody then.
 pub(crate) fn has_failed() -> bool {
     HAS_FAILED.load(Relaxed)
+}
+
+/// What has come of a removal that ftrace returned `ret` for: where call sites are not as it has left them,
+/// it only switches itself off, and says that all is well.
+pub(super) fn removed(ret: c_int) -> c_int {
+    // SAFETY: It reads a variable.
+    match ret == 0 && unsafe { symbols::ftrace_is_dead() } != 0 {
+        true => ENODEV.to_errno(),
+        false => ret,
+    }
 }
 
 /// Never returns where something could not be taken out of ftrace. For when this module begins or ends:

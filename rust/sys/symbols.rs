@@ -107,6 +107,7 @@ symbols! {
     plain fn find_module(name: *const c_char) -> *mut bindings::module, "CONFIG_MODULES";
     plain fn find_vm_area(address: *const c_void) -> *mut bindings::vm_struct, "CONFIG_MMU";
     plain fn ftrace_location(ip: c_ulong) -> c_ulong, "CONFIG_DYNAMIC_FTRACE";
+    plain fn ftrace_is_dead() -> c_int, "CONFIG_FUNCTION_TRACER";
     plain fn stack_trace_save_tsk_reliable(
         task: *mut bindings::task_struct,
         store: *mut c_ulong,
