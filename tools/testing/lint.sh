@@ -32,6 +32,7 @@ out_of_scope() {
 	*fault=early* | *fault=late*) echo "the module's own init function fails" ;;
 	*fault=again*) echo "code enables its patch a second time" ;;
 	*pre_patch_ret=* | *refuse=*) echo "the patch's own callback refuses" ;;
+	'klp_test_kill_ftrace '*) echo "ftrace has failed" ;;
 	'klp_test_target '*) echo "a target is refused, for the patches that wait for it" ;;
 	'livepatch-cmdline ') echo "the kernel refuses it without livepatch.ko" ;;
 	*)

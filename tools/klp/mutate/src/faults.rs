@@ -865,9 +865,13 @@ fn record(file: &mut File, _base: &Base, rng: &mut Rng) -> Option<String> {
         .iter()
         .position(|section| file.section_name(section) == Some(b".gnu.linkonce.this_module"))?;
     let section = sections.get(index)?;
-    if rng.u8(..4) == 0 {
-        let flags = section.flags ^ pick(rng, &[shf::WRITE, shf::EXECINSTR])?;
-        return set(file, index, "flags", shdr::FLAGS, flags);
+    match rng.u8(..8) {
+        0 | 1 => {
+            let flags = section.flags ^ pick(rng, &[shf::WRITE, shf::EXECINSTR])?;
+            return set(file, index, "flags", shdr::FLAGS, flags);
+        }
+        2 => return set(file, index, "alignment", shdr::ALIGN, 1 << rng.u8(..4)),
+        _ => {}
     }
     let name = usize::try_from(section.offset).ok()?.checked_add(24)?;
     let (start, end) = match rng.u8(..3) {
