@@ -14,8 +14,9 @@ use crate::format::search::Search;
 use crate::messages::refuse;
 use crate::sys::elf::Retained;
 use crate::sys::errno::enametoolong;
+use crate::sys::module::InitMemory;
 use crate::sys::sort::{sort, Compare};
-use crate::sys::{kallsyms, module, Address};
+use crate::sys::{kallsyms, Address};
 use core::cmp::Ordering;
 use core::ops::ControlFlow;
 use kernel::prelude::*;
@@ -81,7 +82,7 @@ pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Re
     } else {
         let module = CString::try_from_fmt(fmt!("{}", object))?;
         // It may free that meanwhile, and then what is found is not in it.
-        let init = module::find(&module, |module| module.init_memory());
+        let init = InitMemory::of(&module);
         kallsyms::each_in_module(&module, |name, address| {
             if name == symbol {
                 search.saw(address)
@@ -90,7 +91,7 @@ pub(crate) fn one(object: ObjectName<'_>, symbol: &CStr, position: SymPos) -> Re
             }
         });
         let address = search.result(object, name).map_err(refused)?;
-        (address, init.is_some_and(|init| init.has(address)))
+        (address, init.has(address))
     };
     if freed {
         let symbol = name;
@@ -161,14 +162,13 @@ impl<'a> WantedSymbols<'a> {
             } else {
                 let module = buffer.fill(object.as_bytes())?;
                 // As in `one()`.
-                let init = module::find(module, |module| module.init_memory());
+                let init = InitMemory::of(module);
                 kallsyms::each_in_module(module, |name, address| {
                     saw_in_module(group, name.to_bytes(), address);
                     ControlFlow::Continue(())
                 });
                 for wanted in group.iter_mut() {
-                    let is_freed = |address| init.as_ref().is_some_and(|init| init.has(address));
-                    wanted.set_freed(|_, address| is_freed(address));
+                    wanted.set_freed(|_, address| init.has(address));
                 }
             }
             rest = others;

@@ -124,11 +124,6 @@ impl<'a> Module<'a> {
         self.is_in_first(KEPT, start, size)
     }
 
-    /// What is freed when its init function is done, or was not freed yet a moment ago.
-    pub(crate) fn init_memory(&self) -> InitMemory {
-        InitMemory(array::from_fn(|region| self.region(KEPT + region)))
-    }
-
     /// Whether the `size` bytes at `start` are the module's.
     pub(crate) fn contains(&self, start: Address, size: usize) -> bool {
         self.is_in_first(usize::MAX, start, size)
@@ -186,6 +181,12 @@ fn is_inside((base, length): (Address, usize), start: Address, size: usize) -> b
 pub(crate) struct InitMemory([(Address, usize); REGIONS - KEPT]);
 
 impl InitMemory {
+    /// That of the module of this name, as it is now; none where there is no such module.
+    pub(crate) fn of(name: &CStr) -> InitMemory {
+        let regions = |module: &Module<'_>| array::from_fn(|nr| module.region(KEPT + nr));
+        InitMemory(find(name, regions).unwrap_or([(Address(0), 0); REGIONS - KEPT]))
+    }
+
     /// Whether the byte at `address` is in it.
     pub(crate) fn has(&self, address: Address) -> bool {
         let mut regions = self.0.iter();
