@@ -17,7 +17,7 @@
 #   kernel.sh kasan      the same with KASAN, by clang (x86_64)
 #   kernel.sh kasan-peer the C core with all that
 #   kernel.sh preempt    CONFIG_PREEMPT
-#   kernel.sh rt         CONFIG_PREEMPT_RT
+#   kernel.sh rt         CONFIG_PREEMPT_RT (x86_64; s390 does not have it)
 #   kernel.sh modversions  symbol versions, KASLR
 #   kernel.sh ibt        indirect branch tracking (x86_64)
 #   kernel.sh cfi        that with kCFI, FineIBT and LTO, by clang (x86_64)
@@ -32,7 +32,7 @@ BASE=
 RELEASE=newest
 PACKAGES=()
 case "$VARIANT" in
-kasan | kasan-peer | ibt | cfi | oldest-rust | debian | debian-peer | debian-btf)
+kasan | kasan-peer | rt | ibt | cfi | oldest-rust | debian | debian-peer | debian-btf)
 	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
 	;;
 esac

@@ -14,8 +14,8 @@
 
 VARIANTS=("$@")
 if [ $# -eq 0 ]; then
-	VARIANTS=(preempt rt modversions previous)
-	[ "$ARCH" != x86_64 ] || VARIANTS+=(ibt cfi oldest-rust debian)
+	VARIANTS=(preempt modversions previous)
+	[ "$ARCH" != x86_64 ] || VARIANTS+=(rt ibt cfi oldest-rust debian)
 	[ -z "${CONFIG:-}" ] || VARIANTS=(given)
 fi
 
