@@ -15,11 +15,14 @@
 
 VARIANT=${VARIANT:-plain}
 [ -z "${PEER:-}" ] || VARIANT=peer
-# In the tree there is no environment to read it from.
-[ "${1:-}" != --build ] || VARIANT=$2
-KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+if [ "${1:-}" = --build ]; then
+	# In the tree there is no environment to find them by.
+	VARIANT=$2 KOBJ=$3 MODULES=$4
+else
+	KOBJ=$("$TOP/scripts/kernel.sh" "$VARIANT")
+	MODULES=$("$TOP/scripts/modules.sh" "$VARIANT")
+fi
 SUITE=$(readlink -f "$KOBJ/source")/tools/testing/selftests/livepatch
-MODULES=$("$TOP/scripts/modules.sh" "$VARIANT")
 OUT=$MODULES/upstream
 STAGE=$CACHE/tmp/upstream-$(basename "$MODULES")
 
@@ -40,7 +43,7 @@ if [ "${1:-}" = --build ]; then
 fi
 
 PROGRESS=60 step "mainline's selftest modules for $ARCH $VARIANT" "30 s" \
-	"$TOP/scripts/enter" "$0" --build "$VARIANT"
+	"$TOP/scripts/enter" "$0" --build "$VARIANT" "$KOBJ" "$MODULES"
 
 rm -rf "$STAGE"
 mkdir -p "$STAGE/upstream/test_modules"
