@@ -208,12 +208,15 @@ fn a_cache_that_cannot_be_written_is_named() {
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
-/// klp build, with a git that does what `script` says after it has told its process.
+/// klp build, with a git that does what `script` says. Its command `ready` tells git's process.
 fn with_git(dir: &Path, script: &str) -> (Child, PathBuf) {
     kernel(dir);
     let started = dir.join("started");
-    let told = format!("echo $$ >{0}.new\nmv {0}.new {0}", started.display());
-    put(dir, "bin/git", &format!("#!/bin/sh\n{told}\n{script}\n"));
+    let ready = format!(
+        "ready() {{ echo $$ >{0}.new && mv {0}.new {0}; }}",
+        started.display()
+    );
+    put(dir, "bin/git", &format!("#!/bin/sh\n{ready}\n{script}\n"));
     fs::set_permissions(dir.join("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = env::var("PATH").unwrap();
     // What runs beside a shell ignores some signals, and so does what it starts.
@@ -262,11 +265,11 @@ fn it_goes_on_where_nobody_reads_what_it_says() {
     assert_eq!(command.status().unwrap().code(), Some(1));
 }
 
-/// Sends the signal once git runs, and looks at how klp ends.
+/// Sends the signal once git is ready, and looks at how klp ends.
 fn ends(script: &str, signal: Signal) {
     let dir = tempfile::tempdir().unwrap();
     let (child, started) = with_git(dir.path(), script);
-    wait_for("git begins", || started.exists());
+    wait_for("git is ready", || started.exists());
     assert_eq!(builds(dir.path()), 1);
     kill_process(Pid::from_child(&child), signal).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -284,14 +287,14 @@ fn ends(script: &str, signal: Signal) {
 #[test]
 fn a_signal_ends_it_with_what_it_runs_and_leaves_nothing() {
     for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
-        ends("sleep 1000 & wait", signal);
+        ends("sleep 1000 &\nready\nwait", signal);
     }
 }
 
 #[test]
 fn a_program_that_ignores_signals_is_killed() {
     ends(
-        "trap '' HUP INT TERM\nwhile :; do sleep 1; done",
+        "trap '' HUP INT TERM\nready\nwhile :; do sleep 1; done",
         Signal::TERM,
     );
 }
@@ -301,11 +304,11 @@ fn a_second_signal_ends_it_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let told = dir.path().join("told");
     let script = format!(
-        "trap 'echo >{}' TERM\nwhile :; do sleep 1; done",
+        "trap 'echo >{}' TERM\nready\nwhile :; do sleep 1; done",
         told.display()
     );
     let (child, started) = with_git(dir.path(), &script);
-    wait_for("git begins", || started.exists());
+    wait_for("git is ready", || started.exists());
     let process = Pid::from_child(&child);
     kill_process(process, Signal::TERM).unwrap();
     // Two that come at the same time have no order.
