@@ -55,7 +55,7 @@ help:
 	@echo '  make stress MINUTES=n     all of that at random (SEED=s; VARIANT=...; DELAYS=1:'
 	@echo '                            livepatch.ko sleeps at random where it takes locks;'
 	@echo '                            FAULTS=1: some of its allocations fail)'
-	@echo '  make fail-nth             each allocation in the life of two patches is made to fail'
+	@echo '  make fail-nth             each allocation in the life of three patches is made to fail'
 	@echo '                            (EVERY=n: each nth)'
 	@echo '  make signatures           on a kernel that insists on signed modules'
 	@echo '  make fuzz MINUTES=n       fuzz what reads module files, on the host'

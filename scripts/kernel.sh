@@ -31,11 +31,7 @@ CONFIGS=("$FRAGMENTS/common.config" "$FRAGMENTS/$ARCH.config")
 BASE=
 RELEASE=newest
 PACKAGES=()
-case "$VARIANT" in
-kasan | kasan-peer | rt | ibt | cfi | oldest-rust | debian | debian-peer | debian-btf)
-	[ "$ARCH" = x86_64 ] || die "the $VARIANT kernel is for x86_64 only"
-	;;
-esac
+has_variant "$VARIANT" || die "the $VARIANT kernel is for x86_64 only"
 case "$VARIANT" in
 plain | oldest-rust) ;;
 peer | preempt | rt) CONFIGS+=("$FRAGMENTS/$VARIANT.config") ;;

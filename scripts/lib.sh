@@ -56,6 +56,15 @@ cross() {
 	esac
 }
 
+# has_variant VARIANT: whether $ARCH has that kernel of scripts/kernel.sh.
+has_variant() {
+	case $1 in
+	kasan | kasan-peer | rt | ibt | cfi | oldest-rust | debian | debian-peer | debian-btf)
+		[ "$ARCH" = x86_64 ]
+		;;
+	esac
+}
+
 # Debian 13's own Rust compiler, where scripts/toolchain.sh puts it in the tree.
 SUITE_RUSTC=/usr/local/lib/suite-rust/rustc
 

@@ -14,8 +14,9 @@
 
 VARIANTS=("$@")
 if [ $# -eq 0 ]; then
-	VARIANTS=(preempt modversions previous)
-	[ "$ARCH" != x86_64 ] || VARIANTS+=(rt ibt cfi oldest-rust debian)
+	for VARIANT in preempt rt modversions previous ibt cfi oldest-rust debian; do
+		! has_variant "$VARIANT" || VARIANTS+=("$VARIANT")
+	done
 	[ -z "${CONFIG:-}" ] || VARIANTS=(given)
 fi
 
