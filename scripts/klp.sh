@@ -23,19 +23,20 @@ KLP=$OUT/klp
 [ "$MACHINE" = "$(uname -m)" ] || KLP=$OUT/klp-$MACHINE
 
 build() {
-	local linker std=() dir=$CARGO_TARGET_DIR
-	export RUSTFLAGS=-Ctarget-feature=+crt-static
-	if [ "$MACHINE" != "$(uname -m)" ]; then
+	local linker dir=$CARGO_TARGET_DIR
+	if [ "$MACHINE" = "$(uname -m)" ]; then
+		"$TOP/scripts/cargo" build --package klp
+	else
 		# Debian has the standard library of its own machine only. For another it is
 		# built from its sources, which rustc wants to be asked for in this way; the
 		# tools for the build are then other ones as well, and have their own directory.
-		std=("-Zbuild-std=std,panic_unwind")
 		dir=$dir/$MACHINE
 		linker=CARGO_TARGET_${TARGET^^}_LINKER
 		export RUSTC_BOOTSTRAP=1 "${linker//-/_}=$(cross)gcc"
+		RUSTFLAGS=-Ctarget-feature=+crt-static CARGO_TARGET_DIR=$dir cargo build --release --locked \
+			--package klp --target "$TARGET" -Zbuild-std=std,panic_unwind \
+			--manifest-path "$TOP/tools/klp/Cargo.toml"
 	fi
-	CARGO_TARGET_DIR=$dir cargo build --release --locked --package klp --target "$TARGET" "${std[@]}" \
-		--manifest-path "$TOP/tools/klp/Cargo.toml"
 	mkdir -p "$OUT"
 	# Files that run make their makers stale: only what has changed is written.
 	cmp -s "$dir/$TARGET/release/klp" "$KLP" ||

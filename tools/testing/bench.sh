@@ -41,9 +41,9 @@ variant() {
 
 # build_tools DIR: the program of the guest, what counts, and what reads the counts.
 build_tools() {
-	cargo build --release --locked --manifest-path "$TOP/tools/klp/Cargo.toml" -p livepatch-bench
+	"$TOP/scripts/cargo" build --workspace --bin livepatch-bench
 	mkdir -p "$1"
-	cp "$CARGO_TARGET_DIR/release/livepatch-bench" "$1/"
+	cp "$("$TOP/scripts/cargo" --directory)/livepatch-bench" "$1/"
 	gcc -shared -fPIC -O2 -Wall -Wextra -Werror -fvisibility=hidden -o "$1/counter.so" "$BENCH/counter.c"
 	# At low addresses: by these the counter knows it.
 	"$(cross)gcc" -static -no-pie -O2 -Wall -Wextra -Werror -o "$1/runner" "$BENCH/runner.c"

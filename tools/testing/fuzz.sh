@@ -8,6 +8,7 @@
 # executions of each target, and ends with `N passed, N failed`.
 #
 #   fuzz.sh [TARGET...]
+#   fuzz.sh --targets     only builds them
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tools/testing/verdict.sh"
@@ -42,16 +43,19 @@ build() {
 			-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing" \
 		cargo build --release --locked --target "$TRIPLE" --manifest-path "$FUZZ/Cargo.toml"
 	rm -rf "$KERNELS"
-	cargo run --locked --manifest-path "$TOP/tools/klp/Cargo.toml" --package livepatch-fixtures \
-		--example kernels "$KERNELS"
+	"$TOP/scripts/cargo" run --package livepatch-fixtures --example kernels "$KERNELS"
 }
 
-if [ "${1:-}" = --build ]; then
+case "${1:-}" in
+--build)
 	build
 	exit
-fi
+	;;
+--targets) TARGETS=() ;;
+esac
 
 PROGRESS=30 locked "fuzz-$(key "$TOP")" step "fuzz targets" "1 min when new" "$TOP/scripts/enter" "$0" --build
+[ "${#TARGETS[@]}" -gt 0 ] || exit 0
 BINARIES=$TARGET/$TRIPLE/release
 
 # Modules as inputs: those of the samples, which are small, and one of objtool's making, of all

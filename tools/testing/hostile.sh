@@ -53,7 +53,7 @@ build_peer() {
 
 # keep OUT SEED NUMBER FILE...: one damaged livepatch as a file, in the tree.
 keep() {
-	"$CARGO_TARGET_DIR/release/klp-mutate" --seed "$2" --count 1 --first "$3" -o "$1" "${@:4}"
+	"$("$TOP/scripts/cargo" --directory)/klp-mutate" --seed "$2" --count 1 --first "$3" -o "$1" "${@:4}"
 }
 
 # build OUT KOBJ VARIANT MODE SEED N FIRST FILE...: in the tree.
@@ -68,13 +68,13 @@ build() {
 		make -C "$kobj" M="$HOSTILE/control" MO="$out.control" "${args[@]}" modules
 		cp "$out.control/klp_control.ko" "$out/hostile/"
 	fi
-	cargo build --release --locked --manifest-path "$TOP/tools/klp/Cargo.toml" -p livepatch-mutate
+	"$TOP/scripts/cargo" build --package livepatch-mutate
 	args=()
 	case $mode in
 	control) args=(--control) ;;
 	peer) args=(--survived) ;;
 	esac
-	"$CARGO_TARGET_DIR/release/klp-mutate" --seed "$seed" --count "$n" --first "$first" --pack \
+	"$("$TOP/scripts/cargo" --directory)/klp-mutate" --seed "$seed" --count "$n" --first "$first" --pack \
 		"${args[@]}" -o "$out/hostile/mutants" "$@"
 }
 

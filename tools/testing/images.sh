@@ -14,8 +14,7 @@
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tools/testing/verdict.sh"
 
-KERNEL=(cargo run --quiet --locked --manifest-path "$TOP/tools/klp/Cargo.toml"
-	--package livepatch-kernel --example kernel --)
+KERNEL=("$TOP/scripts/cargo" run --quiet --package livepatch-kernel --example kernel --)
 
 # boot_image DIRECTORY: the one that $ARCH's build makes.
 boot_image() {

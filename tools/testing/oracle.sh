@@ -17,12 +17,10 @@ KOBJ=$("$TOP/scripts/kernel.sh" plain)
 OBJTOOL=$("$TOP/tools/testing/others/objtool.sh")
 WORK=$CACHE/tmp/oracle-$(key "$TOP")
 
-# shellcheck disable=SC2016 # CARGO_TARGET_DIR is known in the tree
 build() {
-	step "klp_diff's example" "1 min when new" "$TOP/scripts/enter" bash -ec '
-		cargo build --locked --manifest-path "$1/tools/klp/Cargo.toml" --package klp-diff --example diff
-		mkdir -p "$2"
-		cp "$CARGO_TARGET_DIR/debug/examples/diff" "$2/"' build "$TOP" "$WORK"
+	step "klp_diff's example" "1 min when new" "$TOP/scripts/cargo" build --package klp-diff --example diff
+	mkdir -p "$WORK"
+	cp "$("$TOP/scripts/cargo" --directory)/examples/diff" "$WORK/"
 }
 
 oracle() {

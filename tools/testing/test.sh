@@ -11,13 +11,38 @@
 REPORT=${REPORT:-$CACHE/log/junit.xml}
 . "$TOP/tools/testing/parts.sh"
 
+# The architecture on which livepatch.ko is measured beside the C core, and runs on the
+# kernel that looks for faults as well.
+is_measured() { [ "$1" = x86_64 ]; }
+
+# set_up ARCH...: what is tested is built first, with its own progress lines.
+set_up() {
+	for ARCH in "$@"; do
+		export ARCH
+		"$TOP/tools/testing/modules.sh" >/dev/null
+		"$TOP/scripts/guest.sh" >/dev/null
+		"$TOP/scripts/stock.sh" image >/dev/null
+		"$TOP/scripts/stock.sh" headers >/dev/null
+		is_measured "$ARCH" || continue
+		"$TOP/scripts/kernel.sh" peer >/dev/null
+		"$TOP/tools/testing/others/objtool.sh" >/dev/null
+		"$TOP/tools/testing/modules.sh" lockdep >/dev/null
+		"$TOP/scripts/guest.sh" systemd >/dev/null
+	done
+	echo "1 passed, 0 failed"
+}
+
+if [ "${1:-}" = --set-up ]; then
+	set_up "${@:2}"
+	exit
+fi
+
 ARCHS=("${@:-$ARCH}")
 
 # host: the tests of rust/format and of klp, counted from cargo's own lines.
 host() {
 	local log=$CACHE/log/cargo-test.txt status=0
-	"$TOP/scripts/enter" \
-		cargo test --locked --workspace --manifest-path "$TOP/tools/klp/Cargo.toml" 2>&1 |
+	"$TOP/scripts/cargo" test --workspace --no-fail-fast 2>&1 |
 		tee "$log" | grep -E '^test result|^error|FAILED|panicked' || status=$?
 	awk '/^test result:/ { passed += $4; failed += $6 }
 		END { printf "%d passed, %d failed\n", passed, failed + (passed == 0) }' "$log"
@@ -30,30 +55,15 @@ selftests() {
 	MODULES_DIR=$modules "$TOP/tools/testing/selftests.sh" "$@"
 }
 
-# The architecture on which livepatch.ko is measured beside the C core, and runs on the
-# kernel that looks for faults as well.
-is_measured() { [ "$1" = x86_64 ]; }
-
-# What is tested is built first: with its own progress lines, and an end where
-# something cannot be had.
-"$TOP/scripts/toolchain.sh" >/dev/null
-for ARCH in "${ARCHS[@]}"; do
-	export ARCH
-	"$TOP/tools/testing/modules.sh" >/dev/null
-	"$TOP/scripts/guest.sh" >/dev/null
-	"$TOP/scripts/stock.sh" image >/dev/null
-	"$TOP/scripts/stock.sh" headers >/dev/null
-	is_measured "$ARCH" || continue
-	"$TOP/scripts/kernel.sh" peer >/dev/null
-	"$TOP/tools/testing/others/objtool.sh" >/dev/null
-	"$TOP/tools/testing/modules.sh" lockdep >/dev/null
-	"$TOP/scripts/guest.sh" systemd >/dev/null
-done
+# without_kernels: what needs no kernel, or only a compiler.
+without_kernels() {
+	part "host" host
+	"$TOP/tools/testing/fuzz.sh" --targets
+}
 
 # on_the_host: what needs no guest, what has quick ones, and the measurement, which
 # counts instructions, so that it does not matter what else runs.
 on_the_host() {
-	part "host" host
 	SECONDS_EACH=5 part "fuzz" "$TOP/tools/testing/fuzz.sh"
 	part "docs" "$TOP/tools/testing/docs.sh"
 	part "rust-types" "$TOP/tools/testing/rust-types.sh"
@@ -116,20 +126,28 @@ beside() {
 	("$@" 2>&1 | sed -u "s/^/$label: /") &
 	running+=("$!")
 }
-for ARCH in "${ARCHS[@]}"; do
-	export ARCH
-	# An emulated s390 takes twice as long.
-	case $ARCH in
-	s390)
-		beside "$ARCH" guests
-		beside "$ARCH" one_cpu
-		;;
-	*) beside "$ARCH" all_guests ;;
-	esac
-	! is_measured "$ARCH" || beside "$ARCH checks" with_checks
-done
-export ARCH=${ARCHS[0]}
-beside host on_the_host
+
+# The tree is made first: it ends here where it cannot be had.
+"$TOP/scripts/toolchain.sh" >/dev/null
+# The build of a kernel has stretches in which one processor has nothing to do.
+beside host without_kernels
+part "set-up" "$TOP/tools/testing/test.sh" --set-up "${ARCHS[@]}"
+if grep -q '^set-up 1 0 ' "$RESULTS"; then
+	for ARCH in "${ARCHS[@]}"; do
+		export ARCH
+		# An emulated s390 takes twice as long.
+		case $ARCH in
+		s390)
+			beside "$ARCH" guests
+			beside "$ARCH" one_cpu
+			;;
+		*) beside "$ARCH" all_guests ;;
+		esac
+		! is_measured "$ARCH" || beside "$ARCH checks" with_checks
+	done
+	export ARCH=${ARCHS[0]}
+	beside host on_the_host
+fi
 for job in "${running[@]}"; do
 	wait "$job" || record unfinished 0 1 0
 done
