@@ -75,6 +75,36 @@ fn the_undamaged_objects_make_a_patch() {
     }
 }
 
+#[test]
+fn what_is_loaded_has_contents() {
+    for (&arch, [before, after]) in ARCHES.iter().zip(OBJECTS.iter()) {
+        let file = ElfFile64::<Endianness>::parse(after.as_slice()).unwrap();
+        use object::read::elf::SectionHeader as _;
+        for (index, section) in file.elf_section_table().enumerate() {
+            if !section
+                .sh_flags(file.endian())
+                .contains(object::elf::SHF_ALLOC)
+            {
+                continue;
+            }
+            for kind in [
+                object::elf::SHT_RELA,
+                object::elf::SHT_SYMTAB,
+                object::elf::SHT_NULL,
+            ] {
+                let mut after = after.clone();
+                let at = headers(&after) + index.0 * 64 + 4;
+                let kind = match file.endian() {
+                    Endianness::Little => kind.0.to_le_bytes(),
+                    Endianness::Big => kind.0.to_be_bytes(),
+                };
+                after[at..at + 4].copy_from_slice(&kind);
+                assert!(!try_both(before, &after), "{arch:?}: {index} {kind:?}");
+            }
+        }
+    }
+}
+
 /// Where the headers of sections are: damage there does more.
 fn headers(object: &[u8]) -> usize {
     let file = object::File::parse(object).unwrap();

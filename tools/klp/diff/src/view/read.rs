@@ -186,6 +186,13 @@ impl Reader<'_> {
         for (_, raw) in table.enumerate() {
             let name = self.elf(table.section_name(endian, raw))?;
             let sh_type = raw.sh_type(endian);
+            let flags = raw.sh_flags(endian);
+            // It would be copied as what it says to be, without what that refers to.
+            if flags.contains(elf::SHF_ALLOC) && !is_memory(sh_type) {
+                let name = String::from_utf8_lossy(name);
+                let what = format!("{name} has type {:#x}, and is loaded", sh_type.0);
+                return Err(self.malformed(what));
+            }
             let data = match sh_type {
                 elf::SHT_NOBITS | elf::SHT_NULL => &[],
                 _ => self.elf(raw.data(endian, self.data))?,
@@ -193,7 +200,7 @@ impl Reader<'_> {
             sections.push(Section {
                 name: String::from_utf8_lossy(name).into_owned(),
                 sh_type,
-                flags: raw.sh_flags(endian),
+                flags,
                 align: raw.sh_addralign(endian).max(1),
                 entsize: raw.sh_entsize(endian),
                 link: section(raw.sh_link(endian) as usize).unwrap_or(SectionId(0)),
@@ -311,6 +318,20 @@ impl Reader<'_> {
             symbols,
         })
     }
+}
+
+/// Whether sections of that type have contents, rather than something about other sections.
+fn is_memory(sh_type: elf::SectionType) -> bool {
+    matches!(
+        sh_type,
+        elf::SHT_PROGBITS
+            | elf::SHT_NOBITS
+            | elf::SHT_NOTE
+            | elf::SHT_INIT_ARRAY
+            | elf::SHT_FINI_ARRAY
+            | elf::SHT_PREINIT_ARRAY
+            | elf::SHT_X86_64_UNWIND
+    )
 }
 
 fn null_symbol() -> Symbol {
