@@ -43,7 +43,8 @@ build() {
 			-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing" \
 		cargo build --release --locked --target "$TRIPLE" --manifest-path "$FUZZ/Cargo.toml"
 	rm -rf "$KERNELS"
-	"$TOP/scripts/cargo" run --package livepatch-fixtures --example kernels "$KERNELS"
+	"$TOP/scripts/cargo" build --workspace --example kernels
+	"$("$TOP/scripts/cargo" --directory)/examples/kernels" "$KERNELS"
 }
 
 case "${1:-}" in

@@ -68,7 +68,7 @@ build() {
 		make -C "$kobj" M="$HOSTILE/control" MO="$out.control" "${args[@]}" modules
 		cp "$out.control/klp_control.ko" "$out/hostile/"
 	fi
-	"$TOP/scripts/cargo" build --package livepatch-mutate
+	"$TOP/scripts/cargo" build --workspace --bin klp-mutate
 	args=()
 	case $mode in
 	control) args=(--control) ;;
