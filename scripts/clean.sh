@@ -8,5 +8,5 @@
 
 rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy \
 	"$CACHE/klp/$(key "$TOP")" "$CACHE/packages/$(key "$TOP")" \
-	"$CACHE/cargo-target/$(key "$TOP")" "$CACHE"/bench/*-"$(key "$TOP")"
+	"$(cargo_target)" "$CACHE"/bench/*-"$(key "$TOP")"
 say "removed the modules, the command and the packages of this checkout; to remove everything, remove $CACHE"

@@ -9,9 +9,6 @@
 
 . "$(dirname "$0")/lib.sh"
 
-# rust_target MACHINE: what rustc calls it.
-rust_target() { echo "$1-unknown-linux-gnu"; }
-
 MACHINE=$(uname -m)
 if [ "${1:-}" = --guest ] || [ "${2:-}" = --guest ]; then
 	MACHINE=$(debian_arch)
@@ -33,9 +30,8 @@ build() {
 		dir=$dir/$MACHINE
 		linker=CARGO_TARGET_${TARGET^^}_LINKER
 		export RUSTC_BOOTSTRAP=1 "${linker//-/_}=$(cross)gcc"
-		RUSTFLAGS=-Ctarget-feature=+crt-static CARGO_TARGET_DIR=$dir cargo build --release --locked \
-			--package klp --target "$TARGET" -Zbuild-std=std,panic_unwind \
-			--manifest-path "$TOP/tools/klp/Cargo.toml"
+		RUST_TARGET=$TARGET CARGO_TARGET_DIR=$dir "$TOP/scripts/cargo" build --package klp \
+			-Zbuild-std=std,panic_unwind
 	fi
 	mkdir -p "$OUT"
 	# Files that run make their makers stale: only what has changed is written.

@@ -80,6 +80,13 @@ kmake_args() {
 	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }${rustc:+RUSTC=$rustc }ARCH=$ARCH"
 }
 
+# rust_target MACHINE: what rustc calls it.
+rust_target() { echo "$1-unknown-linux-gnu"; }
+
+# cargo_target: the directory of what cargo builds. One for each checkout: cargo does not tell two of
+# them apart, and takes what the other has built for its own where that is newer than the sources.
+cargo_target() { echo "$CACHE/cargo-target/$(key "$TOP")"; }
+
 # key FILE-OR-TEXT...: a short digest of what a product is made from. An
 # argument that names a file stands for its contents.
 key() {

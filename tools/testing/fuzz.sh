@@ -21,10 +21,8 @@ TARGETS=("$@")
 EACH=${SECONDS_EACH:-$((MINUTES * 60 / ${#TARGETS[@]}))}
 [ "$EACH" -gt 0 ] || die "less than a second for each of ${#TARGETS[@]} targets"
 
-# One for each checkout.
-TARGET=$CACHE/cargo-target/$(key "$TOP")/fuzz
-# In the toolchain tree.
-TRIPLE=$(uname -m)-unknown-linux-gnu
+TARGET=$(cargo_target)/fuzz
+TRIPLE=$(rust_target "$(uname -m)")
 # Longer inputs find little more, and slowly. Of whole files the samples should fit; on
 # s390x a boot image says far behind its start that it is one.
 LENGTH=4096
@@ -55,7 +53,7 @@ case "${1:-}" in
 --targets) TARGETS=() ;;
 esac
 
-PROGRESS=30 locked "fuzz-$(key "$TOP")" step "fuzz targets" "1 min when new" "$TOP/scripts/enter" "$0" --build
+PROGRESS=30 locked "fuzz-$(key "$TOP")" step "fuzz targets" "5 min when new" "$TOP/scripts/enter" "$0" --build
 [ "${#TARGETS[@]}" -gt 0 ] || exit 0
 BINARIES=$TARGET/$TRIPLE/release
 

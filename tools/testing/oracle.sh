@@ -18,7 +18,7 @@ OBJTOOL=$("$TOP/tools/testing/others/objtool.sh")
 WORK=$CACHE/tmp/oracle-$(key "$TOP")
 
 build() {
-	step "klp_diff's example" "1 min when new" "$TOP/scripts/cargo" build --workspace --example diff
+	step "klp_diff's example" "5 min when new" "$TOP/scripts/cargo" build --workspace --example diff
 	mkdir -p "$WORK"
 	cp "$("$TOP/scripts/cargo" --directory)/examples/diff" "$WORK/"
 }

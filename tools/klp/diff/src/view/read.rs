@@ -185,11 +185,11 @@ impl Reader<'_> {
         let mut sections = Vec::with_capacity(count);
         for (_, raw) in table.enumerate() {
             let name = self.elf(table.section_name(endian, raw))?;
+            let name = String::from_utf8_lossy(name).into_owned();
             let sh_type = raw.sh_type(endian);
             let flags = raw.sh_flags(endian);
             // It would be copied as what it says to be, without what that refers to.
             if flags.contains(elf::SHF_ALLOC) && !is_memory(sh_type) {
-                let name = String::from_utf8_lossy(name);
                 let what = format!("{name} has type {:#x}, and is loaded", sh_type.0);
                 return Err(self.malformed(what));
             }
@@ -198,7 +198,7 @@ impl Reader<'_> {
                 _ => self.elf(raw.data(endian, self.data))?,
             };
             sections.push(Section {
-                name: String::from_utf8_lossy(name).into_owned(),
+                name,
                 sh_type,
                 flags,
                 align: raw.sh_addralign(endian).max(1),
