@@ -15,6 +15,10 @@ pub const SHN_LIVEPATCH: u16 = 0xff20;
 pub const SHN_UNDEF: u16 = 0;
 /// The first of the section indices that have a meaning of their own.
 pub const SHN_LORESERVE: u16 = 0xff00;
+/// The symbol's value is no address.
+pub const SHN_ABS: u16 = 0xfff1;
+/// The symbol is yet to be given memory.
+pub const SHN_COMMON: u16 = 0xfff2;
 /// The section takes memory at run time.
 pub const SHF_ALLOC: u64 = 1 << 1;
 /// The section is written while it is used.
@@ -40,6 +44,8 @@ pub const SHT_SYMTAB: u32 = 2;
 pub const SHT_STRTAB: u32 = 3;
 /// Relocations with addends.
 pub const SHT_RELA: u32 = 4;
+/// A note.
+pub const SHT_NOTE: u32 = 7;
 /// `e_type` of a relocatable file, which every module is.
 pub const ET_REL: u16 = 1;
 

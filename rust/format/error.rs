@@ -78,6 +78,8 @@ pub enum LoaderFault {
     NullSection,
     /// A section that the kernel copies has a size, but no contents in the file.
     NoContents,
+    /// A note in memory that is freed when the module's init function is done.
+    FreedNote,
     /// An alignment that is no power of two.
     Alignment { align: u64 },
     /// All sections together take more memory than the kernel can count.
@@ -102,6 +104,9 @@ impl fmt::Display for LoaderFault {
             LoaderFault::NoContents => {
                 f.write_str("it has a size, but its type says that it has no contents in the file")
             }
+            LoaderFault::FreedNote => f.write_str(
+                "it is a note, which is read for as long as the module is loaded, in memory that is freed",
+            ),
             LoaderFault::Alignment { align } => {
                 write!(f, "its alignment {align:#x} is no power of two")
             }

@@ -13,8 +13,8 @@
 use super::elf::{
     Image, Machine, Relocation, RelocationTable, Section, SectionIndex, StringTable, SymbolIndex,
     SymbolTable, EHDR_SIZE, RELA_SIZE, SHDR_SIZE, SHF_ALLOC, SHF_EXECINSTR, SHF_RO_AFTER_INIT,
-    SHF_WRITE, SHN_LORESERVE, SHN_UNDEF, SHT_NOBITS, SHT_NULL, SHT_RELA, SHT_STRTAB, SHT_SYMTAB,
-    SYM_SIZE,
+    SHF_WRITE, SHN_ABS, SHN_COMMON, SHN_LIVEPATCH, SHN_UNDEF, SHT_NOBITS, SHT_NOTE, SHT_NULL,
+    SHT_RELA, SHT_STRTAB, SHT_SYMTAB, SYM_SIZE,
 };
 use super::error::{Error, LoaderFault, Result};
 use super::modinfo;
@@ -55,6 +55,13 @@ const VERSION_NAMES: &[u8] = b"__version_ext_names";
 
 /// Sections that do not stay in memory, whatever their flags say: the kernel clears these.
 pub const NOT_KEPT: [&[u8]; 4] = [modinfo::SECTION, VERSIONS, VERSION_CHECKSUMS, VERSION_NAMES];
+
+/// Sections whose names begin like this are freed when the module's init function is done; those of
+/// exit are so in kernels that cannot unload modules.
+const FREED: [&[u8]; 2] = [b".init", b".exit"];
+
+/// The section indices that are no section's to the kernel, whatever their number.
+const NO_SECTION: [u16; 4] = [SHN_UNDEF, SHN_LIVEPATCH, SHN_ABS, SHN_COMMON];
 
 /// Where in the kernel's own record of a module the addresses of its init and exit function are,
 /// which is all that relocations may put there. That differs between kernels.
@@ -128,6 +135,14 @@ fn header(image: &Image<'_>, section: &Section) -> Result<()> {
         SHT_NULL if section.sh_size != 0 => return fault(LoaderFault::NoContents),
         SHT_NOBITS if section.sh_size != 0 && (from_file || !is_allocated(section)) => {
             return fault(LoaderFault::NoContents);
+        }
+        // Everybody may read it in sysfs, for as long as the module is loaded.
+        SHT_NOTE
+            if section.sh_size != 0
+                && is_allocated(section)
+                && FREED.iter().any(|freed| name.starts_with(freed)) =>
+        {
+            return fault(LoaderFault::FreedNote);
         }
         _ => {}
     }
@@ -310,7 +325,7 @@ fn relocations(
                 "relocations put more there than its functions",
             )));
         }
-        if (SHN_UNDEF + 1..SHN_LORESERVE).contains(&symbol.st_shndx) {
+        if !NO_SECTION.contains(&symbol.st_shndx) {
             // The kernel itself refuses one of a section that is not there.
             let defined = image.sections.get(SectionIndex(symbol.st_shndx.into()));
             if defined.is_ok_and(|defined| !is_kept(image, &defined)) {

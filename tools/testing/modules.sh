@@ -115,7 +115,7 @@ build() {
 		marked-as-admitted marked-as-admitted-foreign record-relocated place-twice place-of-another-object \
 		offset offset-huge type symbol-not-found symbol-name symbol-without-object \
 		symbol-zero section-zero kernel-relocation kernel-relocation-symbol alignment no-contents record \
-		record-alignment \
+		record-alignment freed-note \
 		vmlinux-symbol-for-module target-ambiguous target-position symbol-freed object-not-patched \
 		truncated truncated-header
 	# s390 writes over whatever is there.

@@ -135,6 +135,30 @@ fn what_is_copied_has_contents() {
 }
 
 #[test]
+fn notes_stay_in_memory() {
+    for arch in ARCHES {
+        let text = "int a __attribute__((section(\".init.a\"))) = 1;\n\
+                    int b __attribute__((section(\".exit.b\"))) = 1;\n\
+                    int c __attribute__((section(\".note.init\"))) = 1;";
+        let file = File(Module::new(arch, "patch").source("patch.c", text).build());
+        assert_eq!(file.check(), Ok(()));
+        let note = |name: &[u8]| {
+            let (index, section) = file.find(name);
+            let note = file.with(index, TYPE, SHT_NOTE.into());
+            (index, section, note)
+        };
+        for name in [b".init.a".as_slice(), b".exit.b"] {
+            let (index, section, note) = note(name);
+            note.has(index, LoaderFault::FreedNote);
+            assert_eq!(note.with(index, SIZE, 0).check(), Ok(()));
+            let flags = section.sh_flags & !SHF_ALLOC;
+            assert_eq!(note.with(index, FLAGS, flags).check(), Ok(()));
+        }
+        assert_eq!(note(b".note.init").2.check(), Ok(()));
+    }
+}
+
+#[test]
 fn an_alignment_is_a_power_of_two() {
     for arch in ARCHES {
         let file = File::new(arch);
@@ -309,6 +333,38 @@ fn what_the_kernel_reads_as_text_does_not_stay() {
             error,
             Error::Unchecked(LoaderFault::NotInMemory { .. })
         ));
+    }
+}
+
+#[test]
+fn what_does_not_stay_may_have_any_number() {
+    /// So many section headers that the reserved indices are sections, too.
+    const COUNT: usize = 0xfff3;
+    for arch in ARCHES {
+        let mut file = File::new(arch);
+        let (index, _, first) = relocations(&file);
+        let (_, symbols) = file.find(b".symtab");
+        let (headers, count) = {
+            let header = file.image().header;
+            (header.e_shoff as usize, usize::from(header.e_shnum))
+        };
+        let table = file.0[headers..headers + count * SHDR_SIZE].to_vec();
+        let end = file.0.len().next_multiple_of(8);
+        file.0.resize(end, 0);
+        file.0.extend_from_slice(&table);
+        // Empty ones that are not in memory.
+        file.0.resize(end + COUNT * SHDR_SIZE, 0);
+        let file = file.patched(40, end as u64, 8).patched(60, COUNT as u64, 2);
+        assert_eq!(file.check(), Ok(()));
+        let symbol = first.symbol;
+        let place = symbols.sh_offset as usize + symbol.0 as usize * SYM_SIZE + 6;
+        for shndx in [0x8000, 0xff00, 0xff01, 0xfff0] {
+            let fault = LoaderFault::NotInMemory { nr: 0, symbol };
+            file.patched(place, shndx, 2).has(index, fault);
+        }
+        for shndx in [SHN_UNDEF, SHN_LIVEPATCH, SHN_ABS, SHN_COMMON] {
+            assert_eq!(file.patched(place, shndx.into(), 2).check(), Ok(()));
+        }
     }
 }
 

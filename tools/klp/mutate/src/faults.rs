@@ -49,6 +49,7 @@ pub const FAULTS: &[(&str, Fault)] = &[
     ("noise in names", noise_names),
     ("noise anywhere", noise_anywhere),
     ("any section", any_section),
+    ("note", note),
     ("ordinary relocation", ordinary_relocation),
     ("ordinary relocations elsewhere", ordinary_target),
     ("record of the module", record),
@@ -796,6 +797,20 @@ fn any_section(file: &mut File, _base: &Base, rng: &mut Rng) -> Option<String> {
         set(file, index, "type", shdr::TYPE, sht::NOBITS.into())?;
     }
     set(file, index, name, field, value)
+}
+
+/// A section becomes a note, which may be in memory that is freed.
+fn note(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
+    let (_, count) = file.table();
+    let index = rng.usize(1..count.max(2));
+    if file.section(index)?.sh_type != sht::PROGBITS {
+        return None;
+    }
+    let name = pick(rng, &[".init.n", ".exit", ".initial", ".note.init", "init"])?;
+    let offset = file.add_string(base.shstrtab, name.as_bytes())?;
+    set(file, index, "name", shdr::NAME, offset)?;
+    set(file, index, "type", shdr::TYPE, sht::NOTE.into())?;
+    Some(format!("section {index} is a note called {name}"))
 }
 
 /// Where relocations of the kernel's own are: the index of the section, and its header.

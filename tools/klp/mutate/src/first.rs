@@ -14,7 +14,7 @@ const MEMORY: u64 = 1 << 31;
 const NAME: Range<usize> = 24..80;
 
 /// All that [`refused`] can say.
-pub const REASONS: [&str; 16] = [
+pub const REASONS: [&str; 17] = [
     "section 0 is not empty",
     "the name of a section",
     "an alignment",
@@ -22,6 +22,7 @@ pub const REASONS: [&str; 16] = [
     "a section over a table",
     "symbol 0 is defined",
     "a section without contents",
+    "a note that is freed",
     "module information without an end",
     "the record of the module cannot be written",
     "the record of the module is not aligned",
@@ -140,6 +141,10 @@ fn header(file: &File, section: &Section, name: &[u8]) -> Option<&'static str> {
     };
     if is_missing {
         return Some("a section without contents");
+    }
+    let is_freed = name.starts_with(b".init") || name.starts_with(b".exit");
+    if section.sh_type == sht::NOTE && is_allocated && is_freed && section.size != 0 {
+        return Some("a note that is freed");
     }
     let data = file.contents(section);
     if name == b".modinfo" && data.is_some_and(|data| data.last().is_some_and(|&last| last != 0)) {

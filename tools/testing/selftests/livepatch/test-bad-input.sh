@@ -108,6 +108,8 @@ bad "an alignment that is none" klp_test_late-alignment ENOEXEC \
 	"$IN .text: its alignment 0x6000000000000000 is no power of two"
 bad "a section without contents that is copied" klp_test_late-no-contents ENOEXEC \
 	"$IN .text: it has a size, but its type says that it has no contents in the file"
+bad "a note in memory that is freed" klp_test_late-freed-note ENOEXEC \
+	"$IN .init.text: it is a note, which is read for as long as the module is loaded, in memory that is freed"
 bad "a record of the module that says more than its name" klp_test_late-record ENOEXEC \
 	"the kernel's own record of the module: it holds more than the name"
 bad "a record of the module that is not aligned" klp_test_late-record-alignment ENOEXEC \

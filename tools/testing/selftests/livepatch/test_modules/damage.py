@@ -304,6 +304,12 @@ def fault_no_contents(module):
     module.set_field(index, 1, 0)
 
 
+def fault_freed_note(module):
+    """Everybody may read a note, also when its memory is gone."""
+    index, _ = named(module, b".init.text")
+    module.set_field(index, 1, 7)
+
+
 def fault_record(module):
     """What the kernel takes for the state of the module, and for its memory."""
     _, section = named(module, b".gnu.linkonce.this_module")
