@@ -141,10 +141,12 @@ fn watch(
             Effect::Without => &[],
         };
         for patch in going {
-            // A new function may have left for anywhere in it.
+            // A new function may have left for anywhere in it, also by way of its trampolines.
             if let Some(module) = &patch.module {
-                let (start, size) = module.module().text();
-                watch.add_text(start, size, patch.id.0 as usize)?;
+                let module = module.module();
+                for (start, size) in [module.text(), module.trampolines()] {
+                    watch.add_text(start, size, patch.id.0 as usize)?;
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 //! Loaded modules.
 
-use super::{bindings, symbols, Address};
+use super::{arch, bindings, symbols, Address};
 use crate::format::unchecked;
 use core::array;
 use core::marker::PhantomData;
@@ -132,6 +132,12 @@ impl<'a> Module<'a> {
     /// Where its code is that stays when its init function is done, and its size in bytes.
     pub(crate) fn text(&self) -> (Address, usize) {
         self.region(TEXT)
+    }
+
+    /// Where its functions jump to while they are traced, in memory of its own, and the size of all
+    /// that in bytes.
+    pub(crate) fn trampolines(&self) -> (Address, usize) {
+        arch::module_trampolines(self)
     }
 
     /// Where a region of its memory is, and its size in bytes. That of an init region which is

@@ -166,12 +166,15 @@ impl Watch {
         )
     }
 
-    /// Adds a module's text.
+    /// Adds text of a module, if there is any.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
     pub(crate) fn add_text(&mut self, start: Address, size: usize, label: usize) -> Result {
+        if size == 0 {
+            return Ok(());
+        }
         let end = start.offset(size);
         Ok(self.texts.push(Code { start, end, label }, GFP_KERNEL)?)
     }

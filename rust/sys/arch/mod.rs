@@ -18,6 +18,7 @@
 //! - `COMPARES_MEMORY` says whether words are compared in memory, all at once;
 //! - `is_occupied()` says whether a relocation would be refused for what is at its place;
 //! - `clear_relocation()` takes a relocation back when its target is unloaded;
+//! - `module_trampolines()` is where the kernel has trampolines for the functions of a module;
 //! - `Kept` is what has to be kept of `mod->arch` to apply relocations later.
 
 use core::sync::atomic::{AtomicUsize, Ordering};

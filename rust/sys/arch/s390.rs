@@ -275,6 +275,19 @@ pub(crate) unsafe fn is_occupied(_at: Address, _width: u8) -> bool {
 /// None is needed.
 pub(crate) unsafe fn clear_relocation(_at: Address, _width: u8) {}
 
+/// Where the functions of a module jump to while they are traced, before they save anything of their
+/// own: an address in there may be all that a stack has of the function.
+pub(in crate::sys) fn module_trampolines(module: &Module<'_>) -> (Address, usize) {
+    // SAFETY: The module lives as long as the reference. Both are set before anybody gets to know
+    // the module, and stay.
+    let (start, end) = unsafe {
+        let arch = &raw const (*module.as_ptr()).arch;
+        ((*arch).trampolines_start, (*arch).trampolines_end)
+    };
+    let start = Address(start as usize);
+    (start, (end as usize).saturating_sub(start.0))
+}
+
 /// What `apply_relocate_add()` finds global offset and procedure linkage table entries by. The
 /// kernel frees its own when the module's init function is done.
 pub(crate) struct Kept {

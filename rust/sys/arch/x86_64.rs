@@ -329,6 +329,11 @@ pub(crate) unsafe fn clear_relocation(at: Address, width: u8) {
     unsafe { text_poke_copy(at.0 as *mut c_void, zeroes.as_ptr().cast(), width) };
 }
 
+/// None: the functions of a module call ftrace themselves.
+pub(in crate::sys) fn module_trampolines(_module: &Module<'_>) -> (Address, usize) {
+    (Address(0), 0)
+}
+
 /// What has to be kept of `mod->arch` for later relocations: nothing.
 #[derive(Default)]
 pub(crate) struct Kept;
