@@ -274,12 +274,14 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
         mode,
         count: &mut count,
         blockers,
-        is_full: false,
+        are_stoppers_in_the_way: false,
+        is_impossible: false,
     };
     let switched = {
         // The survey is freed when processors run again.
         let (late, survey) = (&mut late, &survey);
         switch::switch(room, move |stopped, mut room| {
+            late.look_at_stoppers(stopped, room.as_deref());
             survey.for_each_unknown(stopped, |task| {
                 late.look(stopped, task, room.as_deref_mut())
             });
@@ -287,7 +289,7 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
                 late.look(stopped, task, room.as_deref_mut())
             });
             let is_in_the_way = room.is_none() && *late.count != 0;
-            !late.is_full && !is_in_the_way && !late.watch.is_outdated()
+            !late.is_impossible && !is_in_the_way && !late.watch.is_outdated()
         })?
     };
     match switched {
@@ -308,11 +310,34 @@ struct Late<'a> {
     /// How many are in the way.
     count: &'a mut usize,
     blockers: &'a mut Blockers,
-    /// Whether there were more than there was room for.
-    is_full: bool,
+    /// Whether one of them is where all stoppers are.
+    are_stoppers_in_the_way: bool,
+    /// Whether there were more than there was room for, or some that cannot be exceptions any more.
+    is_impossible: bool,
 }
 
 impl Late<'_> {
+    /// Looks at the stopper that runs this. The others have been called by the same functions, and
+    /// all of them go on there. Those that the survey has seen in the way are exceptions; for the
+    /// others it is too late to become one.
+    #[cold]
+    #[inline(never)]
+    fn look_at_stoppers(&mut self, stopped: &Stopped<'_>, room: Option<&Room>) {
+        let depth = Depth::Frames(&mut self.buffer);
+        let Look::InTheWay(reason) = Task::look_at_current(self.watch, depth) else {
+            return;
+        };
+        self.are_stoppers_in_the_way = true;
+        let stopper = Task::current(stopped);
+        let is_exception = room.is_some_and(|room| room.holds(stopper))
+            || self.earlier.is_some_and(|earlier| earlier.hold(stopper));
+        if !is_exception {
+            *self.count += 1;
+            self.is_impossible = true;
+            self.blockers.add(stopper.identity(), reason);
+        }
+    }
+
     /// Looks at a task. Those that are exceptions are on the other side, and stay there.
     #[cold]
     #[inline(never)]
@@ -329,12 +354,17 @@ impl Late<'_> {
             Mode::ButThoseInTheWay if !task.is_idle() => Depth::Words,
             _ => Depth::Frames(&mut self.buffer),
         };
-        let Look::InTheWay(reason) = task.look(stopped, self.watch, depth) else {
-            return;
+        let reason = match task.look(stopped, self.watch, depth) {
+            Look::InTheWay(reason) => reason,
+            Look::Running => {
+                self.is_impossible |= self.are_stoppers_in_the_way;
+                return;
+            }
+            Look::Free => return,
         };
         *self.count += 1;
         match room {
-            Some(room) => self.is_full |= !room.add(task, reason),
+            Some(room) => self.is_impossible |= !room.add(task, reason),
             None => self.blockers.add(task.identity(), reason),
         }
     }

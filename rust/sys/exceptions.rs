@@ -287,6 +287,11 @@ impl Room {
         is_added
     }
 
+    /// Whether a task is in it.
+    pub(crate) fn holds(&self, task: Task<'_>) -> bool {
+        self.0.holds(task.as_ptr() as usize)
+    }
+
     /// For how many tasks there is room.
     pub(crate) fn capacity(&self) -> usize {
         self.0.entries.capacity()

@@ -330,6 +330,12 @@ impl Task<'_> {
         }
     }
 
+    /// The stopper of the processor that this runs on.
+    pub(crate) fn current(_stopped: &Stopped<'_>) -> Self {
+        // SAFETY: The current task does not end while it runs this, nor before other tasks run again.
+        unsafe { Task::from_raw(arch::current()) }
+    }
+
     /// Where it is.
     pub(super) fn as_ptr(&self) -> *mut bindings::task_struct {
         self.task
@@ -459,7 +465,7 @@ impl Task<'_> {
 
     /// Looks at the stack of the task that runs this, as far as the callers of this function go.
     #[inline(never)]
-    pub(super) fn look_at_current(watch: &Watch, mut depth: Depth<'_>) -> Look {
+    pub(crate) fn look_at_current(watch: &Watch, mut depth: Depth<'_>) -> Look {
         let here = 0usize;
         // SAFETY: The current task does not end while it runs this.
         let task = unsafe { Task::from_raw(arch::current()) };

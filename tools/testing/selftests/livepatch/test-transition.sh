@@ -192,4 +192,20 @@ writes() {
 }
 test_case "what cannot be done is refused in sysfs" writes
 
+# Whoever stops the processors runs when all others do not. The C core switches it at another time.
+stoppers() {
+	load_core
+	load klp_test_patch object= function=cpu_stopper_thread
+	for _ in 1 2 3 4; do
+		expect_blockers klp_test_patch 1 "migration/[0-9]+ cpu_stopper_thread"
+		expect_file /sys/kernel/debug/livepatch/klp_test_patch/phase waiting
+		expect_file "$KLP_SYSFS/klp_test_patch/transition" 1
+		sleep 0.5
+	done
+	disable_patch klp_test_patch
+	unload klp_test_patch
+}
+[ -n "$PEER" ] ||
+	test_case "a function that stops the processors is not replaced while they are stopped" stoppers
+
 run_tests
