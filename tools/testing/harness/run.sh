@@ -243,7 +243,8 @@ BUILDING=$TOP/Documentation/livepatch/building.md
 as_documented() {
 	tutorial script '$' "$BUILDING" >"$AWAY/commands"
 	# As from a shell, also where make runs this: a make below another one prints its directory.
-	(cd "$TOP" && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL HOME="$AWAY" LIVEPATCH_CACHE="$CACHE" \
+	# What is documented is for the kernel that make has without ARCH.
+	(cd "$TOP" && env -u ARCH -u MAKEFLAGS -u MFLAGS -u MAKELEVEL HOME="$AWAY" LIVEPATCH_CACHE="$CACHE" \
 		bash "$AWAY/commands" >"$KEPT.printed")
 	tutorial check "$BUILDING" "$KEPT.printed" | sed 's/^/# /'
 	[ "${PIPESTATUS[0]}" -eq 0 ]
