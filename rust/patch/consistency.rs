@@ -282,6 +282,9 @@ pub(crate) fn switch(registry: &mut Registry, mode: Mode) -> Result<Outcome> {
         let (late, survey) = (&mut late, &survey);
         switch::switch(room, move |stopped, mut room| {
             late.look_at_stoppers(stopped, room.as_deref());
+            if late.is_impossible {
+                return false;
+            }
             survey.for_each_unknown(stopped, |task| {
                 late.look(stopped, task, room.as_deref_mut())
             });
@@ -357,7 +360,8 @@ impl Late<'_> {
         let reason = match task.look(stopped, self.watch, depth) {
             Look::InTheWay(reason) => reason,
             Look::Running => {
-                self.is_impossible |= self.are_stoppers_in_the_way;
+                let is_exception = room.is_some_and(|room| room.holds(task));
+                self.is_impossible |= self.are_stoppers_in_the_way && !is_exception;
                 return;
             }
             Look::Free => return,

@@ -318,6 +318,15 @@ impl<'a> Still<'a> {
     }
 }
 
+impl<'a> Task<'a> {
+    /// The stopper of the processor that this runs on.
+    pub(crate) fn current(_stopped: &'a Stopped<'_>) -> Self {
+        // SAFETY: It runs this, and goes on until processors are stopped no more, which they are for
+        // `'a`.
+        unsafe { Task::from_raw(arch::current()) }
+    }
+}
+
 impl Task<'_> {
     /// # Safety
     ///
@@ -328,12 +337,6 @@ impl Task<'_> {
             task,
             _lifetime: PhantomData,
         }
-    }
-
-    /// The stopper of the processor that this runs on.
-    pub(crate) fn current(_stopped: &Stopped<'_>) -> Self {
-        // SAFETY: The current task does not end while it runs this, nor before other tasks run again.
-        unsafe { Task::from_raw(arch::current()) }
     }
 
     /// Where it is.

@@ -135,7 +135,7 @@ if grep -q '^set-up 1 0 ' "$RESULTS"; then
 	for ARCH in "${ARCHS[@]}"; do
 		export ARCH
 		beside "$ARCH" guests
-		beside "$ARCH" more_guests
+		beside "$ARCH more" more_guests
 	done
 	export ARCH=${ARCHS[0]}
 	beside host on_the_host

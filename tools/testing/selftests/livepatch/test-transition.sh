@@ -208,4 +208,19 @@ stoppers() {
 [ -n "$PEER" ] ||
 	test_case "a function that stops the processors is not replaced while they are stopped" stoppers
 
+# All of these threads are in it for ever, those that stop the processors among them: they stay behind.
+thread_function() {
+	load_core
+	load klp_test_patch object= function=smpboot_thread_fn
+	switched klp_test_patch
+	for name in migration ksoftirqd; do
+		grep -Eq "^[0-9]+ $name/0 smpboot_thread_fn\$" /sys/kernel/debug/livepatch/klp_test_patch/blockers ||
+			fail "$name/0 is not in the way: $(</sys/kernel/debug/livepatch/klp_test_patch/blockers)"
+	done
+	disable_patch klp_test_patch
+	unload klp_test_patch
+}
+[ -n "$PEER" ] ||
+	test_case "the threads that stop the processors are left behind in a function that they never leave" thread_function
+
 run_tests
