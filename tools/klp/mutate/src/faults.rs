@@ -799,14 +799,21 @@ fn any_section(file: &mut File, _base: &Base, rng: &mut Rng) -> Option<String> {
     set(file, index, name, field, value)
 }
 
-/// A section becomes a note, which may be in memory that is freed.
+/// What is freed, or would be, becomes a note, by a name that may keep it in memory. Of other sections
+/// the kernel knows some by their names, and modules do not work without them.
 fn note(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
-    let (_, count) = file.table();
-    let index = rng.usize(1..count.max(2));
-    if file.section(index)?.sh_type != sht::PROGBITS {
-        return None;
-    }
-    let name = pick(rng, &[".init.n", ".exit", ".initial", ".note.init", "init"])?;
+    let sections = file.sections().into_iter().enumerate();
+    let freed: Vec<usize> = sections
+        .filter(|(_, section)| {
+            let name = file.section_name(section).unwrap_or_default();
+            section.sh_type == sht::PROGBITS
+                && (name.starts_with(b".init") || name.starts_with(b".exit"))
+        })
+        .map(|(index, _)| index)
+        .collect();
+    let index = pick(rng, &freed)?;
+    let names = [".init.n", ".exit", ".initial", ".note.init", "init"];
+    let name = pick(rng, &names)?;
     let offset = file.add_string(base.shstrtab, name.as_bytes())?;
     set(file, index, "name", shdr::NAME, offset)?;
     set(file, index, "type", shdr::TYPE, sht::NOTE.into())?;

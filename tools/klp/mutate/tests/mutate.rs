@@ -22,6 +22,7 @@ int ordinary(int);
 int replacement(int x) { return one(x) + two(x); }
 int other(int x) { return ordinary(x); }
 MODULE_INFO(livepatch, \"Y\");
+__section(\".init.text\") int begin(void) { return 0; }
 MODULE_INFO(vermagic, \"7.3.4 SMP\");
 struct { char before[24], name[56], after[48]; } record
 __section(\".gnu.linkonce.this_module\") __attribute__((aligned(64))) = { .name = \"patch\" };
