@@ -88,24 +88,35 @@ static int busy_show(struct seq_file *file, void *unused)
 	return 0;
 }
 
+static const char *const files[] = { "klp_test_values", "klp_test_sleep", "klp_test_sleep_deaf",
+				     "klp_test_busy" };
+
+/* Files that are not there are none to remove_proc_subtree(). */
+static void klp_test_target_end(void)
+{
+	int i;
+
+	for (i = ARRAY_SIZE(files) - 1; i >= 0; i--)
+		remove_proc_subtree(files[i], NULL);
+}
+
 static int __init klp_test_target_init(void)
 {
 	if (fail_init)
 		return -ENODEV;
 	msleep(init_delay);
-	proc_create_single("klp_test_values", 0, NULL, values_show);
-	proc_create_single("klp_test_sleep", 0, NULL, sleep_show);
-	proc_create_single("klp_test_sleep_deaf", 0, NULL, sleep_deaf_show);
-	proc_create_single("klp_test_busy", 0, NULL, busy_show);
-	return 0;
+	if (proc_create_single(files[0], 0, NULL, values_show) &&
+	    proc_create_single(files[1], 0, NULL, sleep_show) &&
+	    proc_create_single(files[2], 0, NULL, sleep_deaf_show) &&
+	    proc_create_single(files[3], 0, NULL, busy_show))
+		return 0;
+	klp_test_target_end();
+	return -ENOMEM;
 }
 
 static void __exit klp_test_target_exit(void)
 {
-	remove_proc_entry("klp_test_busy", NULL);
-	remove_proc_entry("klp_test_sleep_deaf", NULL);
-	remove_proc_entry("klp_test_sleep", NULL);
-	remove_proc_entry("klp_test_values", NULL);
+	klp_test_target_end();
 }
 
 module_init(klp_test_target_init);
