@@ -332,16 +332,20 @@ impl Late<'_> {
         };
         self.are_stoppers_in_the_way = true;
         let stopper = Task::current(stopped);
-        let is_exception = room.is_some_and(|room| room.holds(stopper))
-            || self.earlier.is_some_and(|earlier| earlier.hold(stopper));
-        if !is_exception {
+        if !self.is_exception(stopper, room) {
             *self.count += 1;
             self.is_impossible = true;
             self.blockers.add(stopper.identity(), reason);
         }
     }
 
-    /// Looks at a task. Those that are exceptions are on the other side, and stay there.
+    /// Whether a task is one already: by this switch, or by the one before, on the other side.
+    fn is_exception(&self, task: Task<'_>, room: Option<&Room>) -> bool {
+        room.is_some_and(|room| room.holds(task))
+            || self.earlier.is_some_and(|earlier| earlier.hold(task))
+    }
+
+    /// Looks at a task that is no exception yet: those stay what they are.
     #[cold]
     #[inline(never)]
     fn look(&mut self, stopped: &Stopped<'_>, task: Task<'_>, room: Option<&mut Room>) {
@@ -349,7 +353,7 @@ impl Late<'_> {
             // Nothing is switched at this try.
             return;
         }
-        if self.earlier.is_some_and(|earlier| earlier.hold(task)) {
+        if self.is_exception(task, room.as_deref()) {
             return;
         }
         let depth = match self.mode {
@@ -360,8 +364,7 @@ impl Late<'_> {
         let reason = match task.look(stopped, self.watch, depth) {
             Look::InTheWay(reason) => reason,
             Look::Running => {
-                let is_exception = room.is_some_and(|room| room.holds(task));
-                self.is_impossible |= self.are_stoppers_in_the_way && !is_exception;
+                self.is_impossible |= self.are_stoppers_in_the_way;
                 return;
             }
             Look::Free => return,

@@ -78,7 +78,7 @@ on_the_host() {
 	done
 }
 
-# guests: what else is tested on $ARCH.
+# guests: the first half of what is tested on $ARCH.
 guests() {
 	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
 	part "selftests-smp-$ARCH" selftests --only smp
@@ -111,7 +111,7 @@ with_checks() {
 	MINUTES=1 SEED=2 FAULTS=1 part "stress-faults-$ARCH" "$TOP/tools/testing/stress.sh"
 }
 
-# more_guests: what takes about as long as `guests`.
+# more_guests: the other half, which takes about as long.
 more_guests() {
 	! is_measured "$ARCH" || with_checks
 	part "selftests-$ARCH" selftests --only one-cpu

@@ -6,6 +6,7 @@
 use crate::file::{
     ehdr, rela, shdr, shf, shn, sht, sym, Field, File, Section, EHDR, RELA, SHDR, SYM,
 };
+use crate::first::is_freed;
 use crate::judge::{Base, ADMITTED, S390, X86_64};
 use fastrand::Rng;
 
@@ -806,8 +807,7 @@ fn note(file: &mut File, base: &Base, rng: &mut Rng) -> Option<String> {
     let freed: Vec<usize> = sections
         .filter(|(_, section)| {
             let name = file.section_name(section).unwrap_or_default();
-            section.sh_type == sht::PROGBITS
-                && (name.starts_with(b".init") || name.starts_with(b".exit"))
+            section.sh_type == sht::PROGBITS && is_freed(name)
         })
         .map(|(index, _)| index)
         .collect();

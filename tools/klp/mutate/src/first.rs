@@ -121,6 +121,11 @@ pub fn refused(machine: u16, file: &File) -> Option<&'static str> {
     None
 }
 
+/// Whether a section of this name may be in memory that is freed when the init function is done.
+pub fn is_freed(name: &[u8]) -> bool {
+    name.starts_with(b".init") || name.starts_with(b".exit")
+}
+
 /// What is wrong with a section that is called `name`, for itself.
 fn header(file: &File, section: &Section, name: &[u8]) -> Option<&'static str> {
     let is_allocated = section.flags & shf::ALLOC != 0;
@@ -142,8 +147,7 @@ fn header(file: &File, section: &Section, name: &[u8]) -> Option<&'static str> {
     if is_missing {
         return Some("a section without contents");
     }
-    let is_freed = name.starts_with(b".init") || name.starts_with(b".exit");
-    if section.sh_type == sht::NOTE && is_allocated && is_freed && section.size != 0 {
+    if section.sh_type == sht::NOTE && is_allocated && is_freed(name) && section.size != 0 {
         return Some("a note that is freed");
     }
     let data = file.contents(section);
