@@ -10,8 +10,11 @@ TEST_ARCHS ?= x86_64 s390
 else
 TEST_ARCHS ?= $(ARCH)
 endif
+# A kernel of the user's own is for this machine, unless the user says otherwise.
+ifeq ($(KDIR),)
 ARCH ?= x86_64
 export ARCH
+endif
 
 .PHONY: help setup kernel modules demo shell test kselftest kselftest-upstream stress fail-nth \
 	fuzz hostile others oracle signatures kernels int3 bench klp-bench check docs docs-test install uninstall deb arch arch-test own-kernel-test packaging-test reboot-test service-test stock-test corpus tutorial tutorial-build build-test clean

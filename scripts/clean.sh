@@ -6,7 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-rm -rf "$CACHE"/modules/*-"$(key "$TOP")" "$CACHE"/modules/*-"$(key "$TOP")"-clippy \
-	"$CACHE/klp/$(key "$TOP")" "$CACHE/packages/$(key "$TOP")" \
+rm -rf "$CACHE"/modules/*-"$(key "$TOP")"{,-clippy,-delays} \
+	"$CACHE/klp/$(key "$TOP")" "$CACHE"/packages/{,arch-}"$(key "$TOP")" \
 	"$(cargo_target)" "$CACHE"/bench/*-"$(key "$TOP")"
 say "removed the modules, the command and the packages of this checkout; to remove everything, remove $CACHE"

@@ -11,6 +11,8 @@ CACHE=${LIVEPATCH_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/livepatch-rs}
 ARCH=${ARCH:-x86_64}
 JOBS=${JOBS:-$(nproc)}
 export TOP CACHE ARCH JOBS
+# It is also seen from other directories, and where a link's target is not.
+[ -z "${KSRC:-}" ] || KSRC=$(readlink -m "$KSRC")
 
 mkdir -p "$CACHE/log" "$CACHE/tmp"
 
@@ -26,6 +28,9 @@ x86_64 | s390) ;;
 s390x) ARCH=s390 ;;
 *) die "ARCH=$ARCH is not supported: use x86_64 or s390" ;;
 esac
+
+# is_native: whether $ARCH is this machine's own.
+is_native() { [ "$ARCH" = "$(uname -m | sed s/s390x/s390/)" ]; }
 
 # debian_arch: Debian's name for $ARCH, used for the guest's packages.
 debian_arch() {
@@ -50,9 +55,10 @@ debian_mirror() {
 # cross: the prefix of the compiler for $ARCH: Debian's, or LIVEPATCH_CROSS=.
 cross() {
 	[ -z "${LIVEPATCH_CROSS:-}" ] || { echo "$LIVEPATCH_CROSS" && return; }
+	! is_native || return 0
 	case "$ARCH" in
-	x86_64) [ "$(uname -m)" = x86_64 ] || echo x86_64-linux-gnu- ;;
-	s390) [ "$(uname -m)" = s390x ] || echo s390x-linux-gnu- ;;
+	x86_64) echo x86_64-linux-gnu- ;;
+	s390) echo s390x-linux-gnu- ;;
 	esac
 }
 
@@ -76,6 +82,7 @@ kmake_args() {
 	case $1 in
 	kasan | kasan-peer | cfi) llvm=1 ;;
 	oldest-rust | debian-btf) rustc=$SUITE_RUSTC ;;
+	given) llvm=${LLVM:-} ;;
 	esac
 	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }${rustc:+RUSTC=$rustc }ARCH=$ARCH"
 }
@@ -100,6 +107,9 @@ key() {
 made_from() {
 	printf '<!-- Made by "make docs" from %s; SHA-256 %s -->\n' "${1##*/}" "$(sha256sum <"$1" | cut -d' ' -f1)"
 }
+
+# unpacked FILE: its contents, as a configuration may be packed.
+unpacked() { { xz -dc "$1" || gzip -dc "$1" || cat "$1"; } 2>/dev/null; }
 
 elapsed() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 

@@ -31,6 +31,15 @@ builds() {
 	[ -s "$TOP/Module.symvers" ]
 }
 
+# reads_again: a structure of ftrace's has a member more, as after an update of the kernel.
+reads_again() {
+	local header=$TREE/include/linux/ftrace.h bindings=$TOP/rust/sys/bindings_generated.rs
+	! grep -w klp_test_member "$bindings" || return
+	sed -i '/^struct ftrace_ops {/a unsigned long klp_test_member;' "$header"
+	make -C "$TOP" KDIR="$TREE"
+	grep -w klp_test_member "$bindings"
+}
+
 # says REGEX [VARIABLE=VALUE]...: why nothing is built for the tree, in one line, and nothing is.
 says() {
 	local regex=$1 output
@@ -54,10 +63,11 @@ configured() {
 check() {
 	local work file text
 	work=$(mktemp -d)
-	SRCARCH=x86
+	SRCARCH=${ARCH/x86_64/x86}
 	WHOLE=$work/whole TREE=$work/whole
 	headers "$WHOLE"
 	verdict "livepatch.ko is built with what a headers package holds" builds
+	verdict "a header that has changed is read again" reads_again
 
 	# What is said is said before anything of the tree is used but its configuration.
 	TREE=$work/tree
@@ -66,6 +76,8 @@ check() {
 	cp -r "$WHOLE/rust" "$TREE/"
 	configured LIVEPATCH y
 	verdict "a kernel with livepatch support" says '.*CONFIG_LIVEPATCH=y.*'
+	configured CC_IS_CLANG y
+	verdict "a kernel that clang built" says '.*LLVM=1.*'
 	configured RUST ""
 	verdict "a kernel without Rust" says '.*CONFIG_RUST=n.*'
 	echo CONFIG_EXPOLINE=y >>"$TREE/include/config/auto.conf"
@@ -105,7 +117,7 @@ if [ "${1:-}" = --check ]; then
 	exit
 fi
 
-[ "$ARCH" = "$(uname -m)" ] || die "livepatch.ko is built with the tools of the machine's own architecture"
+is_native || die "livepatch.ko is built with the tools of the machine's own architecture"
 KOBJ=$("$TOP/scripts/kernel.sh" plain)
 SRC=$("$TOP/scripts/source.sh")
 SCRATCH=1 "$TOP/scripts/enter" env KOBJ="$KOBJ" SRC="$SRC" "$0" --check
