@@ -31,7 +31,8 @@ check_symbols() {
 	if [ "$status" -eq 0 ]; then
 		# In the order of addresses, where the linker's order does not matter.
 		LC_ALL=C sort -s -c -k1,1 "$WORK/found" || status=1
-		LC_ALL=C sort "$WORK/found" | diff - "$WORK/expected" | head -n 20 | sed 's/^/# /' | tee "$WORK/diff"
+		LC_ALL=C sort "$WORK/found" | diff - "$WORK/expected" | head -n 20 | sed 's/^/# /' | tee "$WORK/diff" ||
+			status=1
 		[ ! -s "$WORK/diff" ] && [ -s "$WORK/found" ] || status=1
 	fi
 	count "$status" "$1: the symbols of System.map"

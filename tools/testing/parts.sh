@@ -10,6 +10,9 @@ REPORT_TO=${REPORT:-}
 unset REPORT
 # That of an earlier run says nothing of this one, which may end before its own is written.
 [ -z "$REPORT_TO" ] || rm -f "$REPORT_TO"
+# What the parts print is kept there, apart from that of other checkouts.
+LOGS=$CACHE/log/$(key "$TOP")
+mkdir -p "$LOGS"
 # A line for each part that is done: its name, how many passed and failed, its seconds.
 RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
 trap 'rm -f "$RESULTS"' EXIT
@@ -24,7 +27,7 @@ part() {
 	# A part may be a function that counts by verdict.sh: it begins with nothing.
 	local passed=0 failed=0
 	shift
-	log=$CACHE/log/test-$name.txt
+	log=$LOGS/test-$name.txt
 	say "== $name"
 	"$@" 2>&1 | tee "$log" || status=$?
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
@@ -39,14 +42,14 @@ part() {
 
 # what_failed PART: from what it printed.
 what_failed() {
-	local log=$CACHE/log/test-$1.txt pattern='^not ok |^# FAIL|^FAIL|panicked at|\.\.\. FAILED$|^# selftests: |KERNEL BUG'
+	local log=$LOGS/test-$1.txt pattern='^not ok |^# FAIL|^FAIL|panicked at|\.\.\. FAILED$|^# selftests: |KERNEL BUG'
 	[ -e "$log" ] || return 0
 	(grep -E -A 5 -- "$pattern" "$log" || tail -n 20 "$log") | head -n 60 | sed "s/^/$1: /"
 }
 
 # report: all results, into the file that REPORT= names.
 report() {
-	"$TOP/scripts/enter" python3 "$TOP/tools/testing/report.py" "$RESULTS" "$CACHE/log" >"$REPORT_TO" || return
+	"$TOP/scripts/enter" python3 "$TOP/tools/testing/report.py" "$RESULTS" "$LOGS" >"$REPORT_TO" || return
 	say "the report is $REPORT_TO"
 }
 

@@ -136,6 +136,8 @@ FAILED=0
 # The script that is being read, and what it has shown so far.
 CURRENT='' PLANNED='' SEEN=0 BAD=0
 begin() {
+	# The last script's output may have hidden the line that ends it.
+	[ -z "$CURRENT" ] || end ""
 	CURRENT=$1 PLANNED='' SEEN=0 BAD=0
 	BEGUN[$1]=1
 }

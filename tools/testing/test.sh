@@ -41,7 +41,7 @@ ARCHS=("${@:-$ARCH}")
 
 # host: the tests of rust/format and of klp, counted from cargo's own lines.
 host() {
-	local log=$CACHE/log/cargo-test.txt status=0
+	local log=$LOGS/cargo-test.txt status=0
 	"$TOP/scripts/cargo" test --workspace --no-fail-fast 2>&1 |
 		tee "$log" | grep -E '^test result|^error|FAILED|panicked' || status=$?
 	awk '/^test result:/ { passed += $4; failed += $6 }
@@ -70,7 +70,7 @@ on_the_host() {
 	part "rust-types" "$TOP/tools/testing/rust-types.sh"
 	# The harness is the same for all.
 	part "harness" "$TOP/tools/testing/harness/run.sh"
-	[ "$ARCH" != "$(uname -m)" ] || part "own-kernel" "$TOP/tools/testing/own-kernel.sh"
+	! is_native || part "own-kernel" "$TOP/tools/testing/own-kernel.sh"
 	for ARCH in "${ARCHS[@]}"; do
 		part "images-$ARCH" "$TOP/tools/testing/images.sh"
 		! is_measured "$ARCH" || part "oracle-$ARCH" "$TOP/tools/testing/oracle.sh"
@@ -97,7 +97,7 @@ guests() {
 	part "stock-$ARCH" "$TOP/tools/testing/stock.sh"
 	part "tutorial-$ARCH" "$TOP/tools/testing/tutorial.sh"
 	# Packages are built for the machine's own architecture.
-	[ "$ARCH" != "$(uname -m)" ] || part "packaging" "$TOP/tools/testing/packaging.sh"
+	! is_native || part "packaging" "$TOP/tools/testing/packaging.sh"
 }
 
 # with_checks: a little of what is done for hours, on the kernel that has lockdep,

@@ -86,7 +86,7 @@ if dmesg | grep -E -f /.vm/kernel-bugs; then
 fi
 END
 
-log=$CACHE/log/upstream-$ARCH-$VARIANT.txt
+log=$CACHE/log/upstream-$ARCH-$VARIANT-$(key "$TOP").txt
 say "mainline's selftests on the $ARCH $VARIANT kernel (about 2 min)"
 status=0
 "$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" --timeout "${TIMEOUT:-900}" \
