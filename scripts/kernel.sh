@@ -62,6 +62,8 @@ debian | debian-peer | debian-btf)
 given)
 	[ -f "${CONFIG:-}" ] || die "CONFIG= names the file of a kernel configuration"
 	BASE=$(readlink -f "$CONFIG")
+	[ -n "${LLVM:-}" ] || [ "$(unpacked "$BASE" | grep -c '^CONFIG_CC_IS_CLANG=y')" = 0 ] ||
+		die "$CONFIG is for a kernel that clang builds: LLVM=1 does that"
 	CONFIGS=("$FRAGMENTS/"{whole,no-debug-info}.config)
 	;;
 *) die "no such kernel variant: $VARIANT" ;;
@@ -96,8 +98,7 @@ configure() {
 	read -ra args <<<"$(kmake_args "$VARIANT")"
 	make -C "$SRC" O="$OBJ" "${args[@]}" rustavailable
 	if [ -n "$BASE" ]; then
-		# xz passes on what is not compressed.
-		xz -dcf "$OBJ/.base" >"$OBJ/.config"
+		unpacked "$OBJ/.base" >"$OBJ/.config"
 	else
 		make -C "$SRC" O="$OBJ" "${args[@]}" allnoconfig
 	fi
@@ -122,19 +123,29 @@ compile() {
 	make -C "$SRC" O="$OBJ" "${args[@]}" -j"$JOBS" all
 }
 
+# is_built: and no source of the user's own has changed since. A package's source never does.
+is_built() {
+	[ -e "$OBJ/.done" ] || return
+	[ -z "${KSRC:-}" ] ||
+		[ -z "$(find "$KSRC" -name .git -prune -o -newer "$OBJ/.done" -print -quit)" ]
+}
+
 case "${2:-}" in
 --compile) compile ;;
 *)
 	build() {
-		[ -e "$OBJ/.done" ] && return
+		! is_built || return 0
 		mkdir -p "$OBJ"
+		# A changed source may have other options.
+		[ ! -e "$OBJ/.done" ] || rm -f "$OBJ/.configured"
+		touch "$OBJ/.begun"
 		# It may lie where the tree does not see it.
 		[ -z "$BASE" ] || cp "$BASE" "$OBJ/.base"
 		step "kernel $ARCH $VARIANT" "7 min" "$TOP/scripts/enter" \
 			env KSRC="$SRC" CONFIG="$OBJ/.base" "$0" "$VARIANT" --compile
-		touch "$OBJ/.done"
+		mv "$OBJ/.begun" "$OBJ/.done"
 	}
-	[ -e "$OBJ/.done" ] || locked "kernel-$ARCH-$VARIANT" build
+	is_built || locked "kernel-$ARCH-$VARIANT" build
 	echo "$OBJ"
 	;;
 esac

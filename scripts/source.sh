@@ -11,7 +11,7 @@
 
 if [ -n "${KSRC:-}" ]; then
 	[ -f "$KSRC/Kbuild" ] || die "KSRC=$KSRC holds no kernel source"
-	readlink -f "$KSRC"
+	echo "$KSRC"
 	exit
 fi
 

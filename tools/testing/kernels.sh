@@ -7,17 +7,21 @@
 #   kernels.sh [VARIANT...]     as scripts/kernel.sh has them; all, if none is given
 #
 # CONFIG= names the file of a configuration: the kernel is built with that, in place of all
-# these (KSRC= where it is for another source).
+# these (KSRC= where it is for another source, LLVM=1 where clang is to build it).
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tools/testing/parts.sh"
 
 VARIANTS=("$@")
-if [ $# -eq 0 ]; then
+if [ -n "${CONFIG:-}" ]; then
+	[ $# -eq 0 ] || die "CONFIG= and $* name different kernels"
+	VARIANTS=(given)
+elif [ $# -eq 0 ]; then
 	for VARIANT in preempt rt modversions previous ibt cfi oldest-rust debian; do
+		# A source of the user's own has no previous release.
+		[[ $VARIANT != previous || -z ${KSRC:-} ]] || continue
 		! has_variant "$VARIANT" || VARIANTS+=("$VARIANT")
 	done
-	[ -z "${CONFIG:-}" ] || VARIANTS=(given)
 fi
 
 for VARIANT in "${VARIANTS[@]}"; do
