@@ -118,8 +118,8 @@ void *klp_find_section_by_name(const struct module *mod, const char *name,
 			       size_t *sec_size);
 
 /*
- * Constructors and destructors of shadow variables run with a spin lock held and
- * interrupts off.
+ * Constructors and destructors of shadow variables run with a spin lock held, and
+ * with interrupts off but with PREEMPT_RT.
  */
 typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
 typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);

@@ -31,12 +31,13 @@ impl Object {
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
     }
 
-    /// The state `id` as the latest of the earlier patches has it.
+    /// The state `id` as the latest of the earlier patches has it. The core says so in a transition
+    /// only; where a callback runs because a module comes or goes, it warns, and there is none.
     #[inline]
     pub fn previous_state(&self, id: usize) -> Option<&State> {
-        // SAFETY: By the type's invariant the core is in a callback, and so in a transition, which
-        // has its lock: the function may be called, and earlier patches are there until the
-        // callback, which the borrow does not outlast, has returned.
+        // SAFETY: By the type's invariant the core is in a callback, during which it holds its lock:
+        // the function may be called, and earlier patches are there until the callback, which the
+        // borrow does not outlast, has returned.
         unsafe { State::from_raw(bindings::klp_get_prev_state(id)) }
     }
 }

@@ -20,11 +20,14 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// After the patch is enabled only the core has access to it; before, nobody.
+/// Before the patch is enabled nobody has access to it. Afterwards patches only read it, but for the
+/// data of a state, which is atomic, and the core writes, with its lock, what no patch reads but in a
+/// callback.
 #[repr(transparent)]
 pub struct Table<T>(UnsafeCell<T>);
 
-// SAFETY: By the type's invariant only the core has access to it, which has its locks.
+// SAFETY: By the type's invariant what is written is atomic, or written with the core's lock, which
+// is held in callbacks, too.
 unsafe impl<T> Sync for Table<T> {}
 
 impl<T> Table<T> {

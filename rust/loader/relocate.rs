@@ -28,7 +28,7 @@ fn apply(elf: &mut Retained, section: &mut RelocationSection, checked: Option<Ch
 ///
 /// # Errors
 ///
-/// `EINVAL`, `ENOEXEC` for what is wrong with the file, `ENOMEM`; all are logged.
+/// `EINVAL`, `ENOEXEC` for what is wrong with the file, which is logged; `ENOMEM`.
 pub(crate) fn load(mut elf: Retained) -> Result<LivepatchElf> {
     let mut sections = sections::find(&elf)?;
     let all = check::all(&elf, &sections)?;
@@ -50,7 +50,7 @@ pub(crate) fn load(mut elf: Retained) -> Result<LivepatchElf> {
 ///
 /// # Errors
 ///
-/// `EINVAL`, `ENOEXEC`, `ENOMEM`; all are logged.
+/// `EINVAL`, `ENOEXEC`, which are logged; `ENOMEM`.
 pub(crate) fn apply_for(livepatch: &mut LivepatchElf, target: &CStr) -> Result {
     let LivepatchElf { elf, sections } = livepatch;
     let result = for_target(sections, target).try_for_each(|section| apply(elf, section, None));

@@ -26,8 +26,8 @@ use kernel::time::Instant;
 /// # Errors
 ///
 /// `EINVAL` for what is wrong with the patch, `EBUSY` while another one is in transition, what
-/// the author's callbacks return, `ENOMEM`, and others; everything is undone then, and all but
-/// `ENOMEM` are logged.
+/// the author's callbacks return, `ENODEV` if the module goes, `ENOMEM`, and others; everything is
+/// undone then, and all but `ENODEV` and `ENOMEM` are logged.
 pub(crate) fn enable(spec: PatchSpec) -> Result {
     let mut registry = registry::lock();
     let id = registry.new_id();

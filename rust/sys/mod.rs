@@ -2,7 +2,7 @@
 
 //! The kernel as the rest of the module sees it.
 //!
-//! Every `unsafe` of this project is below this directory, in wrappers that are as small as the
+//! Every `unsafe` of this module is below this directory, in wrappers that are as small as the
 //! fact that they rest on, except for the functions that patch modules call ([`api`](crate::api)).
 //! Nothing here knows what a livepatch is, except for [`spec`], which reads what a patch author
 //! wrote.

@@ -29,7 +29,7 @@ struct Node {
 }
 
 extern "C" {
-    /// Locks writers out, with interrupts off; returns what [`livepatch_shadow_unlock`] takes.
+    /// Locks writers out, as `spin_lock_irqsave()` does; returns what [`livepatch_shadow_unlock`] takes.
     fn livepatch_shadow_lock() -> c_ulong;
     fn livepatch_shadow_unlock(flags: c_ulong);
 }
@@ -38,7 +38,7 @@ extern "C" {
 ///
 /// # Invariants
 ///
-/// This processor has taken it, with interrupts off, and the flags are what that returned.
+/// This task or interrupt has taken it, and the flags are what that returned.
 struct Writing(c_ulong);
 
 impl Writing {
@@ -46,7 +46,7 @@ impl Writing {
         // SAFETY: The lock is a static of `exports.c`, initialised as such. It is taken with
         // interrupts off, so that nothing on this processor takes it within itself but a
         // constructor or destructor that uses shadow variables, or an NMI. Such a one would stand
-        // still, and touch nothing.
+        // still, and touch nothing. With `PREEMPT_RT` it is a lock of the task, which sleeps.
         // INVARIANT: It was just taken.
         Writing(unsafe { livepatch_shadow_lock() })
     }

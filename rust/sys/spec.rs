@@ -16,7 +16,8 @@ use kernel::prelude::*;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PatchSpec(NonNull<bindings::klp_patch>);
 
-// SAFETY: It is only read, but for fields that are written under the registry's lock.
+// SAFETY: It is only read, but for fields that are written under the registry's lock, or by the task
+// that could not enable the patch, when the registry does not have it any more.
 unsafe impl Send for PatchSpec {}
 // SAFETY: As above.
 unsafe impl Sync for PatchSpec {}
@@ -148,7 +149,8 @@ impl ObjectSpec {
     /// Tells the author's callbacks which module the target is.
     pub(crate) fn set_target(&self, target: Option<&Module<'_>>) {
         let target = target.map_or(core::ptr::null_mut(), Module::as_ptr);
-        // SAFETY: The entry lives as long as its patch; it is written under the registry's lock.
+        // SAFETY: The entry lives as long as its patch. It is written under the registry's lock, or by
+        // the only task that has the patch.
         unsafe { (*self.0.as_ptr()).mod_ = target };
     }
 
@@ -228,8 +230,8 @@ impl FuncSpec {
     /// What is to run instead; `None` where the author gave nothing.
     pub(crate) fn new_func(&self) -> Option<Target> {
         let function = self.get().new_func as usize;
-        // SAFETY: The author says that it may be called in place of the function that the entry names. It
-        // is in the patch's module, which is kept until nobody is on the way there any more.
+        // SAFETY: The author says that it may be called in place of the function that the entry names, and
+        // that it is in the patch's module, which is kept until nobody is on the way there any more.
         (function != 0).then(|| unsafe { Target::new(Address(function)) })
     }
 }
