@@ -65,6 +65,10 @@ given)
 	[ -n "${LLVM:-}" ] || [ "$(unpacked "$BASE" | grep -c '^CONFIG_CC_IS_CLANG=y')" = 0 ] ||
 		die "$CONFIG is for a kernel that clang builds: LLVM=1 does that"
 	CONFIGS=("$FRAGMENTS/"{whole,no-debug-info}.config)
+	case $ARCH in
+	x86_64) CONFIGS+=("$FRAGMENTS/serial.config") ;;
+	s390) CONFIGS+=("$FRAGMENTS/s390.config") ;;
+	esac
 	;;
 *) die "no such kernel variant: $VARIANT" ;;
 esac
