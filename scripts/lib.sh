@@ -13,6 +13,8 @@ JOBS=${JOBS:-$(nproc)}
 export TOP CACHE ARCH JOBS
 # It is also seen from other directories, and where a link's target is not.
 [ -z "${KSRC:-}" ] || KSRC=$(readlink -m "$KSRC")
+# The compiler of all other kernels is known. In the toolchain tree it was asked before.
+[ -n "${CONFIG:-}${LIVEPATCH_TREE:-}" ] || unset LLVM
 
 mkdir -p "$CACHE/log" "$CACHE/tmp"
 
