@@ -65,8 +65,8 @@ help:
 	@echo '  make hostile N=n SEED=s   insert n damaged livepatches into the kernel with KASAN'
 	@echo '                            (VARIANT=...; PEER=1: the C core; CONTROL=1: neither)'
 	@echo '  make kernels              the selftests and mainline'"'"'s on kernels configured in other ways, and'
-	@echo '                            on the release before (VARIANT=... for one; CONFIG=file, KSRC=source:'
-	@echo '                            on one of yours)'
+	@echo '                            on the release before (VARIANT=... for one; CONFIG=file, KSRC=source,'
+	@echo '                            LLVM=1: on one of yours)'
 	@echo '  make int3 MINUTES=n       whose a breakpoint trap is that nobody claims, in functions that are'
 	@echo '                            called while they are patched (ACCEL=tcg,thread=single; DIRECT=N)'
 	@echo '  make bench                measure it beside the C core, in instructions (QUICK=1: less;'
@@ -100,8 +100,12 @@ ifneq ($(KDIR),)
 # A kernel of the user's own, with the user's own tools.
 .DEFAULT_GOAL := own
 .PHONY: own modules_install
+# kbuild hears of these on make's command line only.
+own-env := $(foreach tool,RUSTC BINDGEN CC,$(if $(filter command,$(firstword $(origin $(tool)))),,-u $(tool)))
+# It does not see that a module's objects are of another configuration, or another kernel's.
 own modules:
-	@scripts/check-kernel $(KDIR)
+	@env $(own-env) scripts/check-kernel $(KDIR)
+	@[ livepatch.ko -nt $(KDIR)/include/config/auto.conf ] || $(MAKE) --no-print-directory clean
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 modules_install:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install

@@ -31,8 +31,9 @@ impl Object {
         (!name.is_null()).then(|| unsafe { CStr::from_char_ptr(name) })
     }
 
-    /// The state `id` as the latest of the earlier patches has it. The core says so in a transition
-    /// only; where a callback runs because a module comes or goes, it warns, and there is none.
+    /// The state `id` as the latest of the earlier patches has it. The core knows it in a transition
+    /// only: where a callback runs outside of one, because a module comes or goes, there is none, and
+    /// the core warns, once.
     #[inline]
     pub fn previous_state(&self, id: usize) -> Option<&State> {
         // SAFETY: By the type's invariant the core is in a callback, during which it holds its lock:
