@@ -131,7 +131,7 @@ compile() {
 is_built() {
 	[ -e "$OBJ/.done" ] || return
 	[ -z "${KSRC:-}" ] ||
-		[ -z "$(find "$KSRC" -name .git -prune -o -newer "$OBJ/.done" -print -quit)" ]
+		[ -z "$(find "$KSRC" -name .git -prune -o -newercm "$OBJ/.done" -print -quit)" ]
 }
 
 case "${2:-}" in
@@ -139,9 +139,12 @@ case "${2:-}" in
 *)
 	build() {
 		! is_built || return 0
-		mkdir -p "$OBJ"
-		# A changed source may have other options.
+		# A source of the user's own may have become another release, whose files may be older than
+		# what was built; where it has changed, it may have other options.
+		cmp -s "$SRC/Makefile" "$OBJ/.makefile" || rm -rf "$OBJ"
 		[ ! -e "$OBJ/.done" ] || rm -f "$OBJ/.configured"
+		mkdir -p "$OBJ"
+		cp "$SRC/Makefile" "$OBJ/.makefile"
 		touch "$OBJ/.begun"
 		# It may lie where the tree does not see it.
 		[ -z "$BASE" ] || cp "$BASE" "$OBJ/.base"

@@ -13,8 +13,6 @@ JOBS=${JOBS:-$(nproc)}
 export TOP CACHE ARCH JOBS
 # It is also seen from other directories, and where a link's target is not.
 [ -z "${KSRC:-}" ] || KSRC=$(readlink -m "$KSRC")
-# The compiler of all other kernels is known. In the toolchain tree it was asked before.
-[ -n "${CONFIG:-}${LIVEPATCH_TREE:-}" ] || unset LLVM
 
 mkdir -p "$CACHE/log" "$CACHE/tmp"
 
@@ -84,9 +82,10 @@ kmake_args() {
 	case $1 in
 	kasan | kasan-peer | cfi) llvm=1 ;;
 	oldest-rust | debian-btf) rustc=$SUITE_RUSTC ;;
-	given) llvm=${LLVM:-} ;;
+	given) llvm=${LLVM:+1} ;;
 	esac
-	echo "${prefix:+CROSS_COMPILE=$prefix }${llvm:+LLVM=1 }${rustc:+RUSTC=$rustc }ARCH=$ARCH"
+	# Without a value it hides one in the environment.
+	echo "${prefix:+CROSS_COMPILE=$prefix }LLVM=$llvm ${rustc:+RUSTC=$rustc }ARCH=$ARCH"
 }
 
 # rust_target MACHINE: what rustc calls it.

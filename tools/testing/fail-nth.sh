@@ -26,7 +26,8 @@ cp "$TOP/tools/testing/vm/fail-nth" "$STAGE/fail-nth/run"
 
 # sample PATCH TARGET FILE MARK: as for vm/fail-nth.
 sample() {
-	local log=$CACHE/log/fail-nth-$KIND-$1.txt status=0
+	local log status=0
+	log=$CACHE/log/fail-nth-$KIND-$1-$(key "$TOP").txt
 	say "allocations in the life of $1 fail, 1 in $EVERY, on the $ARCH $VARIANT kernel (about $((10 / EVERY + 1)) min)"
 	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \
 		--overlay "${dirs[0]}/overlay" --timeout 3600 --console-log "${log%.txt}.console" \

@@ -70,7 +70,7 @@ modules() {
 
 for target in "${TARGETS[@]}"; do
 	[ -e "$FUZZ/targets/$target.rs" ] || die "there is no target $target in $FUZZ/targets"
-	log=$CACHE/log/fuzz-$target.txt
+	log=$CACHE/log/fuzz-$target-$(key "$TOP").txt
 	corpus=$CACHE/fuzz/$target
 	seeds=$CACHE/fuzz/seeds-$target
 	artifacts=$CACHE/fuzz/artifacts-$target

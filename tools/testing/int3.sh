@@ -30,7 +30,7 @@ cp "$TOP/tools/testing/vm/int3" "$STAGE/int3/run"
 cp "$LIVEPATCH"/{livepatch,selftests/klp_test_{int3,hot,hot_patch}}.ko "$STAGE/int3/"
 
 say "two functions on two processors ($ACCEL) are patched for $MINUTES min, direct=$DIRECT"
-LOG=$CACHE/log/int3.txt
+LOG=$CACHE/log/int3-$(key "$TOP").txt
 status=0
 "$TOP/tools/testing/vm/run.sh" --variant $VARIANT --overlay "$STAGE" --timeout $((MINUTES * 60 + 300)) \
 	--console-log "${LOG%.txt}.console" -- \

@@ -28,7 +28,7 @@ done
 cp "$TOP/tools/testing/vm/stress" "$STAGE/stress/run"
 
 say "stress on the $ARCH $VARIANT kernel for $MINUTES min, SEED=$SEED${DELAYS:+, with delays}${FAULTS:+, with faults}"
-log=$CACHE/log/stress-$KIND.txt
+log=$CACHE/log/stress-$KIND-$(key "$TOP").txt
 for _ in 1 2 3; do
 	status=0
 	"$TOP/tools/testing/vm/run.sh" --variant "$VARIANT" --overlay "$STAGE" \

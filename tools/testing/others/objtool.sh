@@ -8,7 +8,7 @@
 
 SRC=$("$TOP/scripts/source.sh")
 TREE=$("$TOP/scripts/toolchain.sh" libxxhash-dev)
-OUT=$CACHE/objtool/$(key "$SRC" "$TREE")
+OUT=$CACHE/objtool/$(key "$SRC" "$SRC/Makefile" "$TREE")
 
 build() {
 	[ ! -e "$OUT/.done" ] || return 0
