@@ -94,8 +94,12 @@ esac
 TREE=$("$TOP/scripts/toolchain.sh" "${PACKAGES[@]}")
 [[ "$VARIANT" != debian* ]] || BASE=$TREE/usr/src/linux-config-$SERIES/config.amd64_none_cloud-amd64.xz
 [ -z "$BASE" ] || [ -f "$BASE" ] || die "linux-config-$SERIES has no $BASE"
+# The source of a package never changes. One of the user's own may, and may become another release,
+# whose files may be older than what was built.
+OWN=
+[[ $SRC == "$CACHE"/src/* ]] || OWN=$SRC/Makefile
 # Comments do not count.
-OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" "$TREE" "$COMPILER" ${BASE:+"$BASE"} "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
+OBJ=$CACHE/kernel/$ARCH-$VARIANT-$(key "$SRC" ${OWN:+"$OWN"} "$TREE" "$COMPILER" ${BASE:+"$BASE"} "$(grep -hE '^(# )?CONFIG_' "${CONFIGS[@]}")")
 
 configure() {
 	local args line missing=0
@@ -127,11 +131,10 @@ compile() {
 	make -C "$SRC" O="$OBJ" "${args[@]}" -j"$JOBS" all
 }
 
-# is_built: and no source of the user's own has changed since. A package's source never does.
+# is_built: and the source has not changed since.
 is_built() {
 	[ -e "$OBJ/.done" ] || return
-	[ -z "${KSRC:-}" ] ||
-		[ -z "$(find "$KSRC" -name .git -prune -o -newercm "$OBJ/.done" -print -quit)" ]
+	[ -z "$OWN" ] || [ -z "$(find "$SRC" -name .git -prune -o -newercm "$OBJ/.done" -print -quit)" ]
 }
 
 case "${2:-}" in
@@ -139,12 +142,9 @@ case "${2:-}" in
 *)
 	build() {
 		! is_built || return 0
-		# A source of the user's own may have become another release, whose files may be older than
-		# what was built; where it has changed, it may have other options.
-		cmp -s "$SRC/Makefile" "$OBJ/.makefile" || rm -rf "$OBJ"
-		[ ! -e "$OBJ/.done" ] || rm -f "$OBJ/.configured"
 		mkdir -p "$OBJ"
-		cp "$SRC/Makefile" "$OBJ/.makefile"
+		# A source that has changed may have other options.
+		[ ! -e "$OBJ/.done" ] || rm -f "$OBJ/.configured"
 		touch "$OBJ/.begun"
 		# It may lie where the tree does not see it.
 		[ -z "$BASE" ] || cp "$BASE" "$OBJ/.base"
