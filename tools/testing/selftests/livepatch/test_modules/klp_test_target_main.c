@@ -88,8 +88,15 @@ static int busy_show(struct seq_file *file, void *unused)
 	return 0;
 }
 
-static const char *const files[] = { "klp_test_values", "klp_test_sleep", "klp_test_sleep_deaf",
-				     "klp_test_busy" };
+static const struct {
+	const char *name;
+	int (*show)(struct seq_file *file, void *unused);
+} files[] = {
+	{ "klp_test_values", values_show },
+	{ "klp_test_sleep", sleep_show },
+	{ "klp_test_sleep_deaf", sleep_deaf_show },
+	{ "klp_test_busy", busy_show },
+};
 
 /* Files that are not there are none to remove_proc_subtree(). */
 static void klp_test_target_end(void)
@@ -97,21 +104,23 @@ static void klp_test_target_end(void)
 	int i;
 
 	for (i = ARRAY_SIZE(files) - 1; i >= 0; i--)
-		remove_proc_subtree(files[i], NULL);
+		remove_proc_subtree(files[i].name, NULL);
 }
 
 static int __init klp_test_target_init(void)
 {
+	int i;
+
 	if (fail_init)
 		return -ENODEV;
 	msleep(init_delay);
-	if (proc_create_single(files[0], 0, NULL, values_show) &&
-	    proc_create_single(files[1], 0, NULL, sleep_show) &&
-	    proc_create_single(files[2], 0, NULL, sleep_deaf_show) &&
-	    proc_create_single(files[3], 0, NULL, busy_show))
-		return 0;
-	klp_test_target_end();
-	return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		if (!proc_create_single(files[i].name, 0, NULL, files[i].show)) {
+			klp_test_target_end();
+			return -ENOMEM;
+		}
+	}
+	return 0;
 }
 
 static void __exit klp_test_target_exit(void)
