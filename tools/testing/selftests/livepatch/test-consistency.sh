@@ -72,9 +72,6 @@ kretprobes() {
 	sleep "0.$((RANDOM % 10))"
 }
 
-# heard NAME: such a noise was made.
-heard() { [ -s "$CASE_DIR/$1" ] || fail "there was no $1 meanwhile"; }
-
 # begin [ARGUMENT]...: what the patches are for, and tasks that use it.
 begin() {
 	RANDOM=$SEED
@@ -199,25 +196,31 @@ round() {
 	done
 }
 
-# unseen [without-interrupts]: the versions that were not called in a context where they should.
-unseen() {
-	local context old new mixed
+# missing everywhere|in-tasks [NOISE]...: what is to happen before anything is known: calls of both
+# versions in all contexts, or where there are no interrupts, in those of tasks, and these noises.
+missing() {
+	local where=$1 context old new mixed noise
+	shift
 	while read -r context old new mixed; do
-		# There are no NMIs elsewhere; at times nobody has interrupts.
-		[[ $context != nmi || $(uname -m) = x86_64 ]] || continue
-		[[ $context != *irq* && $context != nmi || -z ${1:-} ]] || continue
+		case "$where $context" in
+		in-tasks\ *irq* | in-tasks\ nmi) continue ;;
+		everywhere\ nmi) [ "$(uname -m)" = x86_64 ] || continue ;;
+		esac
 		[ "$old" -gt 0 ] || echo "no call of the original functions in $context context"
 		[ "$new" -gt 0 ] || echo "no call of the new functions in $context context"
 	done </proc/klp_test_consistency
+	for noise; do
+		[ -s "$CASE_DIR/$noise" ] || echo "no $noise"
+	done
 }
 
-# enough SWITCHES [without-interrupts]: so many were made, a fifth of that while tasks were in the
-# way, and every context saw both versions. Where the host is quiet, most transitions are over
-# before anybody looks; where it is busy, a task rests through many of them.
+# enough SWITCHES everywhere|in-tasks [NOISE]...: so many were made, a fifth of that while tasks were
+# in the way, and nothing is missing. Where the host is quiet, most transitions are over before
+# anybody looks; where it is busy, a task rests through many of them.
 enough() {
-	[ "$COUNT" -ge "$1" ] && [ "$COMMITS" -ge $(($1 / 5)) ] && [ -z "$(unseen "${@:2}")" ] && return
+	[ "$COUNT" -ge "$1" ] && [ "$COMMITS" -ge $(($1 / 5)) ] && [ -z "$(missing "${@:2}")" ] && return
 	[ "$COUNT" -lt $(($1 * 10)) ] ||
-		fail "nothing is known: $COMMITS of $COUNT switches were made while tasks were in the way; $(unseen "${@:2}")"
+		fail "nothing is known: $COMMITS of $COUNT switches were made while tasks were in the way; $(missing "${@:2}")"
 	return 1
 }
 
@@ -238,11 +241,9 @@ consistent() {
 	[ -e "$CPU" ] || fail "there is no $CPU: the test needs a processor to take offline"
 	noise hotplug
 	noise graph
-	until enough $((SWITCHES * 3 / 4)); do
+	until enough $((SWITCHES * 3 / 4)) everywhere offline graph; do
 		round
 	done
-	heard offline
-	heard graph
 	verdict
 }
 test_case "each task sees functions of one version while patches come, go and turn round" consistent
@@ -252,11 +253,9 @@ return_probed() {
 	begin nmis=0
 	noise graph
 	noise kretprobes
-	until enough $((SWITCHES / 4)) without-interrupts; do
+	until enough $((SWITCHES / 4)) in-tasks graph kretprobes; do
 		round
 	done
-	heard graph
-	heard kretprobes
 	verdict
 }
 test_case "so does each task while the returns of the functions are probed" return_probed
@@ -264,7 +263,7 @@ test_case "so does each task while the returns of the functions are probed" retu
 # Most are preempted where the probe has ended: nothing says any more that they return through it.
 return_probed_slowly() {
 	begin return_probe=1 longest_rest=0 interrupts=0 threads=12
-	until enough $((SWITCHES / 4)) without-interrupts; do
+	until enough $((SWITCHES / 4)) in-tasks; do
 		round
 	done
 	verdict
@@ -275,7 +274,7 @@ forced() {
 	local patch=${TARGET}_1
 	FORCED=0
 	begin
-	until [ "$FORCED" -gt $((SWITCHES / 20)) ] && enough $((SWITCHES / 4)); do
+	until [ "$FORCED" -gt $((SWITCHES / 20)) ] && enough $((SWITCHES / 4)) everywhere; do
 		[ "$FORCED" -gt $((SWITCHES / 20)) ] || [ "$COUNT" -lt $((SWITCHES * 2)) ] ||
 			fail "only $FORCED of $COUNT switches could be forced"
 		load $patch
@@ -298,7 +297,7 @@ probed() {
 	begin probe=1 longest_rest=0 interrupts=0 threads=12
 	wait_for 30 grep -q 'klp_test_outer.*\[OPTIMIZED\]' $PROBES ||
 		fail "the kprobe is not optimized: $(<$PROBES)"
-	until enough $((SWITCHES / 4)) without-interrupts; do
+	until enough $((SWITCHES / 4)) in-tasks; do
 		enable ${TARGET}_1
 		grep -q 'klp_test_outer.*\[OPTIMIZED\]' $PROBES || fail "the kprobe is not optimized any more"
 		remove ${TARGET}_1
