@@ -65,12 +65,14 @@ target_and_patch() {
 }
 test_case "a target comes and goes while its patch is enabled and disabled" target_and_patch
 
+# many_shadows: whether so many were allocated, and read.
+many_shadows() { awk '$2 > 100 && $6 > 100 { many = 1 } END { exit !many }' /proc/klp_test_shadow; }
+
 shadow() {
 	load_core
 	load klp_test_shadow
 	sleep 5
-	wait_for 60 awk '$2 > 100 && $6 > 100 { enough = 1 } END { exit !enough }' /proc/klp_test_shadow ||
-		fail "too little was done: $(cat /proc/klp_test_shadow)"
+	wait_for 60 many_shadows || fail "too little was done: $(cat /proc/klp_test_shadow)"
 	grep -q 'wrong 0$' /proc/klp_test_shadow || fail "$(cat /proc/klp_test_shadow)"
 	unload klp_test_shadow
 	expect_no_log "BUG: "
