@@ -352,6 +352,9 @@ disable_patch() {
 	wait_for_transition "$1"
 }
 
+# be_quick MODULE init|exit: that function of it has waited long enough.
+be_quick() { echo 0 >"/sys/module/$1/parameters/slow_$2"; }
+
 # load_patch MODULE [ARGUMENT]...: load and wait for the end of the transition.
 load_patch() {
 	local NAME

@@ -22,10 +22,10 @@
  *
  * These wait for what others do, and then say "old" or "new":
  *
- *	klp_tasks exec FILE	a thread executes a program, and waits until the other one, which
- *				reads FILE, has ended; the program says it
- *	klp_tasks fork FILE	a thread makes a process while another one reads FILE, which is
- *				to hold it up; the new process says it
+ *	klp_tasks exec FILE	a thread executes a program after a byte of input, and waits until
+ *				the other one, which reads FILE, has ended; the program says it
+ *	klp_tasks fork FILE	a thread makes a process after a byte of input, while another one
+ *				reads FILE, which is to hold it up; the new process says it
  *	klp_tasks ring FILE	waits for a read of FILE by an io_uring, which a worker does; says
  *				how much was read
  */
@@ -80,6 +80,15 @@ static void wait_for_end_of_input(void)
 
 	while (read(STDIN_FILENO, &byte, 1) > 0)
 		;
+}
+
+/* wait_until_told: by a byte of input, that the other thread is where it is to be. */
+static void wait_until_told(void)
+{
+	char byte;
+
+	if (read(STDIN_FILENO, &byte, 1) != 1)
+		die("nobody says that it may go on");
 }
 
 /* make_process: as fork() does, but what it makes does not survive its parent. */
@@ -449,8 +458,7 @@ static void *execute(void *unused)
 	static char *arguments[] = { "klp_tasks", "probe", "exec", NULL };
 	static char *environment[] = { NULL };
 
-	/* Until the other one has begun. */
-	usleep(500000);
+	wait_until_told();
 	syscall(SYS_execveat, AT_FDCWD, "/usr/bin/klp_tasks", arguments, environment, 0);
 	die("execveat");
 	return unused;
@@ -476,7 +484,7 @@ static int fork_beside(char *name)
 	errno = pthread_create(&thread, NULL, read_file, name);
 	if (errno)
 		die("pthread_create");
-	usleep(500000);
+	wait_until_told();
 	child = syscall(SYS_fork);
 	if (child < 0)
 		die("fork");

@@ -45,6 +45,13 @@ klp_says() {
 	grep -Eq -- "$2" <<<"$output" || fail "klp ${*:3} has no line with '$2'; it said: $output"
 }
 
+# klp_says_at_once STATUS REGEX ARGUMENT...: and klp does not wait until its patience ends.
+klp_says_at_once() {
+	local begun=$SECONDS
+	klp_says "$@"
+	((SECONDS - begun < 10)) || fail "klp ${*:3} took $((SECONDS - begun)) s to say that nothing can be done"
+}
+
 # is_kept MODULE: livepatch.ko tells that it is for good, so that klp says so at once.
 is_kept() {
 	grep -qx "$1" /sys/kernel/debug/livepatch/kept-modules ||
@@ -53,15 +60,13 @@ is_kept() {
 	klp_says 0 "^$1: disabled, kept until boot" status "$1"
 	klp_says 0 "^ *$1 +disabled, kept until boot" list
 	klp_says 0 '^ +"is_kept_until_boot": true,$' status --json "$1"
-	local begun=$SECONDS
-	klp_says 1 "^error: $1 is disabled, but its module cannot be removed: tasks were forced out of it" \
+	klp_says_at_once 1 "^error: $1 is disabled, but its module cannot be removed: tasks were forced out of it" \
 		unload "$1"
-	klp_says 1 "^error: $1 is disabled, .*: tasks were forced out of it" enable "$1"
-	klp_says 1 "^error: $1 is loaded already, and disabled: tasks were forced out of it" \
+	klp_says_at_once 1 "^error: $1 is disabled, .*: tasks were forced out of it" enable "$1"
+	klp_says_at_once 1 "^error: $1 is loaded already, and disabled: tasks were forced out of it" \
 		load --replace-loaded "$MODULES/$1.ko"
-	klp_says 0 "^$1 stays: tasks were forced out of it" unload --all
-	klp_says 0 "^$1 stays: tasks were forced out of it" prune
-	((SECONDS - begun < 10)) || fail "klp took $((SECONDS - begun)) s to say that nothing can be done"
+	klp_says_at_once 0 "^$1 stays: tasks were forced out of it" unload --all
+	klp_says_at_once 0 "^$1 stays: tasks were forced out of it" prune
 }
 
 # stays MODULE: klp says that, and it is not counted as left behind.
@@ -163,11 +168,19 @@ replacing() {
 }
 test_case "a replacement is forced, and the module that was replaced stays" replacing
 
+# refused PATCH COUNT: to force tasks out of it, and that is said in the log for the so manyeth time.
+refused() {
+	! (echo 1 >"$KLP_SYSFS/$1/force") 2>/dev/null ||
+		fail "tasks were forced out of a patch whose module is about to be freed"
+	expect_eq "how often that was logged" "$(case_log | grep -c "tasks cannot be forced out of patch '$1'")" "$2"
+	in_transition "$1" || fail "the transition has ended"
+}
+
 # The kernel frees a module whose init function fails, whoever runs its code.
 failing() {
 	local insmod
 	begin
-	insmod "$MODULES/klp_test_nap_patch_2.ko" fails_after=3000 2>/dev/null &
+	insmod "$MODULES/klp_test_nap_patch_2.ko" slow_init=1 fail_init=1 2>/dev/null &
 	insmod=$!
 	wait_for 20 reads "$KLP_SYSFS/klp_test_nap_patch_2/enabled" 1 || fail "the patch is not enabled"
 	wait_for_transition klp_test_nap_patch_2
@@ -177,17 +190,13 @@ failing() {
 	switched klp_test_nap_patch_2
 	grep -q '^klp_test_nap_patch_2 .* Loading ' /proc/modules ||
 		fail "the init function has ended already: $(grep '^klp_test_nap_patch_2 ' /proc/modules)"
-	local count
-	for count in 1 2 3; do
-		! (echo 1 >"$KLP_SYSFS/klp_test_nap_patch_2/force") 2>/dev/null ||
-			fail "tasks were forced out of a patch whose module is about to be freed"
-		expect_eq "how often that was logged" \
-			"$(case_log | grep -c "tasks cannot be forced out of patch 'klp_test_nap_patch_2'")" $count
-		in_transition klp_test_nap_patch_2 || fail "the transition has ended"
-		sleep 2
-	done
+	refused klp_test_nap_patch_2 1
+	be_quick klp_test_nap_patch_2 init
+	wait_for 60 grep -q '^klp_test_nap_patch_2 .* Unloading ' /proc/modules || fail "the init function has not failed"
+	refused klp_test_nap_patch_2 2
+	sleep 2
+	refused klp_test_nap_patch_2 3
 	! grep klp_test_nap_patch_2 /sys/kernel/debug/livepatch/kept-modules || fail "it is among those that are kept"
-	grep -q '^klp_test_nap_patch_2 .* Unloading ' /proc/modules || fail "the init function has not failed"
 	release_naps
 	! wait $insmod || fail "insmod did not fail"
 	wait_for 30 test ! -e "$KLP_SYSFS/klp_test_nap_patch_2" || fail "the patch is still there"

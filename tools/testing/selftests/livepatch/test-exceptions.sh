@@ -14,7 +14,7 @@ ENTER=klp_test_enter_patch
 
 # begin: what all of these cases need.
 begin() {
-	rm -f "$CASE_DIR/said"
+	rm -f "$CASE_DIR"/{said,told}
 	core
 	load klp_test_naps
 	load klp_test_target
@@ -176,22 +176,26 @@ test_case "the same, and it ends where it began" both_ways_back
 interruptible() {
 	local process
 	begin
+	hold_signals
 	nap
 	process=$!
 	napping 0 1
 	load $PATCH
 	switched $PATCH
 	both_run 1
+	send_signals
 	ended $PATCH
 	expect_log "livepatch: signaling remaining tasks"
 	napped 0 1
 	wait $process || fail "the process has not ended well"
+	hold_signals
 	nap
 	process=$!
 	napping 1 1
 	set_patch $PATCH 0
 	switched $PATCH
 	both_run 0
+	send_signals
 	ended $PATCH
 	napped 1 1
 	wait $process || fail "the process has not ended well"
@@ -220,18 +224,22 @@ test_case "a task that keeps a CPU busy in a function is interrupted" busy
 # Other kinds of tasks
 #
 
+# let_go [woken]: what naps, by a signal or otherwise.
+let_go() {
+	if [ $# -eq 1 ]; then send_signals; else release_naps; fi
+}
+
 # other BEGIN REGEX [woken]: something else than a process naps.
 other() {
 	begin
+	hold_signals
 	begin_nap "$1"
 	napping 0 1
 	load $PATCH
 	switched $PATCH
 	both_run 1
-	if [ $# -eq 2 ]; then
-		expect_blockers $PATCH 1 "$2 klp_test_nap"
-		release_naps
-	fi
+	expect_blockers $PATCH 1 "$2 klp_test_nap"
+	let_go "${@:3}"
 	ended $PATCH
 	both_run 1
 
@@ -241,15 +249,14 @@ other() {
 	napping 1 0
 	unmixed
 	hold_naps
+	hold_signals
 	begin_nap "$1"
 	napping 1 1
 	set_patch $PATCH 0
 	switched $PATCH
 	both_run 0
-	if [ $# -eq 2 ]; then
-		expect_blockers $PATCH 1 "$2 (klp_test|new)_nap"
-		release_naps
-	fi
+	expect_blockers $PATCH 1 "$2 (klp_test|new)_nap"
+	let_go "${@:3}"
 	ended $PATCH
 	both_run 0
 	unload $PATCH
@@ -291,12 +298,14 @@ test_case "a worker of io_uring that sleeps uninterruptibly" ring_worker
 ring_worker_woken() {
 	local process
 	begin
+	hold_signals
 	klp_tasks ring /proc/klp_test_nap >"$CASE_DIR/said" &
 	process=$!
 	napping 0 1
 	load $PATCH
 	switched $PATCH
 	both_run 1
+	send_signals
 	ended $PATCH
 	napped 0 1
 	file_says "$CASE_DIR/said" 2
@@ -345,13 +354,22 @@ vforked() { in_the_way vfork vfork; }
 traced() { in_the_way traced vfork; }
 exiting() { in_the_way exit exit; }
 
+# begin_when_told ARGUMENT...: a klp_tasks that does nothing but read a file, until tell.
+begin_when_told() {
+	mkfifo "$CASE_DIR/told"
+	exec {TELL}<>"$CASE_DIR/told"
+	klp_tasks "$@" <"$CASE_DIR/told" >"$CASE_DIR/said" &
+}
+tell() { echo >&"$TELL"; }
+
 # It does not return to user mode between leaving the function and making another task.
 forks() {
 	local process
 	begin
-	klp_tasks fork /proc/klp_test_hold_mm >"$CASE_DIR/said" &
+	begin_when_told fork /proc/klp_test_hold_mm
 	process=$!
 	wait_for 30 naps_are holding 0 1 || fail "nobody holds the memory's lock"
+	tell
 	is_in _sys_fork $process
 	load $ENTER kind=fork
 	switched $ENTER
@@ -400,9 +418,10 @@ test_case "a task that is to be frozen" freezing
 executes() {
 	local process
 	begin
-	klp_tasks exec /proc/klp_test_nap_deaf >"$CASE_DIR/said" &
+	begin_when_told exec /proc/klp_test_nap_deaf
 	process=$!
 	napping 0 1
+	tell
 	is_in _sys_execveat $process
 	load $ENTER kind=exec
 	switched $ENTER
@@ -419,6 +438,7 @@ test_case "an exception executes a program" executes
 killed() {
 	local process
 	begin
+	hold_signals
 	nap
 	process=$!
 	napping 0 1

@@ -193,7 +193,7 @@ slow_exit() {
 	wait_for_transition klp_test_stack_1
 	unload $PATCH
 	is_going $TARGET || fail "the target has gone too soon"
-	echo 0 >"$(parameter $TARGET slow_exit)"
+	be_quick $TARGET exit
 	wait $target || fail "the target was not removed"
 	unload_patch klp_test_stack_1
 }

@@ -42,15 +42,9 @@ begin_sleep() {
 	sleep_in_target "$file"
 }
 
-# holds FUNCTION [EFFECT]: what klp says of the task that sleeps, while the patch is in effect
-# for the others, or out of it. The C core does not tell its phase.
-holds() {
-	if [ -n "$PEER" ]; then
-		echo "in the way: .*[0-9]+ cat in ($1)\(\) \((sleeping|running)"
-	else
-		echo "[0-9] s, ${2:-in effect}, but for 1 task: [0-9]+ cat in ($1)\(\) \((sleeping|running)"
-	fi
-}
+# holds FUNCTION: what klp says of the task that sleeps. The switch for the others may not have
+# been made yet.
+holds() { echo "[0-9] s, .*[0-9]+ cat in ($1)\(\) \((sleeping|running)"; }
 
 loads() {
 	local before
@@ -190,11 +184,10 @@ held() {
 	# Those that nobody waits for have switched over.
 	unique 4242
 	klp wait $PATCH >/tmp/waiting 2>&1 &
-	sleep 2
+	wait_for 30 grep -Eq "$(holds klp_test_sleeper)" /tmp/waiting || fail "klp wait said: $(cat /tmp/waiting)"
 	kill -0 $! || fail "klp wait has not waited"
 	echo 1 >"$TARGET/release"
 	wait $! || fail "klp wait ended with status $?"
-	grep -Eq "$(holds klp_test_sleeper)" /tmp/waiting || fail "klp wait said: $(cat /tmp/waiting)"
 	unique 4242
 	says 0 "^ *$PATCH +enabled" list
 }
@@ -214,7 +207,7 @@ interrupted() {
 	# The kernel itself does something later: the C core after 15 s.
 	begin_sleep klp_test_sleep signal_after=60000
 	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
-	says 0 "" wait --signal --timeout 9 $PATCH
+	says 0 "" wait --signal --timeout 40 $PATCH
 	unique 4242
 	expect_no_log "signaling remaining tasks"
 }
@@ -224,7 +217,7 @@ signalled() {
 	begin_sleep klp_test_sleep signal_after=60000
 	says 3 "$(holds klp_test_sleeper)" load --timeout 3 "$SLEEPER"
 	says 0 "^interrupted: [0-9]+ cat in klp_test_sleeper\(\) \((sleeping.*|running)\)$" signal
-	says 0 "" wait --timeout 9 $PATCH
+	says 0 "" wait --timeout 40 $PATCH
 	unique 4242
 	says 0 "no livepatch is in transition" signal
 	says 1 "$PATCH is not in transition" signal $PATCH
@@ -316,7 +309,7 @@ unload_held() {
 	cat /proc/klp_test_sleep_deaf >/dev/null &
 	wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
 	# The C core's stacks have the new function's name.
-	says 3 "$(holds 'klp_test_sleeper|new_sleeper' 'out of effect')" unload --timeout 2 $PATCH
+	says 3 "$(holds 'klp_test_sleeper|new_sleeper')" unload --timeout 2 $PATCH
 	says 0 "^ *$PATCH +disabling" list
 	says 0 "^$PATCH is enabled\$" enable $PATCH
 	unique 4242
@@ -437,8 +430,10 @@ if [ -n "$PEER" ]; then
 else
 	in_effect() {
 		begin_sleep klp_test_sleep_deaf
+		says 3 "" load --timeout 0 "$SLEEPER" release=0
+		switched $PATCH
 		says 3 "$PATCH: enabling for [0-9]+ s, in effect, but for 1 task: [0-9]+ cat in klp_test_sleeper\(\) \($NAPS\)\$" \
-			load --timeout 5 "$SLEEPER" release=0
+			wait --timeout 1 $PATCH
 		unique 4242
 		says 0 '^  in effect, but for 1 task:$' status $PATCH
 		says 0 '^    klp_test_sleeper,1: in effect, but for 1 task$' status $PATCH
@@ -452,8 +447,10 @@ else
 		# And the other way.
 		cat /proc/klp_test_sleep_deaf >/dev/null &
 		wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
+		says 3 "" disable --timeout 0 $PATCH
+		switched $PATCH
 		says 3 "$PATCH: disabling for [0-9]+ s, out of effect, but for 1 task: [0-9]+ cat in (klp_test_sleeper|new_sleeper)\(\) \($NAPS\)\$" \
-			disable --timeout 5 $PATCH
+			wait --timeout 1 $PATCH
 		unique 42
 		says 0 '^  out of effect, but for 1 task:$' status $PATCH
 		echo 1 >/sys/module/$PATCH/parameters/release

@@ -166,7 +166,10 @@ blockers() {
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
 	pending $PATCH
-	# On s390 a task that is preempted in the kernel may stand beside it for a moment.
+	# On s390 a task that is preempted in the kernel may stand beside it for a moment, and this one
+	# may be seen while it runs.
+	wait_for 20 grep -Eq '^[0-9]+ cat klp_test_sleeper$' "/sys/kernel/debug/livepatch/$PATCH/blockers" ||
+		fail "blockers does not name the task: $(cat "/sys/kernel/debug/livepatch/$PATCH/blockers")"
 	line=$(cat "/sys/kernel/debug/livepatch/$PATCH/blockers")
 	! grep -Ev '^[0-9]+ (cat klp_test_sleeper|.* \(unreliable stack\))$' <<<"$line" ||
 		fail "blockers says: $line"

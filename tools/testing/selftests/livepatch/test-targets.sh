@@ -83,12 +83,13 @@ earlier_target() {
 test_case "a target that was there before livepatch.ko is patched, and may go" earlier_target
 
 target_being_loaded() {
-	insmod "$MODULES/klp_test_target.ko" init_delay=6000 &
+	insmod "$MODULES/klp_test_target.ko" slow_init=1 &
 	wait_for 20 grep -q '^klp_test_target .* Loading' /proc/modules || fail "the target does not load"
 	load_core
 	load_patch klp_test_late
 	expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
 	grep -q '^klp_test_target .* Loading' /proc/modules || fail "the target was too fast"
+	be_quick klp_test_target init
 	wait
 	# Its code has run: only a transition could patch it.
 	expect_log "patch 'klp_test_late' is not applied to module 'klp_test_target', which was being loaded"

@@ -11,14 +11,13 @@ TRACING=/sys/kernel/tracing
 # insert MODULE: the other one may be held up, by insmod itself, which reads
 # /proc/cmdline; as long as it is in transition this one is busy.
 insert() {
-	local output busy
+	local output busy end=$((SECONDS + 60))
 	busy=$(errno_text EBUSY)
-	for _ in {1..100}; do
-		output=$(insmod "$MODULES/$1.ko" 2>&1) && return
+	until output=$(insmod "$MODULES/$1.ko" 2>&1); do
 		[[ $output == *": $busy" ]] || fail "insmod $1: $output"
+		[ $SECONDS -lt $end ] || fail "insmod $1 is busy for too long"
 		pause
 	done
-	fail "insmod $1 is busy for too long"
 }
 
 two_insmods() {

@@ -95,7 +95,6 @@ signaled() {
 	load klp_test_target
 	sleep_in_target klp_test_sleep
 	load $PATCH
-	pending
 	TRANSITION_TIMEOUT=30 wait_for_transition $PATCH
 	expect_log "livepatch: signaling remaining tasks"
 	unique 4242
@@ -123,7 +122,7 @@ test_case "the parameter signal_after says when, and can be changed meanwhile" s
 # More tasks than CPUs, which hardly ever leave the kernel and never sleep: the
 # transition finds them all preempted somewhere in it.
 cpus_busy() {
-	local pids=() start
+	local pids=()
 	load_core debug=2
 	load klp_test_target
 	for _ in $(seq $(($(nproc) * 2))); do
@@ -132,12 +131,10 @@ cpus_busy() {
 	done
 	sleep 1
 	for _ in 1 2 3; do
-		start=$SECONDS
 		load_patch klp_test_stack_5
 		unique 9005
 		unload_patch klp_test_stack_5
 		unique 42
-		[ $((SECONDS - start)) -lt 30 ] || fail "it took $((SECONDS - start)) s"
 	done
 	# Nobody was in the way: it was not luck, either.
 	expect_no_log "klp_try_switch_task: .* has an unreliable stack"
@@ -166,12 +163,13 @@ retiring() {
 	load_core
 	load klp_test_target
 	for _ in 1 2 3; do
-		insmod "$MODULES/klp_test_patch.ko" function=unique_value fault=late fault_delay=1500 2>/dev/null &
+		insmod "$MODULES/klp_test_patch.ko" function=unique_value fault=late slow_init=1 2>/dev/null &
 		insmod=$!
 		wait_for 20 reads "$KLP_SYSFS/klp_test_patch/enabled" 1 || fail "the patch is not enabled"
 		wait_for_transition klp_test_patch
 		cat /proc/klp_test_busy >/dev/null &
 		disable_patch klp_test_patch
+		be_quick klp_test_patch init
 		! wait $insmod || fail "insmod did not fail"
 		[ ! -e "$KLP_SYSFS/klp_test_patch" ] || fail "the patch is still there"
 		unique 42

@@ -18,6 +18,7 @@
 #include <linux/seq_file.h>
 
 #include "klp_test_in_use.h"
+#include "klp_test_slow.h"
 
 static bool release;
 module_param(release, bool, 0644);
@@ -33,7 +34,7 @@ MODULE_PARM_DESC(thread, "A kernel thread calls klp_test_body(), and may sleep t
 
 static bool slow_exit;
 module_param(slow_exit, bool, 0644);
-MODULE_PARM_DESC(slow_exit, "The exit function waits, for 45 s at most, before it does anything");
+MODULE_PARM_DESC(slow_exit, "The exit function waits before it does anything");
 
 static int old = 1;
 
@@ -130,10 +131,7 @@ static int __init klp_test_in_use_init(void)
 
 static void __exit klp_test_in_use_exit(void)
 {
-	int i;
-
-	for (i = 0; i < 900 && READ_ONCE(slow_exit); i++)
-		msleep(50);
+	last_while(&slow_exit);
 	if (task)
 		kthread_stop(task);
 	remove_files();

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* One of several patches of klp_test_naps; VERSION says which. It also patches klp_test_target. */
-#include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
 
 #include "klp_test_nap.h"
+#include "klp_test_slow.h"
 
 static bool replace;
 module_param(replace, bool, 0444);
 MODULE_PARM_DESC(replace, "Replace all earlier patches");
 
-static uint fails_after;
-module_param(fails_after, uint, 0444);
-MODULE_PARM_DESC(fails_after, "Have the init function fail that many ms after it has enabled the patch");
+static bool slow_init;
+module_param(slow_init, bool, 0644);
+MODULE_PARM_DESC(slow_init, "The init function waits when it has enabled the patch");
+
+static bool fail_init;
+module_param(fail_init, bool, 0444);
+MODULE_PARM_DESC(fail_init, "Fail the init function when it has enabled the patch");
 
 static int new_step(void)
 {
@@ -54,10 +58,10 @@ static int __init klp_test_nap_patch_init(void)
 
 	patch.replace = replace;
 	ret = klp_enable_patch(&patch);
-	if (ret || !fails_after)
+	if (ret)
 		return ret;
-	msleep(fails_after);
-	return -ENOMSG;
+	last_while(&slow_init);
+	return fail_init ? -ENOMSG : 0;
 }
 
 static void __exit klp_test_nap_patch_exit(void)

@@ -3,9 +3,10 @@
  * A patch of one function or two, which its parameters name. The functions must take no
  * arguments and return an int.
  */
-#include <linux/delay.h>
 #include <linux/livepatch.h>
 #include <linux/module.h>
+
+#include "klp_test_slow.h"
 
 static char *object = "klp_test_target";
 module_param(object, charp, 0444);
@@ -31,9 +32,9 @@ static char *fault = "";
 module_param(fault, charp, 0444);
 MODULE_PARM_DESC(fault, "What to do wrong");
 
-static uint fault_delay;
-module_param(fault_delay, uint, 0444);
-MODULE_PARM_DESC(fault_delay, "How long until the init function fails late, in ms");
+static bool slow_init;
+module_param(slow_init, bool, 0644);
+MODULE_PARM_DESC(slow_init, "The init function waits when it has enabled the patch");
 
 static bool replace;
 module_param(replace, bool, 0444);
@@ -99,7 +100,7 @@ static int __init klp_test_patch_init(void)
 		return ret;
 	if (faulty("again"))
 		return klp_enable_patch(&patch);
-	msleep(fault_delay);
+	last_while(&slow_init);
 	return faulty("late") ? -ENOMSG : 0;
 }
 

@@ -15,6 +15,7 @@
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 
+#include "klp_test_slow.h"
 #include "klp_test_target.h"
 
 static bool release;
@@ -29,9 +30,9 @@ static bool fail_init;
 module_param(fail_init, bool, 0444);
 MODULE_PARM_DESC(fail_init, "Fail the init function");
 
-static uint init_delay;
-module_param(init_delay, uint, 0444);
-MODULE_PARM_DESC(init_delay, "How long the init function takes, in ms");
+static bool slow_init;
+module_param(slow_init, bool, 0644);
+MODULE_PARM_DESC(slow_init, "The init function waits before it does anything");
 
 int klp_test_unique = 42;
 
@@ -113,7 +114,7 @@ static int __init klp_test_target_init(void)
 
 	if (fail_init)
 		return -ENODEV;
-	msleep(init_delay);
+	last_while(&slow_init);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		if (!proc_create_single(files[i].name, 0, NULL, files[i].show)) {
 			klp_test_target_end();
