@@ -3,11 +3,12 @@
 #
 # klp build where a signal ends it, or the disk is full: to be read by build.sh, for its fixes.
 
-# leaves_nothing STEP SIGNAL [ARGUMENT]...: klp build gets the signal when it begins a step, ends by
-# it, and leaves nothing behind.
-leaves_nothing() {
-	local step=$1 signal=$2 status=0 left pid deadline=$((SECONDS + 300))
-	shift 2
+# end_at STEP SIGNAL WAIT [ARGUMENT]...: klp build gets the signal so many seconds after it has begun
+# a step. Sets STATUS.
+end_at() {
+	local step=$1 signal=$2 wait=$3 pid deadline=$((SECONDS + 300))
+	shift 3
+	STATUS=0
 	rm -rf "$WORK/ended"
 	mkdir -p "$WORK/ended/out"
 	# What the last one has said is no sign of this one.
@@ -20,18 +21,29 @@ leaves_nothing() {
 	until grep -qs "^$step" "$WORK/said" || [ "$SECONDS" -ge "$deadline" ] || ! kill -0 "$pid" 2>/dev/null; do
 		sleep 0.05
 	done
-	# What it has begun is to run.
-	sleep 0.3
+	sleep "$wait"
 	kill -s "$signal" "$pid" 2>/dev/null || true
-	wait "$pid" || status=$?
+	wait "$pid" || STATUS=$?
+}
+
+# leaves_nothing STEP SIGNAL [ARGUMENT]...: klp build that gets the signal in a step ends by it, and
+# leaves nothing behind.
+leaves_nothing() {
+	local step=$1 signal=$2 wait left STATUS
+	shift 2
+	# What the step has begun is to run, and not to be over: on a busy machine that may be missed.
+	for wait in 0.3 0.2 0.1 0 0; do
+		end_at "$step" "$signal" "$wait" "$@"
+		[ "$STATUS" -eq 0 ] || break
+	done
 	left=$(
 		pgrep -f "$WORK/ended" || true
 		find "$WORK/ended/cache" "$WORK/ended/out" -maxdepth 1 \( -name 'build-*' -o -name '*.ko' -o -name '.klp-*.ko' \) -print
 	)
-	if [ "$status" -eq $((128 + $(kill -l "$signal"))) ] && [ -z "$left" ] && ! grep -q '^error' "$WORK/said"; then
+	if [ "$STATUS" -eq $((128 + $(kill -l "$signal"))) ] && [ -z "$left" ] && ! grep -q '^error' "$WORK/said"; then
 		count 0 "SIG$signal at: $step"
 	else
-		count 1 "SIG$signal at: $step, with status $status; left: $left"
+		count 1 "SIG$signal at: $step, with status $STATUS; left: $left"
 	fi
 	sed 's/^/# /' "$WORK/said"
 }

@@ -49,6 +49,7 @@ verdict "the journal has what the kernel said" \
 
 boot 'systemctl stop klp.service
 	systemctl start klp.service && echo "started again"
+	journalctl --sync
 	journalctl -b -o cat -u klp.service | sed "s/^/again: /"
 	journalctl -b -o cat -p warning _PID=1 | grep -F klp.service
 	klp installed'

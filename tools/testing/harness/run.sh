@@ -57,7 +57,7 @@ guest() {
 	local wanted=$1 status=0
 	shift
 	SHOWN=
-	"$TOP/tools/testing/vm/run.sh" --timeout 60 "$@" >"$OUTPUT" 2>&1 || status=$?
+	"$TOP/tools/testing/vm/run.sh" --timeout 240 "$@" >"$OUTPUT" 2>&1 || status=$?
 	[ "$status" -eq "$wanted" ] && return
 	echo "# run.sh ended with status $status; it said:"
 	sed 's/^/#   /' "$OUTPUT"
@@ -131,9 +131,9 @@ verdict "results beyond the plan are found" shows '^# selftests: test-too-many.s
 verdict "all of it is counted" shows '^5 passed, 8 failed$'
 
 say "a guest that hangs"
-verdict "a suite that hangs fails" eval '! selftests --timeout 40 test-hangs.sh'
+verdict "a suite that hangs fails" eval '! selftests --timeout 90 test-hangs.sh'
 verdict "results lost in a hang are missed" shows '^# selftests: test-hangs.sh: 1 of 2 results are missing'
-verdict "the end of the time is told" shows 'error: the guest was stopped after 40 s'
+verdict "the end of the time is told" shows 'error: the guest was stopped after 90 s'
 verdict "the hang is counted" shows '^1 passed, 1 failed$'
 
 say "parts, and their report"
