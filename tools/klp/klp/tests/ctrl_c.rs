@@ -11,16 +11,15 @@ use klp::system::System;
 use klp::transition::interrupt::Interrupted;
 use klp::transition::TransitionArgs;
 use livepatch_fixtures::{Arch, Module};
-use rustix::process::{getpid, kill_process, Signal};
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
+use signal_hook::low_level::raise;
 use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// A kernel that is told to insert something just before somebody presses Ctrl-C.
@@ -40,10 +39,8 @@ impl Kernel for Fake {
 
     fn insert(&self, _module: &File, _parameters: &CStr, _compressed: bool) -> io::Result<()> {
         self.told("insert");
-        kill_process(getpid(), Signal::INT)?;
-        // The thread that takes the signal may be another one.
-        thread::sleep(Duration::from_millis(200));
-        Ok(())
+        // The thread that raises it has taken it when this returns.
+        raise(SIGINT)
     }
 
     fn insert_bytes(&self, _module: &[u8], _parameters: &CStr) -> io::Result<()> {
