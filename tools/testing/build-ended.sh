@@ -4,11 +4,11 @@
 # klp build where a signal ends it, or the disk is full: to be read by build.sh, for its fixes.
 
 # end_at STEP SIGNAL WAIT [ARGUMENT]...: klp build gets the signal so many seconds after it has begun
-# a step. Sets STATUS.
+# a step. Sets STATUS, and MISSED if it had ended before.
 end_at() {
 	local step=$1 signal=$2 wait=$3 pid deadline=$((SECONDS + 300))
 	shift 3
-	STATUS=0
+	STATUS=0 MISSED=
 	rm -rf "$WORK/ended"
 	mkdir -p "$WORK/ended/out"
 	# What the last one has said is no sign of this one.
@@ -22,19 +22,19 @@ end_at() {
 		sleep 0.05
 	done
 	sleep "$wait"
-	kill -s "$signal" "$pid" 2>/dev/null || true
+	kill -s "$signal" "$pid" 2>/dev/null || MISSED=1
 	wait "$pid" || STATUS=$?
 }
 
 # leaves_nothing STEP SIGNAL [ARGUMENT]...: klp build that gets the signal in a step ends by it, and
 # leaves nothing behind.
 leaves_nothing() {
-	local step=$1 signal=$2 wait left STATUS
+	local step=$1 signal=$2 wait left STATUS MISSED
 	shift 2
 	# What the step has begun is to run, and not to be over: on a busy machine that may be missed.
 	for wait in 0.3 0.2 0.1 0 0; do
 		end_at "$step" "$signal" "$wait" "$@"
-		[ "$STATUS" -eq 0 ] || break
+		[ -n "$MISSED" ] || break
 	done
 	left=$(
 		pgrep -f "$WORK/ended" || true

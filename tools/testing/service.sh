@@ -15,6 +15,7 @@ BOOTED='systemctl show klp.service -p ConditionResult -p ActiveState -p Result -
 for unit in klp.service sysinit.target; do
 	systemctl show --value -p InactiveExitTimestampMonotonic -p ActiveEnterTimestampMonotonic $unit | xargs echo "times: $unit"
 done
+journalctl --sync
 journalctl -b -o cat -u klp.service | sed "s/^/journal: /"'
 . "$TOP/tools/testing/machine.sh"
 

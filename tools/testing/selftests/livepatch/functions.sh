@@ -652,10 +652,13 @@ all_modules_unloaded() {
 # clean_up: say what cannot be removed; it is then part of the scenery, so that
 # later cases are not blamed for it.
 clean_up() {
-	local patch module release status=0 BUSY NEW
+	local patch module parameter status=0 BUSY NEW
 	# Tasks that sleep in a test module, deaf to signals, hold patches and modules.
-	for release in /sys/module/*/parameters/release; do
-		[ ! -e "$release" ] || echo 1 >"$release"
+	for parameter in /sys/module/*/parameters/release; do
+		[ ! -e "$parameter" ] || echo 1 >"$parameter"
+	done
+	for parameter in /sys/module/*/parameters/slow_{init,exit}; do
+		[ ! -e "$parameter" ] || echo 0 >"$parameter"
 	done
 	if ! wait_for "$CLEANUP_TIMEOUT" all_patches_disabled; then
 		set_busy_patches

@@ -208,7 +208,7 @@ missing() {
 		esac
 		[ "$old" -gt 0 ] || echo "no call of the original functions in $context context"
 		[ "$new" -gt 0 ] || echo "no call of the new functions in $context context"
-	done </proc/klp_test_consistency
+	done <<<"$(</proc/klp_test_consistency)"
 	for noise; do
 		[ -s "$CASE_DIR/$noise" ] || echo "no $noise"
 	done

@@ -168,7 +168,7 @@ replacing() {
 }
 test_case "a replacement is forced, and the module that was replaced stays" replacing
 
-# refused PATCH COUNT: to force tasks out of it, and that is said in the log for the so manyeth time.
+# refused PATCH COUNT: tasks are not forced out of it, which the log has said COUNT times by then.
 refused() {
 	! (echo 1 >"$KLP_SYSFS/$1/force") 2>/dev/null ||
 		fail "tasks were forced out of a patch whose module is about to be freed"

@@ -185,6 +185,7 @@ held() {
 	unique 4242
 	klp wait $PATCH >/tmp/waiting 2>&1 &
 	wait_for 30 grep -Eq "$(holds klp_test_sleeper)" /tmp/waiting || fail "klp wait said: $(cat /tmp/waiting)"
+	sleep 1
 	kill -0 $! || fail "klp wait has not waited"
 	echo 1 >"$TARGET/release"
 	wait $! || fail "klp wait ended with status $?"
@@ -432,6 +433,7 @@ else
 		begin_sleep klp_test_sleep_deaf
 		says 3 "" load --timeout 0 "$SLEEPER" release=0
 		switched $PATCH
+		expect_blockers $PATCH 1 "cat klp_test_sleeper"
 		says 3 "$PATCH: enabling for [0-9]+ s, in effect, but for 1 task: [0-9]+ cat in klp_test_sleeper\(\) \($NAPS\)\$" \
 			wait --timeout 1 $PATCH
 		unique 4242
@@ -449,6 +451,7 @@ else
 		wait_for 20 grep -q 1 /sys/module/$PATCH/parameters/sleepers || fail "nobody sleeps"
 		says 3 "" disable --timeout 0 $PATCH
 		switched $PATCH
+		expect_blockers $PATCH 1 "cat (klp_test_sleeper|new_sleeper)"
 		says 3 "$PATCH: disabling for [0-9]+ s, out of effect, but for 1 task: [0-9]+ cat in (klp_test_sleeper|new_sleeper)\(\) \($NAPS\)\$" \
 			wait --timeout 1 $PATCH
 		unique 42

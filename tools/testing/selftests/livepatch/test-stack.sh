@@ -155,8 +155,14 @@ unload_pending() {
 }
 test_case "a patch module whose transition is pending cannot be unloaded" unload_pending
 
+# names_sleeper: whether blockers does, which is left in LINES_READ.
+names_sleeper() {
+	LINES_READ=$(<"/sys/kernel/debug/livepatch/$PATCH/blockers")
+	grep -Eq '^[0-9]+ cat klp_test_sleeper$' <<<"$LINES_READ"
+}
+
 blockers() {
-	local line
+	local line LINES_READ
 	load_core debug=2
 	load klp_test_target
 	load_patch klp_test_stack_0
@@ -166,14 +172,11 @@ blockers() {
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
 	pending $PATCH
-	# On s390 a task that is preempted in the kernel may stand beside it for a moment, and this one
-	# may be seen while it runs.
-	wait_for 20 grep -Eq '^[0-9]+ cat klp_test_sleeper$' "/sys/kernel/debug/livepatch/$PATCH/blockers" ||
-		fail "blockers does not name the task: $(cat "/sys/kernel/debug/livepatch/$PATCH/blockers")"
-	line=$(cat "/sys/kernel/debug/livepatch/$PATCH/blockers")
-	! grep -Ev '^[0-9]+ (cat klp_test_sleeper|.* \(unreliable stack\))$' <<<"$line" ||
-		fail "blockers says: $line"
-	line=$(grep -E '^[0-9]+ cat klp_test_sleeper$' <<<"$line") || fail "blockers does not name the task"
+	wait_for 20 names_sleeper || fail "blockers does not name the task: $LINES_READ"
+	# On s390 a task that is preempted in the kernel may stand beside it for a moment.
+	! grep -Ev '^[0-9]+ (cat klp_test_sleeper|.* \(unreliable stack\))$' <<<"$LINES_READ" ||
+		fail "blockers says: $LINES_READ"
+	line=$(grep -E '^[0-9]+ cat klp_test_sleeper$' <<<"$LINES_READ")
 	expect_eq "the task" "$(cat "/proc/${line%% *}/comm")" cat
 	expect_log "klp_try_switch_task: cat:${line%% *} is sleeping on function klp_test_sleeper"
 	# And it is still there when it is the only one that the patch is not in effect for.

@@ -84,7 +84,8 @@ test_case "a target that was there before livepatch.ko is patched, and may go" e
 
 target_being_loaded() {
 	insmod "$MODULES/klp_test_target.ko" slow_init=1 &
-	wait_for 20 grep -q '^klp_test_target .* Loading' /proc/modules || fail "the target does not load"
+	# It says that it loads before it has parameters.
+	wait_for 20 reads /sys/module/klp_test_target/parameters/slow_init Y || fail "the target does not load"
 	load_core
 	load_patch klp_test_late
 	expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0

@@ -167,7 +167,7 @@ retiring() {
 		insmod=$!
 		wait_for 20 reads "$KLP_SYSFS/klp_test_patch/enabled" 1 || fail "the patch is not enabled"
 		wait_for_transition klp_test_patch
-		cat /proc/klp_test_busy >/dev/null &
+		while kill -0 $insmod 2>/dev/null; do cat /proc/klp_test_busy; done >/dev/null &
 		disable_patch klp_test_patch
 		be_quick klp_test_patch init
 		! wait $insmod || fail "insmod did not fail"

@@ -11,7 +11,6 @@
  * What reads one of these does not sleep, but what reads /proc/klp_test_cold_sleep and so on
  * does, until the parameter release is set.
  */
-#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/proc_fs.h>
