@@ -1334,6 +1334,20 @@ impl Case {
             self.width,
         ))
     }
+
+    /// Waits until it is over, with these steps.
+    fn waits<const COUNT: usize>(&self, args: &wait::Args, steps: [fn(&Tree); COUNT]) {
+        let outcome = wait::run(args, &mut self.stepwise(steps));
+        assert_eq!(outcome.unwrap(), Outcome::Done);
+    }
+}
+
+/// A step that changes nothing.
+fn nothing(_: &Tree) {}
+
+/// The last step of the transition of `first`.
+fn over(tree: &Tree) {
+    tree.set("first", "transition", "0\n");
 }
 
 /// What follows a number of seconds: no more than have passed, which are many on a busy machine.
@@ -1351,10 +1365,8 @@ fn wait_ends_with_the_transition() {
         let case = Case::new();
         case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
         case.tree.blockers("first", "12 cat f\n");
-        let context = &mut case.stepwise([|tree| tree.set("first", "transition", "0\n")]);
         let start = Instant::now();
-        let outcome = wait::run(&wait_args(name, patiently()), context);
-        assert_eq!(outcome.unwrap(), Outcome::Done);
+        case.waits(&wait_args(name, patiently()), [over]);
         let text = case.err.text();
         let rest = text.strip_prefix("first: enabling for ").unwrap();
         let rest = after_seconds(rest, start);
@@ -1368,12 +1380,8 @@ fn wait_tells_the_phase_and_its_change() {
     case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
     case.tree.blockers("first", "204 cat foo_read\n");
     case.tree.phase("first", "waiting");
-    let context = &mut case.stepwise([
-        |tree| tree.phase("first", "switched"),
-        |tree| tree.set("first", "transition", "0\n"),
-    ]);
-    let outcome = wait::run(&wait_args(Some("first"), patiently()), context);
-    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let args = wait_args(Some("first"), patiently());
+    case.waits(&args, [|tree| tree.phase("first", "switched"), over]);
     let text = case.err.text();
     let told: Vec<&str> = text
         .lines()
@@ -1500,9 +1508,8 @@ fn ctrl_c_is_not_for_what_was_started_without_it() {
 fn wait_ends_with_the_patch() {
     let case = Case::new();
     case.tree.patch("first", 0, 1, &["vmlinux/f,1"]);
-    let context = &mut case.stepwise([|tree| tree.remove_patch("first")]);
-    let outcome = wait::run(&wait_args(Some("first"), patiently()), context);
-    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let args = wait_args(Some("first"), patiently());
+    case.waits(&args, [|tree| tree.remove_patch("first")]);
     assert_eq!(case.out.text(), "first is disabled\n");
 
     // It has ended already, and the kernel keeps the module.
@@ -1521,15 +1528,13 @@ fn wait_without_a_limit_says_what_can_be_done() {
     case.tree.blockers("first", "12 cat f\n");
     case.tree.stat(12, "cat", 'S', 0x40_0000);
     case.tree.phase("first", "switched");
-    // Not a line each time that it looks: the second one would be the end.
-    let context = &mut case.stepwise([|_| (), |tree| tree.set("first", "transition", "0\n")]);
     // However that is said.
     let wait = WaitArgs {
         timeout: Some(Duration::MAX),
         signal: false,
     };
-    let outcome = wait::run(&wait_args(None, wait), context);
-    assert_eq!(outcome.unwrap(), Outcome::Done);
+    // Not a line each time that it looks: the second one would be the end.
+    case.waits(&wait_args(None, wait), [nothing, over]);
     let text = case.err.text();
     let advice =
         "\n'klp signal first' interrupts 12.\n'klp disable first' reverses the transition, ";
@@ -1579,14 +1584,8 @@ fn on_a_terminal_progress_is_lines_that_fit() {
     case.tree.modules(&["first 1 1 - Live 0x0 (OK)"]);
     case.tree
         .write("sys/kernel/debug/livepatch/kept-modules", "first\n");
-    let context = &mut case.stepwise([
-        |_| (),
-        |_| (),
-        |tree| tree.set("first", "transition", "0\n"),
-    ]);
     let start = Instant::now();
-    let outcome = wait::run(&wait_args(None, patiently()), context);
-    assert_eq!(outcome.unwrap(), Outcome::Done);
+    case.waits(&wait_args(None, patiently()), [nothing, nothing, over]);
     let text = case.err.text();
     let note = text.find(&format!("first: {UNTIL_BOOT}")).unwrap();
     let (progress, note) = text.split_at(note);
@@ -1639,14 +1638,8 @@ fn only_processes_that_can_be_are_interrupted() {
         "first",
         "20 cat f\n21 kthread f\n22 stopped f\n1 init f\n23 before f\n24 a) b f\n25 gone f\n26 disk f\n",
     );
-    let context = &mut case.stepwise([
-        |_| (),
-        |_| (),
-        |tree| tree.set("first", "transition", "0\n"),
-    ]);
     let start = Instant::now();
-    let outcome = wait::run(&wait_args(None, with_signals()), context);
-    assert_eq!(outcome.unwrap(), Outcome::Done);
+    case.waits(&wait_args(None, with_signals()), [nothing, nothing, over]);
     // And not each second, but every 5.
     let most = 2 * (1 + start.elapsed().as_secs() as usize / 5);
     let told = case.told();
@@ -1723,10 +1716,9 @@ fn waiting_interrupts_only_after_the_switch() {
     case.width = Some(40);
     case.tree.stat(20, "cat", 'S', 0x40_0000);
     case.tree.blockers("first", "20 cat f\n");
-    let end = |tree: &Tree| tree.set("first", "transition", "0\n");
     for (phase, mut context, told) in [
-        ("waiting", case.stepwise([|_| (), |_| (), end]), &[][..]),
-        ("switched", case.stepwise([end]), &["interrupt 20"]),
+        ("waiting", case.stepwise([nothing, nothing, over]), &[][..]),
+        ("switched", case.stepwise([over]), &["interrupt 20"]),
     ] {
         case.tree.patch("first", 1, 1, &["vmlinux/f,1"]);
         case.tree.phase("first", phase);
@@ -1922,7 +1914,7 @@ fn load_inserts_and_waits() {
     let mut args = load_args(&file);
     args.parameters = vec!["a=1".to_owned(), "b-c=x y".to_owned(), "dyndbg".to_owned()];
     // It tells of the taint first.
-    let context = &mut case.stepwise([|_| (), |tree| tree.set("my_patch", "transition", "0\n")]);
+    let context = &mut case.stepwise([nothing, |tree| tree.set("my_patch", "transition", "0\n")]);
     assert_eq!(load::run(&args, context).unwrap(), Outcome::Done);
     assert_eq!(case.tree.get("my_patch", "transition"), "0");
     assert_eq!(case.told(), ["insert [a=1 b-c=\"x y\" dyndbg]"]);

@@ -221,6 +221,13 @@ is_loaded() {
 	[[ $modules == *$'\n'"$NAME "* ]]
 }
 
+# has_state MODULE Loading|Unloading: while its init function runs, or when it is about to go.
+has_state() {
+	local NAME
+	set_name "$1"
+	grep -q "^$NAME .* $2 " /proc/modules
+}
+
 # is_unused MODULE
 is_unused() {
 	local NAME

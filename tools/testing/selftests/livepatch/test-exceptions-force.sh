@@ -188,11 +188,11 @@ failing() {
 	napping 2 1
 	set_patch klp_test_nap_patch_2 0
 	switched klp_test_nap_patch_2
-	grep -q '^klp_test_nap_patch_2 .* Loading ' /proc/modules ||
+	has_state klp_test_nap_patch_2 Loading ||
 		fail "the init function has ended already: $(grep '^klp_test_nap_patch_2 ' /proc/modules)"
 	refused klp_test_nap_patch_2 1
 	be_quick klp_test_nap_patch_2 init
-	wait_for 60 grep -q '^klp_test_nap_patch_2 .* Unloading ' /proc/modules || fail "the init function has not failed"
+	wait_for 60 has_state klp_test_nap_patch_2 Unloading || fail "the init function has not failed"
 	refused klp_test_nap_patch_2 2
 	sleep 2
 	refused klp_test_nap_patch_2 3

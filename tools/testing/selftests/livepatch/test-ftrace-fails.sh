@@ -7,8 +7,6 @@
 
 . "$(dirname "$0")/functions.sh"
 
-is_going() { grep -q '^livepatch .* Unloading ' /proc/modules; }
-
 not_removed() {
 	local pid
 	# A direct call would keep livepatch.ko at once.
@@ -18,14 +16,14 @@ not_removed() {
 	accept_modules
 	rmmod livepatch &
 	pid=$!
-	wait_for 20 is_going || fail "livepatch.ko does not begin to go"
+	wait_for 20 has_state livepatch Unloading || fail "livepatch.ko does not begin to go"
 	wait_for 20 log_has 'cannot unregister a function from ftrace \(-19\): livepatch.ko cannot be removed any more' ||
 		fail "the kernel log does not say why livepatch.ko stays"
 	# The loader still calls it, for as long as the machine runs.
 	sleep 3
 	load klp_test_plain
 	unload klp_test_plain
-	is_going || fail "livepatch.ko is gone, and the kernel's module loader calls it"
+	has_state livepatch Unloading || fail "livepatch.ko is gone, and the kernel's module loader calls it"
 	kill -0 "$pid" || fail "rmmod has ended"
 }
 test_case "where ftrace has failed, livepatch.ko is not freed" not_removed

@@ -164,15 +164,6 @@ own_thread() {
 }
 test_case "a kernel thread of the patch's module does not hold the patch" own_thread
 
-# is_going MODULE: its exit function runs.
-is_going() {
-	local line
-	while read -r line; do
-		[[ $line != "$1 "*" Unloading "* ]] || return 0
-	done </proc/modules
-	return 1
-}
-
 # The target is there before livepatch.ko, which has not been told of its coming.
 slow_exit() {
 	local target
@@ -185,14 +176,14 @@ slow_exit() {
 	stands_in "$SLEEPER" new_body $PATCH
 	rmmod $TARGET &
 	target=$!
-	wait_for 20 is_going $TARGET || fail "the target does not go"
+	wait_for 20 has_state $TARGET Unloading || fail "the target does not go"
 	load klp_test_stack_1 replace=1
 	switched_but klp_test_stack_1 "$SLEEPER"
 	keeps_waiting klp_test_stack_1 $PATCH
 	echo 1 >"$(parameter $PATCH release)"
 	wait_for_transition klp_test_stack_1
 	unload $PATCH
-	is_going $TARGET || fail "the target has gone too soon"
+	has_state $TARGET Unloading || fail "the target has gone too soon"
 	be_quick $TARGET exit
 	wait $target || fail "the target was not removed"
 	unload_patch klp_test_stack_1

@@ -155,14 +155,14 @@ unload_pending() {
 }
 test_case "a patch module whose transition is pending cannot be unloaded" unload_pending
 
-# names_sleeper: whether blockers does, which is left in LINES_READ.
+# names_sleeper: whether blockers, which is left in LISTED, does. Its line is left in SLEEPER.
 names_sleeper() {
-	LINES_READ=$(<"/sys/kernel/debug/livepatch/$PATCH/blockers")
-	grep -Eq '^[0-9]+ cat klp_test_sleeper$' <<<"$LINES_READ"
+	LISTED=$(<"/sys/kernel/debug/livepatch/$PATCH/blockers")
+	SLEEPER=$(grep -E '^[0-9]+ cat klp_test_sleeper$' <<<"$LISTED")
 }
 
 blockers() {
-	local line LINES_READ
+	local LISTED SLEEPER
 	load_core debug=2
 	load klp_test_target
 	load_patch klp_test_stack_0
@@ -172,13 +172,12 @@ blockers() {
 	sleep_in_target klp_test_sleep_deaf
 	load $PATCH
 	pending $PATCH
-	wait_for 20 names_sleeper || fail "blockers does not name the task: $LINES_READ"
+	wait_for 20 names_sleeper || fail "blockers does not name the task: $LISTED"
 	# On s390 a task that is preempted in the kernel may stand beside it for a moment.
-	! grep -Ev '^[0-9]+ (cat klp_test_sleeper|.* \(unreliable stack\))$' <<<"$LINES_READ" ||
-		fail "blockers says: $LINES_READ"
-	line=$(grep -E '^[0-9]+ cat klp_test_sleeper$' <<<"$LINES_READ")
-	expect_eq "the task" "$(cat "/proc/${line%% *}/comm")" cat
-	expect_log "klp_try_switch_task: cat:${line%% *} is sleeping on function klp_test_sleeper"
+	! grep -Ev '^[0-9]+ (cat klp_test_sleeper|.* \(unreliable stack\))$' <<<"$LISTED" ||
+		fail "blockers says: $LISTED"
+	expect_eq "the task" "$(cat "/proc/${SLEEPER%% *}/comm")" cat
+	expect_log "klp_try_switch_task: cat:${SLEEPER%% *} is sleeping on function klp_test_sleeper"
 	# And it is still there when it is the only one that the patch is not in effect for.
 	switched $PATCH
 	expect_blockers $PATCH 1 "cat klp_test_sleeper"

@@ -89,7 +89,7 @@ target_being_loaded() {
 	load_core
 	load_patch klp_test_late
 	expect_file "$KLP_SYSFS/klp_test_late/klp_test_target/patched" 0
-	grep -q '^klp_test_target .* Loading' /proc/modules || fail "the target was too fast"
+	has_state klp_test_target Loading || fail "the target was too fast"
 	be_quick klp_test_target init
 	wait
 	# Its code has run: only a transition could patch it.
