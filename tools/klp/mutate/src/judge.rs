@@ -160,6 +160,12 @@ pub(crate) fn is_marked(info: &[u8]) -> bool {
     value(info, b"livepatch").is_some() || value(info, ADMITTED).is_some()
 }
 
+/// What follows the kernel's release in a version magic.
+fn after_release(magic: &[u8]) -> &[u8] {
+    let space = magic.iter().position(|&byte| byte == b' ');
+    space.map_or(&[], |at| magic.get(at..).unwrap_or_default())
+}
+
 /// The kernel's own way of reading the module information: the first of a key.
 pub(crate) fn value<'a>(info: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     info.split(|&byte| byte == 0).find_map(|entry| {
@@ -251,8 +257,18 @@ impl<'a> Reading<'a> {
             return Err(Unsafe("another symbol table"));
         }
         reading.strings()?;
-        if value(&info, b"vermagic") != value(&reading.base_info(), b"vermagic") {
-            return Err(Refused("the version magic"));
+        match value(&info, b"vermagic") {
+            // With CONFIG_MODULE_FORCE_LOAD it is loaded, and the kernel stops looking for wrong
+            // locking.
+            None => return Err(Unsafe("no version magic")),
+            // The release, which comes first, does not count where symbols have versions.
+            Some(magic) => {
+                let base = reading.base_info();
+                let of_base = value(&base, b"vermagic").unwrap_or_default();
+                if after_release(magic) != after_release(of_base) {
+                    return Err(Refused("the version magic"));
+                }
+            }
         }
         if value(&info, b"license") != value(&reading.base_info(), b"license") {
             // The kernel stops looking for wrong locking.
