@@ -160,10 +160,9 @@ pub(crate) fn is_marked(info: &[u8]) -> bool {
     value(info, b"livepatch").is_some() || value(info, ADMITTED).is_some()
 }
 
-/// What follows the kernel's release in a version magic.
-fn after_release(magic: &[u8]) -> &[u8] {
-    let space = magic.iter().position(|&byte| byte == b' ');
-    space.map_or(&[], |at| magic.get(at..).unwrap_or_default())
+/// The words of a version magic, the first of which is the kernel's release.
+fn words(magic: &[u8]) -> impl Iterator<Item = &[u8]> {
+    magic.split(|&byte| byte == b' ')
 }
 
 /// The kernel's own way of reading the module information: the first of a key.
@@ -257,20 +256,18 @@ impl<'a> Reading<'a> {
             return Err(Unsafe("another symbol table"));
         }
         reading.strings()?;
-        match value(&info, b"vermagic") {
+        let Some(magic) = value(&info, b"vermagic") else {
             // With CONFIG_MODULE_FORCE_LOAD it is loaded, and the kernel stops looking for wrong
             // locking.
-            None => return Err(Unsafe("no version magic")),
-            // The release, which comes first, does not count where symbols have versions.
-            Some(magic) => {
-                let base = reading.base_info();
-                let of_base = value(&base, b"vermagic").unwrap_or_default();
-                if after_release(magic) != after_release(of_base) {
-                    return Err(Refused("the version magic"));
-                }
-            }
+            return Err(Unsafe("no version magic"));
+        };
+        let base_info = reading.base_info();
+        let base_magic = value(base_info, b"vermagic").unwrap_or_default();
+        // The release, which comes first, does not count where symbols have versions.
+        if !words(magic).skip(1).eq(words(base_magic).skip(1)) {
+            return Err(Refused("the version magic"));
         }
-        if value(&info, b"license") != value(&reading.base_info(), b"license") {
+        if value(&info, b"license") != value(base_info, b"license") {
             // The kernel stops looking for wrong locking.
             return Err(Unsafe("the license"));
         }
@@ -330,10 +327,11 @@ impl<'a> Reading<'a> {
         Ok(info.to_vec())
     }
 
-    fn base_info(&self) -> Vec<u8> {
-        let section = self.base.file.section(self.base.modinfo);
-        let contents = section.and_then(|section| self.base.file.contents(&section));
-        contents.unwrap_or_default().to_vec()
+    fn base_info(&self) -> &'a [u8] {
+        let Base { file, modinfo, .. } = self.base;
+        let section = file.section(*modinfo);
+        let contents = section.and_then(|section| file.contents(&section));
+        contents.unwrap_or_default()
     }
 
     /// The symbol table's strings, which the kernel checks.
