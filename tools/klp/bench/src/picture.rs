@@ -3,10 +3,9 @@
 //! The curves: what grows with what, of both cores.
 
 use crate::figures::Row;
-use anyhow::{anyhow, Context, Result};
+use anyhow::{anyhow, Result};
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
-use resvg::{tiny_skia, usvg};
 
 const SIZE: (u32, u32) = (1200, 900);
 const FONT: &str = "DejaVu Sans";
@@ -196,19 +195,4 @@ fn axis(value: f64) -> String {
         _ => (value, ""),
     };
     format!("{value:.0}{unit}")
-}
-
-/// The same picture in pixels.
-pub fn png(svg: &str) -> Result<Vec<u8>> {
-    let mut options = usvg::Options::default();
-    let fonts = options.fontdb_mut();
-    fonts.load_font_data(dejavu::sans::regular().to_vec());
-    let tree = usvg::Tree::from_str(svg, &options)?;
-    let mut pixels = tiny_skia::Pixmap::new(SIZE.0, SIZE.1).context("no room for a picture")?;
-    resvg::render(
-        &tree,
-        tiny_skia::Transform::identity(),
-        &mut pixels.as_mut(),
-    );
-    Ok(pixels.encode_png()?)
 }

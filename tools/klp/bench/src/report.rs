@@ -83,8 +83,6 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode> {
     )?;
     let svg = picture::svg(&rows, &args.name)?;
     write(&args.out.join("curves.svg"), &svg)?;
-    let png = args.out.join("curves.png");
-    fs::write(&png, picture::png(&svg)?).with_context(|| png.display().to_string())?;
     let table = table(&rows);
     write(&args.out.join("table.txt"), &table)?;
     print!("{table}");
