@@ -13,11 +13,12 @@ unset REPORT
 # What the parts print is kept there, apart from that of other checkouts.
 LOGS=$CACHE/log/$(key "$TOP")
 mkdir -p "$LOGS"
-# A line for each part that is done: its name, how many passed and failed, its seconds.
+# A line for each part that is done: its name, how many passed and failed, its seconds, and those of
+# the processors, as far as the processes that it started were waited for.
 RESULTS=$(mktemp "$CACHE/tmp/test.XXXXXX")
 trap 'rm -f "$RESULTS"' EXIT
 
-# record NAME PASSED FAILED SECONDS
+# record NAME PASSED FAILED SECONDS [SECONDS-OF-PROCESSORS]
 record() { echo "$*" >>"$RESULTS"; }
 
 # part NAME COMMAND...: run a part, and add its counts to the totals. One that does not
@@ -25,11 +26,13 @@ record() { echo "$*" >>"$RESULTS"; }
 part() {
 	local name=$1 start=$SECONDS status=0 log line
 	# A part may be a function that counts by verdict.sh: it begins with nothing.
-	local passed=0 failed=0
+	local passed=0 failed=0 TIMEFORMAT='%0U %0S' user system
 	shift
 	log=$LOGS/test-$name.txt
 	say "== $name"
-	"$@" 2>&1 | tee "$log" || status=$?
+	{ time { "$@" 2>&1 | tee "$log" || status=$?; }; } 2>"$log.time"
+	read -r user system < <(tail -n 1 "$log.time")
+	rm -f "$log.time"
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
 	if [ -z "$line" ]; then
 		line="0 passed, 1 failed"
@@ -37,7 +40,7 @@ part() {
 		line="${line%% *} passed, 1 failed"
 	fi
 	read -r passed _ failed _ <<<"$line"
-	record "$name" "$passed" "$failed" $((SECONDS - start))
+	record "$name" "$passed" "$failed" $((SECONDS - start)) $((user + system))
 }
 
 # what_failed PART: from what it printed.
@@ -55,12 +58,13 @@ report() {
 
 # totals: a line for each part, what failed, and the line of totals; its status.
 totals() {
-	local passed=0 failed=0 name good bad seconds
+	local passed=0 failed=0 name good bad seconds busy
 	echo
-	while read -r name good bad seconds; do
+	while read -r name good bad seconds busy; do
 		passed=$((passed + good))
 		failed=$((failed + bad))
-		printf '%-28s %5s passed %3s failed   (%s)\n' "$name" "$good" "$bad" "$(elapsed "$seconds")"
+		printf '%-28s %5s passed %3s failed   (%s, of processors %s)\n' \
+			"$name" "$good" "$bad" "$(elapsed "$seconds")" "$(elapsed "${busy:-0}")"
 	done <"$RESULTS"
 	if [ "$failed" -ne 0 ]; then
 		echo

@@ -3,8 +3,8 @@
 
     report.py RESULTS LOGS >REPORT
 
-RESULTS has a line for each part: its name, how many passed and failed, its seconds. LOGS is the
-directory where what a part printed is test-NAME.txt.
+RESULTS has a line for each part: its name, how many passed and failed, its seconds, and what
+else parts.sh writes. LOGS is the directory where what a part printed is test-NAME.txt.
 """
 
 import pathlib
@@ -66,7 +66,7 @@ def main():
     results, logs = map(pathlib.Path, sys.argv[1:])
     root = ElementTree.Element("testsuites")
     for line in results.read_text().splitlines():
-        name, passed, failed, seconds = line.split()
+        name, passed, failed, seconds = line.split()[:4]
         suite(root, name, int(passed), int(failed), seconds, logs)
     ElementTree.indent(root)
     print(ElementTree.tostring(root, encoding="unicode", xml_declaration=True))
