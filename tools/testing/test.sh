@@ -3,7 +3,8 @@
 #
 # Everything that is tested, on the host and on kernels of the architectures that
 # are named. What runs in guests waits much of the time: these are tested side by side,
-# and the host beside them. Ends with one line `N passed, N failed`.
+# and beside them the host, and the kernels of the next architecture are built. Ends with one line
+# `N passed, N failed`.
 #
 #   test.sh ARCH...
 
@@ -15,25 +16,23 @@ REPORT=${REPORT:-$CACHE/log/junit.xml}
 # kernel that looks for faults as well.
 is_measured() { [ "$1" = x86_64 ]; }
 
-# set_up ARCH...: what is tested is built first, with its own progress lines.
+# set_up: what is tested on $ARCH is built first, with its own progress lines.
 set_up() {
-	for ARCH in "$@"; do
-		export ARCH
-		"$TOP/tools/testing/modules.sh" >/dev/null
-		"$TOP/scripts/guest.sh" >/dev/null
-		"$TOP/scripts/stock.sh" image >/dev/null
-		"$TOP/scripts/stock.sh" headers >/dev/null
-		is_measured "$ARCH" || continue
+	"$TOP/tools/testing/modules.sh" >/dev/null
+	"$TOP/scripts/guest.sh" >/dev/null
+	"$TOP/scripts/stock.sh" image >/dev/null
+	"$TOP/scripts/stock.sh" headers >/dev/null
+	if is_measured "$ARCH"; then
 		"$TOP/scripts/kernel.sh" peer >/dev/null
 		"$TOP/tools/testing/others/objtool.sh" >/dev/null
 		"$TOP/tools/testing/modules.sh" lockdep >/dev/null
 		"$TOP/scripts/guest.sh" systemd >/dev/null
-	done
+	fi
 	echo "1 passed, 0 failed"
 }
 
 if [ "${1:-}" = --set-up ]; then
-	set_up "${@:2}"
+	set_up
 	exit
 fi
 
@@ -130,13 +129,21 @@ beside() {
 "$TOP/scripts/toolchain.sh" >/dev/null
 # The build of a kernel has stretches in which one processor has nothing to do.
 beside host without_kernels
-part "set-up" "$TOP/tools/testing/test.sh" --set-up "${ARCHS[@]}"
-if grep -q '^set-up 1 0 ' "$RESULTS"; then
-	for ARCH in "${ARCHS[@]}"; do
-		export ARCH
-		beside "$ARCH" guests
-		beside "$ARCH more" more_guests
-	done
+# The one that is measured has the most kernels to be built: the other one is tested meanwhile.
+ORDER=()
+for ARCH in "${ARCHS[@]}"; do
+	if is_measured "$ARCH"; then ORDER+=("$ARCH"); else ORDER=("$ARCH" "${ORDER[@]}"); fi
+done
+ready=0
+for ARCH in "${ORDER[@]}"; do
+	export ARCH
+	part "set-up-$ARCH" "$TOP/tools/testing/test.sh" --set-up
+	grep -q "^set-up-$ARCH 1 0 " "$RESULTS" || continue
+	ready=$((ready + 1))
+	beside "$ARCH" guests
+	beside "$ARCH more" more_guests
+done
+if [ "$ready" -eq "${#ARCHS[@]}" ]; then
 	export ARCH=${ARCHS[0]}
 	beside host on_the_host
 fi
