@@ -22,7 +22,8 @@ trap 'rm -f "$RESULTS"' EXIT
 record() { echo "$*" >>"$RESULTS"; }
 
 # part NAME COMMAND...: run a part, and add its counts to the totals. One that does not
-# end as it should has failed.
+# end as it should has failed. Where other parts run in the background, it is called in a subshell:
+# the time of processors of a job that ends counts for the shell whose job it is.
 part() {
 	local name=$1 start=$SECONDS status=0 log line
 	# A part may be a function that counts by verdict.sh: it begins with nothing.
@@ -31,7 +32,9 @@ part() {
 	log=$LOGS/test-$name.txt
 	say "== $name"
 	{ time { "$@" 2>&1 | tee "$log" || status=$?; }; } 2>"$log.time"
-	read -r user system < <(tail -n 1 "$log.time")
+	# What the shell itself said of the part, then that.
+	head -n -1 "$log.time" | tee -a "$log" >&2
+	read -r user system < <(tail -n 1 "$log.time") || user=0 system=0
 	rm -f "$log.time"
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
 	if [ -z "$line" ]; then

@@ -141,9 +141,11 @@ fails_in_parts() { ! REPORT=$OUTPUT.xml "$HERE/parts.sh" >"$OUTPUT" 2>&1; }
 verdict "a part that fails, fails the whole" fails_in_parts
 verdict "a function that is a part counts for itself" \
 	shows '^harness-function-again +1 passed +0 failed '
-verdict "one that counts nothing has failed" shows '^154 passed, 2 failed$'
+verdict "one that counts nothing has failed" shows '^155 passed, 3 failed$'
 verdict "it is told how long processors were busy with a part" \
 	shows '^harness-busy .*, of processors 0 min 0[1-9] s\)$'
+verdict "and not with what ran beside it" shows '^harness-idle .*, of processors 0 min 00 s\)$'
+verdict "that a part was killed is told" shows '^harness-killed: .*Segmentation fault'
 mv "$OUTPUT.xml" "$OUTPUT"
 verdict "the report has each part" shows '<testsuite name="harness-counted" time="[0-9]+" tests="1" failures="0">'
 verdict "and each result" shows '<testcase classname="harness-results" name="a result that is good" />'
