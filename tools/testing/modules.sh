@@ -49,12 +49,12 @@ compressed() {
 	zstd -q -f "$1" -o "$2-zstd.ko.zst"
 }
 
-# damaged FILE FAULT...: FILE-FAULT.ko in the directory of damaged modules.
+# damaged FILE FAULT...: FILE-FAULT.ko in the directory of new damaged modules.
 damaged() {
 	local file=$1 fault
 	shift
 	for fault; do
-		python3 "$TESTS/damage.py" "$fault" "$OUT/selftests/$file.ko" "$OUT/damaged/$file-$fault.ko"
+		python3 "$TESTS/damage.py" "$fault" "$OUT/selftests/$file.ko" "$OUT/damaged.new/$file-$fault.ko"
 	done
 }
 
@@ -107,8 +107,8 @@ build() {
 		compressed "$OUT/$file.ko" "$OUT/selftests/${file##*/}"
 	done
 
-	rm -rf "$OUT/damaged"
-	mkdir -p "$OUT/damaged"
+	rm -rf "$OUT/damaged.new"
+	mkdir -p "$OUT/damaged.new"
 	damaged klp_test_late section-without-target section-without-object \
 		section-unknown-prefix section-without-flag section-of-another-kind section-not-allocated \
 		target-symtab not-marked not-livepatch-symbol symbol-index \
@@ -121,6 +121,9 @@ build() {
 	# s390 writes over whatever is there.
 	[ "$ARCH" != x86_64 ] || damaged klp_test_late place-occupied
 	damaged klp_test_positions ambiguous position-too-large
+	# Others may read them just now: what has not changed stays.
+	rsync -rc --delete "$OUT/damaged.new/" "$OUT/damaged"
+	rm -rf "$OUT/damaged.new"
 }
 
 # directories: what is printed.
