@@ -22,8 +22,7 @@ trap 'rm -f "$RESULTS"' EXIT
 record() { echo "$*" >>"$RESULTS"; }
 
 # part NAME COMMAND...: run a part, and add its counts to the totals. One that does not
-# end as it should has failed. Where other parts run in the background, it is called in a subshell:
-# the time of processors of a job that ends counts for the shell whose job it is.
+# end as it should has failed.
 part() {
 	local name=$1 start=$SECONDS status=0 log line
 	# A part may be a function that counts by verdict.sh: it begins with nothing.
@@ -31,7 +30,8 @@ part() {
 	shift
 	log=$LOGS/test-$name.txt
 	say "== $name"
-	{ time { "$@" 2>&1 | tee "$log" || status=$?; }; } 2>"$log.time"
+	# In a shell of its own, as what jobs of this one took counts here when they end.
+	(time { "$@" 2>&1 | tee "$log"; }) 2>"$log.time" || status=$?
 	# What the shell itself said of the part, then that.
 	head -n -1 "$log.time" | tee -a "$log" >&2
 	read -r user system < <(tail -n 1 "$log.time") || user=0 system=0

@@ -137,7 +137,7 @@ done
 ready=0
 for ARCH in "${ORDER[@]}"; do
 	export ARCH
-	(part "set-up-$ARCH" "$TOP/tools/testing/test.sh" --set-up)
+	part "set-up-$ARCH" "$TOP/tools/testing/test.sh" --set-up
 	grep -q "^set-up-$ARCH 1 0 " "$RESULTS" || continue
 	ready=$((ready + 1))
 	beside "$ARCH" guests
