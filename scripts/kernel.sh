@@ -134,7 +134,7 @@ compile() {
 # is_built: and the source has not changed since.
 is_built() {
 	[ -e "$OBJ/.done" ] || return
-	[ -z "$OWN" ] || [ -z "$(find "$SRC" -name .git -prune -o -newercm "$OBJ/.done" -print -quit)" ]
+	[ -z "$OWN" ] || ! changed_since "$OBJ/.done" "$SRC"
 }
 
 case "${2:-}" in

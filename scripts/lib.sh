@@ -104,6 +104,15 @@ key() {
 	done | sha256sum | cut -c1-12
 }
 
+# changed_since STAMP PATH...: whether something in these was changed or removed after the file STAMP
+# was made, or it is not there.
+changed_since() {
+	local found
+	[ -e "$1" ] || return 0
+	found=$(find "${@:2}" -name .git -prune -o -newercm "$1" -print -quit) || return 0
+	[ -n "$found" ]
+}
+
 # made_from SOURCE: the line by which a picture says what it was made from.
 made_from() {
 	printf '<!-- Made by "make docs" from %s; SHA-256 %s -->\n' "${1##*/}" "$(sha256sum <"$1" | cut -d' ' -f1)"

@@ -153,7 +153,17 @@ KLP=$("$TOP/scripts/klp.sh")
 GUEST_KLP=$KLP
 [ -z "$(cross)" ] || GUEST_KLP=$("$TOP/scripts/klp.sh" --guest)
 SRC=$(readlink -f "$KOBJ/source")
-locked "tests-$(basename "$OUT")" step "samples and test modules for $ARCH $VARIANT" "1 min" \
-	"$TOP/scripts/enter" env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \
-	"$0" --build
+# Whatever is in the checkout may be a part of it, or say how it is built.
+FROM=("$TOP" "$KOBJ/.done" "$KLP" "$GUEST_KLP" "$OUT"/{livepatch.ko,Module.symvers})
+
+build_changed() {
+	changed_since "$OUT/.tests" "${FROM[@]}" || return 0
+	touch "$OUT/.tests.begun"
+	step "samples and test modules for $ARCH $VARIANT" "1 min" "$TOP/scripts/enter" \
+		env OUT="$OUT" KOBJ="$KOBJ" KLP="$KLP" GUEST_KLP="$GUEST_KLP" SRC="$SRC" VARIANT="$VARIANT" \
+		"$0" --build
+	mv "$OUT/.tests.begun" "$OUT/.tests"
+}
+
+locked "tests-$(basename "$OUT")" build_changed
 directories
