@@ -3,7 +3,7 @@
 #
 # Everything that is tested, on the host and on kernels of the architectures that
 # are named. What runs in guests waits much of the time: these are tested side by side,
-# and beside them the host, and the kernels of the next architecture are built. Ends with one line
+# and beside them the host, and the kernels that are needed next are built. Ends with one line
 # `N passed, N failed`.
 #
 #   test.sh ARCH...
@@ -16,23 +16,29 @@ REPORT=${REPORT:-$CACHE/log/junit.xml}
 # kernel that looks for faults as well.
 is_measured() { [ "$1" = x86_64 ]; }
 
-# set_up: what is tested on $ARCH is built first, with its own progress lines.
+# set_up KERNEL: what is tested with it on $ARCH is built first, with its own progress lines.
 set_up() {
-	"$TOP/tools/testing/modules.sh" >/dev/null
-	"$TOP/scripts/guest.sh" >/dev/null
-	"$TOP/scripts/stock.sh" image >/dev/null
-	"$TOP/scripts/stock.sh" headers >/dev/null
-	if is_measured "$ARCH"; then
-		"$TOP/scripts/kernel.sh" peer >/dev/null
-		"$TOP/tools/testing/others/objtool.sh" >/dev/null
+	case $1 in
+	plain)
+		"$TOP/tools/testing/modules.sh" >/dev/null
+		"$TOP/scripts/guest.sh" >/dev/null
+		"$TOP/scripts/stock.sh" image >/dev/null
+		"$TOP/scripts/stock.sh" headers >/dev/null
+		;;
+	lockdep)
 		"$TOP/tools/testing/modules.sh" lockdep >/dev/null
 		"$TOP/scripts/guest.sh" systemd >/dev/null
-	fi
+		;;
+	peer)
+		"$TOP/scripts/kernel.sh" peer >/dev/null
+		"$TOP/tools/testing/others/objtool.sh" >/dev/null
+		;;
+	esac
 	echo "1 passed, 0 failed"
 }
 
 if [ "${1:-}" = --set-up ]; then
-	set_up
+	set_up "$2"
 	exit
 fi
 
@@ -77,24 +83,30 @@ on_the_host() {
 	done
 }
 
-# guests: the first half of what is tested on $ARCH.
+# with_others VARIANT...: livepatches that others build, and those of klp build.
+with_others() {
+	part "others-$ARCH" "$TOP/tools/testing/others.sh" "$@"
+	part "build-$ARCH" "$TOP/tools/testing/build.sh" "$@"
+}
+
+# guests: what takes longest on $ARCH.
 guests() {
 	part "lint-$ARCH" "$TOP/tools/testing/lint.sh"
 	part "selftests-smp-$ARCH" selftests --only smp
 	part "upstream-$ARCH" "$TOP/tools/testing/upstream.sh"
-	# The C core needs a kernel of its own, which is there where it is measured.
-	if is_measured "$ARCH"; then
-		part "others-$ARCH" "$TOP/tools/testing/others.sh"
-		part "build-$ARCH" "$TOP/tools/testing/build.sh" plain peer
-		part "tutorial-build-$ARCH" "$TOP/tools/testing/tutorial-build.sh"
-	else
-		part "others-$ARCH" "$TOP/tools/testing/others.sh" plain
-		part "build-$ARCH" "$TOP/tools/testing/build.sh"
-	fi
+}
+
+# more_guests: what else needs the plain kernel, or Debian's.
+more_guests() {
+	part "selftests-$ARCH" selftests --only one-cpu
+	# Beside the C core where it is measured, when that has been built.
+	is_measured "$ARCH" || with_others plain
 	VARIANT=plain N=150 part "hostile-$ARCH" "$TOP/tools/testing/hostile.sh"
 	part "reboot-$ARCH" "$TOP/tools/testing/reboot.sh"
 	part "stock-$ARCH" "$TOP/tools/testing/stock.sh"
 	part "tutorial-$ARCH" "$TOP/tools/testing/tutorial.sh"
+	# That of s390 loads no livepatches.
+	[ "$ARCH" != x86_64 ] || part "tutorial-build-$ARCH" "$TOP/tools/testing/tutorial-build.sh"
 	# Packages are built for the machine's own architecture.
 	! is_native || part "packaging" "$TOP/tools/testing/packaging.sh"
 }
@@ -108,12 +120,6 @@ with_checks() {
 	EVERY=20 part "fail-nth-$ARCH" "$TOP/tools/testing/fail-nth.sh"
 	MINUTES=1 SEED=1 part "stress-$ARCH" "$TOP/tools/testing/stress.sh"
 	MINUTES=1 SEED=2 FAULTS=1 part "stress-faults-$ARCH" "$TOP/tools/testing/stress.sh"
-}
-
-# more_guests: the other half, which takes about as long.
-more_guests() {
-	! is_measured "$ARCH" || with_checks
-	part "selftests-$ARCH" selftests --only one-cpu
 }
 
 running=()
@@ -134,16 +140,25 @@ ORDER=()
 for ARCH in "${ARCHS[@]}"; do
 	if is_measured "$ARCH"; then ORDER+=("$ARCH"); else ORDER=("$ARCH" "${ORDER[@]}"); fi
 done
-ready=0
+missing=0
+# is_set_up KERNEL: whether that could be done.
+is_set_up() {
+	local name=set-up-$ARCH-$1
+	part "$name" "$TOP/tools/testing/test.sh" --set-up "$1"
+	! grep -q "^$name 1 0 " "$RESULTS" || return 0
+	missing=$((missing + 1))
+	return 1
+}
 for ARCH in "${ORDER[@]}"; do
 	export ARCH
-	part "set-up-$ARCH" "$TOP/tools/testing/test.sh" --set-up
-	grep -q "^set-up-$ARCH 1 0 " "$RESULTS" || continue
-	ready=$((ready + 1))
+	is_set_up plain || continue
 	beside "$ARCH" guests
 	beside "$ARCH more" more_guests
+	is_measured "$ARCH" || continue
+	! is_set_up lockdep || beside "$ARCH checks" with_checks
+	! is_set_up peer || beside "$ARCH others" with_others plain peer
 done
-if [ "$ready" -eq "${#ARCHS[@]}" ]; then
+if [ "$missing" -eq 0 ]; then
 	export ARCH=${ARCHS[0]}
 	beside host on_the_host
 fi
