@@ -104,13 +104,15 @@ key() {
 	done | sha256sum | cut -c1-12
 }
 
-# changed_since STAMP PATH...: whether something in these was changed or removed after the file STAMP
-# was made, or it is not there.
+# changed_since STAMP PATH...: whether something in these was changed or removed after the time of
+# the file STAMP, or one of them all is not there. What cannot be read does not count.
 changed_since() {
-	local found
-	[ -e "$1" ] || return 0
-	found=$(find "${@:2}" -name .git -prune -o -newercm "$1" -print -quit) || return 0
-	[ -n "$found" ]
+	local path
+	for path; do
+		[ -e "$path" ] || return 0
+	done
+	# The way to a checkout may be a link.
+	[ -n "$(find -H "${@:2}" -name .git -prune -o -newercm "$1" -print -quit)" ]
 }
 
 # made_from SOURCE: the line by which a picture says what it was made from.

@@ -63,7 +63,8 @@ modules() {
 	local file number=0
 	while IFS= read -r file; do
 		number=$((number + 1))
-		cp "$file" "$1/module-$number"
+		# It may be built anew just now.
+		cp "$file" "$1/module-$number" || [ ! -e "$file" ]
 	done < <(find "$CACHE/modules" \( -path '*/samples/*' -name 'livepatch-*.ko' -o -name klp_others_fix.ko \) \
 		-size -$((FILE_LENGTH / 1024))k 2>/dev/null)
 }

@@ -291,29 +291,36 @@ now_doing "$STEP_LOG" >"$OUTPUT"
 verdict "a long line keeps its beginning and its end" shows '^somewhere/with/.{15} \.\.\. .{48}last\.ko$'
 
 say "what has changed since it was built"
-mkdir -p "$AWAY/sources/deep" "$AWAY/sources/.git"
+mkdir -p "$AWAY/sources/deep" "$AWAY/sources/.git" "$AWAY/more"
 touch "$AWAY/sources/deep/"{one,two}
-# is_stale: whether it is to be built again; it is as new as can be after that.
-is_stale() {
-	local status=0
-	changed_since "$AWAY/stamp" "$AWAY/sources" || status=$?
-	# Times of files advance with the ticks of the clock.
-	sleep 0.1
-	touch "$AWAY/stamp"
-	sleep 0.1
-	return "$status"
+ln -s sources "$AWAY/link"
+# Times of files advance with the ticks of the clock.
+tick() { sleep 0.1; }
+stale() { changed_since "$AWAY/stamp" "$AWAY/link" "$AWAY/more"; }
+# built [COMMAND...]: that is done meanwhile.
+built() {
+	tick
+	touch "$AWAY/stamp.begun"
+	tick
+	"$@"
+	mv "$AWAY/stamp.begun" "$AWAY/stamp"
+	tick
 }
-is_fresh() { ! is_stale; }
-verdict "what was never built is to be built" is_stale
-verdict "what was built then stays" is_fresh
-# An editor, or git, may set the time of the file back.
+fresh() { ! stale; }
+verdict "what was never built is to be built" stale
+built
+verdict "what was built then stays" fresh
+# As an editor or git may do.
 touch -d '2 years ago' "$AWAY/sources/deep/one"
-verdict "a source that has changed is seen, whatever its date" is_stale
-rm "$AWAY/sources/deep/two"
-verdict "one that was removed is" is_stale
-touch "$AWAY/sources/.git/index"
-verdict "what git notes is not" is_fresh
-rm -r "$AWAY/sources"
-verdict "sources that are not there are no reason to keep it" is_stale
+verdict "a source that has changed is seen, whatever its date, and through a link" stale
+built rm "$AWAY/sources/deep/two"
+verdict "one that was removed during the build is" stale
+built
+touch "$AWAY/more/three"
+verdict "one that is new in another directory is" stale
+built touch "$AWAY/sources/.git/index"
+verdict "what git notes is not" fresh
+rm -r "$AWAY/more"
+verdict "sources that are not there are no reason to keep it" stale
 
 conclude
