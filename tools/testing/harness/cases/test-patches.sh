@@ -15,10 +15,12 @@ patch() {
 	echo "$3" >"$KLP_SYSFS/$1/transition"
 }
 
-# end_soon NAME: the transition ends, and the patch goes if it is disabled.
+# end_soon NAME ENABLED: once that was asked for, the transition ends, and the patch goes if it is
+# disabled.
 end_soon() {
+	until grep -q "$2" "$KLP_SYSFS/$1/enabled"; do sleep 0.1; done
 	sleep 0.5
-	if grep -q 0 "$KLP_SYSFS/$1/enabled"; then
+	if [ "$2" = 0 ]; then
 		rm -r "${KLP_SYSFS:?}/$1"
 	else
 		echo 0 >"$KLP_SYSFS/$1/transition"
@@ -27,7 +29,7 @@ end_soon() {
 
 disables() {
 	patch first_patch 1 1
-	end_soon first_patch &
+	end_soon first_patch 0 &
 	disable_patch first-patch
 	[ ! -e "$KLP_SYSFS/first_patch" ]
 }
@@ -35,7 +37,7 @@ test_case "PASS a patch that is disabled" disables
 
 reverses() {
 	patch first_patch 0 1
-	end_soon first_patch &
+	end_soon first_patch 1 &
 	enable_patch first-patch
 	expect_file "$KLP_SYSFS/first_patch/transition" 0
 }
