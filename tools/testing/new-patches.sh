@@ -70,9 +70,7 @@ refuses_another_type() {
 # What is built with nothing but what it was built with before stays.
 INPUTS=("$0" "$KLP" "$SYMVERS" "$KOBJ/vmlinux" "$TESTS"/test_modules{,_types}
 	"$TOP/include" "$TOP/rust/authors" "$TOP"/scripts/Makefile.{livepatch,bindgen})
-if [ -e "$OUT/.done" ] && [ -z "$(find "${INPUTS[@]}" -newer "$OUT/.done" -print -quit)" ]; then
-	exit
-fi
+changed_since "$OUT/.done" "${INPUTS[@]}" || exit 0
 rm -rf "$OUT"
 mkdir -p "$OUT"
 cd "$OUT"
