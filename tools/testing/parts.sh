@@ -46,11 +46,22 @@ part() {
 	record "$name" "$passed" "$failed" $((SECONDS - start)) $((user + system))
 }
 
-# what_failed PART: from what it printed.
+# Lines that name what failed. What is shown of it, by a test that runs others, is indented.
+FAILURES='^not ok |^# FAIL|^FAIL|^[^#].*panicked at|\.\.\. FAILED$|^# selftests: |^# KERNEL BUG'
+
+# what_failed PART: from what it printed, with some lines around, but none of what was well.
 what_failed() {
-	local log=$LOGS/test-$1.txt pattern='^not ok |^# FAIL|^FAIL|panicked at|\.\.\. FAILED$|^# selftests: |KERNEL BUG'
+	local log=$LOGS/test-$1.txt
 	[ -e "$log" ] || return 0
-	(grep -E -A 5 -- "$pattern" "$log" || tail -n 20 "$log") | head -n 60 | sed "s/^/$1: /"
+	(grep -v '^ok ' "$log" | grep -E -B 10 -A 5 -- "$FAILURES" || tail -n 20 "$log") |
+		sed -n "1,60s/^/$1: /p"
+}
+
+# names_of_failures PART: that line of each alone.
+names_of_failures() {
+	local log=$LOGS/test-$1.txt
+	[ -e "$log" ] || return 0
+	(grep -E -- "$FAILURES" "$log" || echo "it does not say what") | sed -n "1,20s/^/$1: /p"
 }
 
 # report: all results, into the file that REPORT= names.
@@ -74,6 +85,11 @@ totals() {
 		echo "What failed, with the last lines of parts that say nothing of it:"
 		while read -r name _ bad _; do
 			[ "$bad" -eq 0 ] || what_failed "$name"
+		done <"$RESULTS"
+		echo
+		echo "In short:"
+		while read -r name _ bad _; do
+			[ "$bad" -eq 0 ] || names_of_failures "$name"
 		done <"$RESULTS"
 	fi
 	[ -z "$REPORT_TO" ] || report || failed=$((failed + 1))

@@ -9,6 +9,7 @@
 
 results() {
 	echo "ok 1 a result that is good"
+	echo "#   # KERNEL BUG: in the guest of a test that was to have one"
 	echo "not ok 2 one that is not: 1 < 2"
 	echo "# FAIL: for a reason (test-some.sh:7)"
 	echo "1 passed, 1 failed"

@@ -137,6 +137,8 @@ verdict "the end of the time is told" shows 'error: the guest was stopped after 
 verdict "the hang is counted" shows '^1 passed, 1 failed$'
 
 say "parts, and their report"
+# in_short REGEX: a line of the last run's output, where it names what failed.
+in_short() { sed '1,/^In short:$/d' "$OUTPUT" | grep -E -- "$1" >/dev/null; }
 fails_in_parts() { ! REPORT=$OUTPUT.xml "$HERE/parts.sh" >"$OUTPUT" 2>&1; }
 verdict "a part that fails, fails the whole" fails_in_parts
 verdict "a function that is a part counts for itself" \
@@ -145,6 +147,9 @@ verdict "one that counts nothing has failed" shows '^155 passed, 3 failed$'
 verdict "it is told how long processors were busy with a part" \
 	shows '^harness-busy .*, of processors 0 min 0[1-9] s\)$'
 verdict "and not with what ran beside it" shows '^harness-idle .*, of processors 0 min 00 s\)$'
+verdict "what failed is named at the end" in_short '^harness-results: not ok 2 one that is not: 1 < 2$'
+verdict "so is a part that does not say what" in_short '^harness-broken: it does not say what$'
+verdict "but not what a failure was shown with" eval '! in_short "KERNEL BUG"'
 verdict "that a part was killed is told" shows '^harness-killed: .*Segmentation fault'
 mv "$OUTPUT.xml" "$OUTPUT"
 verdict "the report has each part" shows '<testsuite name="harness-counted" time="[0-9]+" tests="1" failures="0">'

@@ -21,7 +21,8 @@ end_soon() {
 	until grep -q "$2" "$KLP_SYSFS/$1/enabled"; do sleep 0.1; done
 	sleep 0.5
 	if [ "$2" = 0 ]; then
-		rm -r "${KLP_SYSFS:?}/$1"
+		# At once, as the kernel does: not file by file.
+		mv "${KLP_SYSFS:?}/$1" "$(mktemp -d)"
 	else
 		echo 0 >"$KLP_SYSFS/$1/transition"
 	fi
