@@ -36,7 +36,7 @@ part() {
 	head -n -1 "$log.time" | tee -a "$log" >&2
 	read -r user system < <(tail -n 1 "$log.time") || user=0 system=0
 	rm -f "$log.time"
-	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
+	line=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -n 1 || true)
 	if [ -z "$line" ]; then
 		line="0 passed, 1 failed"
 	elif [ "$status" -ne 0 ] && [[ $line == *" 0 failed" ]]; then
@@ -46,22 +46,27 @@ part() {
 	record "$name" "$passed" "$failed" $((SECONDS - start)) $((user + system))
 }
 
-# Lines that name what failed. What is shown of it, by a test that runs others, is indented.
-FAILURES='^not ok |^# FAIL|^FAIL|^[^#].*panicked at|\.\.\. FAILED$|^# selftests: |^# KERNEL BUG'
+# Lines that name what failed: results, as all that is run here prints them, and what tells of it
+# without. A test of what fails indents what that printed, behind a `#` of its own.
+FAILURES='^not ok |^# FAIL|^FAIL|^(# *)?[^# ].*panicked at|\.\.\. (FAILED|not ok)$|^# selftests: |^# KERNEL BUG|^error|^WRONG: |^mutant [0-9]+: '
 
 # what_failed PART: from what it printed, with some lines around, but none of what was well.
 what_failed() {
 	local log=$LOGS/test-$1.txt
 	[ -e "$log" ] || return 0
-	(grep -v '^ok ' "$log" | grep -E -B 10 -A 5 -- "$FAILURES" || tail -n 20 "$log") |
-		sed -n "1,60s/^/$1: /p"
+	(grep -av '^ok ' "$log" | grep -aE -B 10 -A 5 -- "$FAILURES" || tail -n 20 "$log") |
+		sed -n "1,80s/^/$1: /p"
 }
 
-# names_of_failures PART: that line of each alone.
+# names_of_failures PART: these lines alone.
 names_of_failures() {
 	local log=$LOGS/test-$1.txt
-	[ -e "$log" ] || return 0
-	(grep -E -- "$FAILURES" "$log" || echo "it does not say what") | sed -n "1,20s/^/$1: /p"
+	if [ -e "$log" ]; then
+		grep -aE -- "$FAILURES" "$log" || tail -n 3 "$log"
+	else
+		echo "it ended before it was run"
+	fi | awk -v part="$1" 'NR <= 20 { print part ": " $0 }
+		END { if (NR > 20) print part ": and " NR - 20 " lines more" }'
 }
 
 # report: all results, into the file that REPORT= names.

@@ -143,13 +143,20 @@ fails_in_parts() { ! REPORT=$OUTPUT.xml "$HERE/parts.sh" >"$OUTPUT" 2>&1; }
 verdict "a part that fails, fails the whole" fails_in_parts
 verdict "a function that is a part counts for itself" \
 	shows '^harness-function-again +1 passed +0 failed '
-verdict "one that counts nothing has failed" shows '^155 passed, 3 failed$'
+verdict "one that counts nothing has failed" shows '^155 passed, 7 failed$'
 verdict "it is told how long processors were busy with a part" \
 	shows '^harness-busy .*, of processors 0 min 0[1-9] s\)$'
 verdict "and not with what ran beside it" shows '^harness-idle .*, of processors 0 min 00 s\)$'
 verdict "what failed is named at the end" in_short '^harness-results: not ok 2 one that is not: 1 < 2$'
-verdict "so is a part that does not say what" in_short '^harness-broken: it does not say what$'
-verdict "but not what a failure was shown with" eval '! in_short "KERNEL BUG"'
+for failure in '# KERNEL BUG: BUG: of a test' "# thread 'main' panicked at a.rs:1:2:" '# selftests: a.sh: it printed no plan' \
+	'test a::b ... FAILED' 'TEST: a ... not ok' 'WRONG: a result' 'mutant 7: it was loaded'; do
+	verdict "so is: $failure" in_short "^harness-fails: $failure\$"
+done
+verdict "so is an error" in_short '^harness-broken: error: nothing is there$'
+verdict "the last lines are, of what says nothing like it" in_short '^harness-silent: third of three lines$'
+verdict "what was never run is" in_short '^harness-unfinished: it ended before it was run$'
+verdict "there may be more than can be shown" in_short '^harness-many: and 5 lines more$'
+verdict "what a failure was shown with is not" eval '! in_short "in a guest"'
 verdict "that a part was killed is told" shows '^harness-killed: .*Segmentation fault'
 mv "$OUTPUT.xml" "$OUTPUT"
 verdict "the report has each part" shows '<testsuite name="harness-counted" time="[0-9]+" tests="1" failures="0">'

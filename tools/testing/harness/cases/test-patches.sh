@@ -15,16 +15,20 @@ patch() {
 	echo "$3" >"$KLP_SYSFS/$1/transition"
 }
 
+# Where what is no more, and what is not yet, can stand: the kernel changes either at once, and so
+# it is done here, by renaming.
+ASIDE=$(mktemp -d)
+
 # end_soon NAME ENABLED: once that was asked for, the transition ends, and the patch goes if it is
 # disabled.
 end_soon() {
 	until grep -q "$2" "$KLP_SYSFS/$1/enabled"; do sleep 0.1; done
 	sleep 0.5
 	if [ "$2" = 0 ]; then
-		# At once, as the kernel does: not file by file.
-		mv "${KLP_SYSFS:?}/$1" "$(mktemp -d)"
+		mv "$KLP_SYSFS/$1" "$ASIDE/$BASHPID"
 	else
-		echo 0 >"$KLP_SYSFS/$1/transition"
+		echo 0 >"$ASIDE/transition"
+		mv "$ASIDE/transition" "$KLP_SYSFS/$1/transition"
 	fi
 }
 
