@@ -69,6 +69,14 @@ names_of_failures() {
 		END { if (NR > 20) print part ": and " NR - 20 " lines more" }'
 }
 
+# each_failed COMMAND: for each part of which something has failed, with its name.
+each_failed() {
+	local name bad
+	while read -r name _ bad _; do
+		[ "$bad" -eq 0 ] || "$1" "$name"
+	done <"$RESULTS"
+}
+
 # report: all results, into the file that REPORT= names.
 report() {
 	"$TOP/scripts/enter" python3 "$TOP/tools/testing/report.py" "$RESULTS" "$LOGS" >"$REPORT_TO" || return
@@ -88,14 +96,10 @@ totals() {
 	if [ "$failed" -ne 0 ]; then
 		echo
 		echo "What failed, with the last lines of parts that say nothing of it:"
-		while read -r name _ bad _; do
-			[ "$bad" -eq 0 ] || what_failed "$name"
-		done <"$RESULTS"
+		each_failed what_failed
 		echo
 		echo "In short:"
-		while read -r name _ bad _; do
-			[ "$bad" -eq 0 ] || names_of_failures "$name"
-		done <"$RESULTS"
+		each_failed names_of_failures
 	fi
 	[ -z "$REPORT_TO" ] || report || failed=$((failed + 1))
 	echo "$passed passed, $failed failed"
